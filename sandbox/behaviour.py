@@ -1,0 +1,301 @@
+"""Every way in which a PostHog server can surprise a client, each a field that can be switched.
+
+A field's comment says what it does and why a client has to care. Facts are PostHog's own code and
+documentation as of autumn 2026, except the profile ``selfhosted-2023``: that one was seen on a running server
+of December 2023.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: Query functions that a server of December 2023 refused.
+FUNCTIONS_UNKNOWN_IN_2023 = frozenset({"cityHash64", "toUnixTimestamp64Micro", "toDateTime64"})
+
+#: Tables that a server of December 2023 did not have; a name ending in ".*" stands for a whole namespace.
+TABLES_UNKNOWN_IN_2023 = frozenset({"system.*", "sessions", "raw_sessions"})
+
+#: Values of the modifier ``personsOnEventsMode`` today.
+PERSONS_ON_EVENTS_MODES = frozenset(
+    {
+        "disabled",
+        "person_id_no_override_properties_on_events",
+        "person_id_override_properties_on_events",
+        "person_id_override_properties_joined",
+    }
+)
+
+#: The same in December 2023.
+PERSONS_ON_EVENTS_MODES_2023 = frozenset({"disabled", "v1_enabled", "v1_mixed", "v2_enabled"})
+
+#: Modifiers that today's server takes; another name is refused when the request is read.
+MODIFIERS = frozenset(
+    {
+        "bounceRateDurationSeconds",
+        "bounceRatePageViewMode",
+        "convertToProjectTimezone",
+        "customChannelTypeRules",
+        "dataWarehouseEventsModifiers",
+        "debug",
+        "formatCsvAllowDoubleQuotes",
+        "inCohortVia",
+        "materializationMode",
+        "optimizeJoinedFilters",
+        "optimizeProjections",
+        "personsArgMaxVersion",
+        "personsJoinMode",
+        "personsOnEventsMode",
+        "propertyGroupsMode",
+        "s3TableUseInvalidColumns",
+        "sessionTableVersion",
+        "sessionsV2JoinMode",
+        "timings",
+        "useMaterializedViews",
+        "usePreaggregatedIntermediateResults",
+        "usePreaggregatedTableTransforms",
+        "usePresortedEventsTable",
+        "useWebAnalyticsPreAggregatedTables",
+    }
+)
+
+#: The same in December 2023.
+MODIFIERS_2023 = frozenset(
+    {"inCohortVia", "materializationMode", "personsArgMaxVersion", "personsJoinMode", "personsOnEventsMode"}
+)
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How this PostHog behaves. The defaults are PostHog Cloud; throttles are known but off.
+
+    Times are in seconds, sizes in bytes or rows. ``None`` in a limit means that there is none.
+    """
+
+    # --- project ---
+    #: Query results show times in the project's time zone unless a modifier says otherwise.
+    project_timezone: str = "UTC"
+
+    # --- queries: what is answered ---
+    #: Rows of a SELECT without LIMIT: a client that forgets LIMIT sees 100 rows and no error.
+    default_rows: int = 100
+    #: A larger LIMIT is lowered without a word, so "fewer rows than asked" is not the end of the data.
+    max_rows: int = 50_000
+    #: OFFSET is a 400 for personal keys: paging has to be by key.
+    refuse_offset: bool = True
+    #: Functions that this version does not know; clients have to probe.
+    missing_functions: frozenset[str] = frozenset()
+    #: Tables that this version does not have; ``name.*`` hides a namespace.
+    missing_tables: frozenset[str] = frozenset()
+    #: Older servers said ``invalid_input`` for every mistake in a query.
+    legacy_error_codes: bool = False
+    #: Names allowed in ``modifiers``; another one is 400 ``parse_error``.
+    known_modifiers: frozenset[str] = MODIFIERS
+    #: Values allowed for ``modifiers.personsOnEventsMode``.
+    known_persons_on_events_modes: frozenset[str] = PERSONS_ON_EVENTS_MODES
+    #: What a query without that modifier gets (the exact default of a project is not confirmed).
+    default_persons_on_events_mode: str = "person_id_override_properties_on_events"
+    #: Older servers cut datetimes in results to milliseconds: a keyset on the value read never advances.
+    milliseconds_only: bool = False
+    #: Older servers wrote NaN and Infinity bare, which is not JSON.
+    bare_nan: bool = False
+    #: Fields of a query answer that came after 2023 (``warnings``, ``query_metadata``, ...) are left out.
+    old_response_shape: bool = False
+
+    # --- queries: cache ---
+    #: An answer is replayed for this long unless the request forces a calculation.
+    cache_stale_seconds: float = 6 * 3600
+    #: The same for ``lazy_async``.
+    cache_lazy_stale_seconds: float = 12 * 3600
+    #: A replayed row may spell UTC as ``+00:00`` where a fresh one says ``Z`` (inferred).
+    cached_offset_spelling: bool = False
+
+    # --- queries: in the background ---
+    #: How long the status of a background query can be asked for; then 404.
+    query_status_ttl_seconds: float = 20 * 60
+    #: Least time between taking a background query and its answer, so that polling can be seen.
+    async_delay_seconds: float = 0.0
+
+    # --- queries: limits on work (ClickHouse's own settings) ---
+    #: Time for a query that the client waits for; over it 504.
+    query_seconds: float = 10.0
+    #: Time for a background query.
+    async_query_seconds: float = 600.0
+    #: Bytes one query may read; over it 400 ``too_many_bytes``.
+    max_bytes_to_read: int | None = None
+    #: Memory one query may use; over it ``memory_limit_status``.
+    max_memory_usage: int | None = None
+    #: Status for the memory limit: 513 now, 504 in older versions.
+    memory_limit_status: int = 513
+    #: Replay a query's failure without running it (timeout, memory, slow, too many bytes), even when forced.
+    failure_breaker: bool = False
+    #: Failures of one query text before they are replayed (too many bytes: after the first).
+    failure_breaker_threshold: int = 3
+    #: First replay period; it doubles with every further failure, up to 4 hours.
+    failure_breaker_seconds: float = 120.0
+
+    # --- queries: cost ---
+    #: ``X-PostHog-Query-Bytes-Read`` and ``X-PostHog-Query-Budget-Remaining-Bytes`` on answers to keys.
+    query_cost_headers: bool = True
+    #: Refuse a query with 429 when the project's budget of bytes read is spent (behind a flag at PostHog).
+    query_budget_enforced: bool = False
+    #: Bytes given back to the budget per hour (launch value of the free tier).
+    query_budget_bytes_per_hour: int = 20_000_000_000
+    #: Bytes that the budget can hold: a day of refill.
+    query_budget_capacity_bytes: int = 480_000_000_000
+
+    # --- throttles ---
+    #: RATE_LIMIT_ENABLED at PostHog: count requests at all. Off, so that tests run at full speed.
+    rate_limit_enabled: bool = False
+    #: How long "a minute" is for the throttles; tests shorten it.
+    throttle_minute_seconds: float = 60.0
+    #: How long "an hour" is for the throttles and the byte budget.
+    throttle_hour_seconds: float = 3600.0
+    #: A 429 may come without ``Retry-After``: then only its text tells the seconds.
+    retry_after_header: bool = True
+    #: Requests for configuration lists.
+    crud_per_minute: int | None = 480
+    crud_per_hour: int | None = 4800
+    #: Requests for events and recordings.
+    clickhouse_per_minute: int | None = 240
+    clickhouse_per_hour: int | None = 1200
+    #: Requests for persons.
+    persons_per_minute: int | None = 240
+    persons_per_hour: int | None = None
+    #: Requests to ``/query/``: every POST, poll and cancel counts.
+    query_per_minute: int | None = 240
+    query_per_hour: int | None = 2400
+    #: Running queries of a project; another one waits.
+    concurrency_limit: int | None = 3
+    #: How long it waits before 429 without ``Retry-After``.
+    concurrency_wait_seconds: float = 30.0
+
+    # --- persons ---
+    #: The ids of a page come from ClickHouse, the bodies from the person store: persons deleted there leave
+    #: the page shorter than the limit while ``next`` is still set.
+    persons_short_pages: bool = True
+    #: Distinct ids shown with a person in lists.
+    persons_distinct_ids_cap: int = 1000
+
+    # --- events (the deprecated list) ---
+    #: Most rows of a page, whatever ``limit`` says.
+    events_page_cap: int = 1000
+    #: Newest-first requests try the last minute, 5 minutes, ... first: pages come short, and ``next`` can be
+    #: null although older events exist.
+    events_window_probing: bool = True
+    #: A larger ``offset`` is refused with 400.
+    events_max_offset: int | None = 50_000
+    #: Every request with ``offset`` is slowed by this much and carries ``X-PostHog-Warn``.
+    events_offset_delay_seconds: float = 1.0
+
+    # --- session recordings ---
+    #: Pages by cursor (version 4); without it ``{results, has_next, version}`` and offsets only.
+    recordings_cursor: bool = True
+    #: ``version`` in the envelope.
+    recordings_version: int = 4
+    #: How far back a request without ``date_from`` looks.
+    recordings_default_days: int = 3
+    #: Recordings that started earlier are never listed.
+    recordings_retention_days: int = 90
+    #: A recording with data this recent is ``ongoing``: its figures still grow.
+    recordings_ongoing_seconds: float = 300.0
+
+    # --- transport ---
+    #: ``/api/environments/``: ``deprecated`` answers with Deprecation, Sunset and Link headers, ``redirect``
+    #: is a 307 to ``/api/projects/`` (mid-2026), ``missing`` is 404 (before the prefix existed).
+    environments_prefix: str = "deprecated"
+    #: Compress the answers that PostHog compresses, for clients that accept gzip.
+    gzip: bool = True
+    #: Project secret keys (``phs_``) work on the query API.
+    project_secret_keys: bool = True
+
+    def __post_init__(self) -> None:
+        if self.environments_prefix not in ("deprecated", "redirect", "missing"):
+            raise ValueError(
+                f"environments_prefix is {self.environments_prefix!r}; known: deprecated, redirect, missing"
+            )
+        for name in ("throttle_minute_seconds", "throttle_hour_seconds"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be above 0")
+
+    def changed(self, changes: Mapping[str, Any]) -> Behaviour:
+        """A copy with some fields replaced; lists become sets where the field is a set.
+
+        Raises:
+            ValueError: a field that does not exist, or a value of the wrong type.
+        """
+        fields = {field.name: field for field in dataclasses.fields(self)}
+        values: dict[str, Any] = {}
+        for name, value in changes.items():
+            if name not in fields:
+                raise ValueError(f"There is no behaviour {name!r}. Known: {', '.join(sorted(fields))}")
+            values[name] = _checked(name, str(fields[name].type), value)
+        return dataclasses.replace(self, **values)
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as JSON values; sets are sorted lists."""
+        return {
+            field.name: sorted(value) if isinstance(value, frozenset) else value
+            for field in dataclasses.fields(self)
+            for value in (getattr(self, field.name),)
+        }
+
+
+_ACCEPTED: Mapping[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "frozenset[str]": (list, tuple, set, frozenset),
+}
+
+
+def _checked(name: str, declared: str, value: object) -> object:
+    kind, _, optional = declared.partition(" | ")
+    if value is None and optional:
+        return None
+    accepted = _ACCEPTED[kind]
+    if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
+        raise ValueError(f"{name} is {value!r}; it must be {declared}")
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return frozenset(str(item) for item in value)
+    return float(value) if kind == "float" and isinstance(value, (int, float)) else value
+
+
+PROFILES: Mapping[str, Behaviour] = {
+    "cloud": Behaviour(),
+    "selfhosted-2023": Behaviour(
+        max_rows=10_000,
+        refuse_offset=False,
+        missing_functions=FUNCTIONS_UNKNOWN_IN_2023,
+        missing_tables=TABLES_UNKNOWN_IN_2023,
+        legacy_error_codes=True,
+        known_modifiers=MODIFIERS_2023,
+        known_persons_on_events_modes=PERSONS_ON_EVENTS_MODES_2023,
+        default_persons_on_events_mode="disabled",
+        milliseconds_only=True,
+        bare_nan=True,
+        old_response_shape=True,
+        query_status_ttl_seconds=600.0,
+        query_seconds=60.0,
+        memory_limit_status=504,
+        query_cost_headers=False,
+        # 120 queries an hour was the only limit on queries; lists had 480 a minute, persons and events 240.
+        query_per_minute=None,
+        query_per_hour=120,
+        clickhouse_per_hour=None,
+        concurrency_limit=None,
+        events_page_cap=10_000,
+        events_window_probing=False,
+        events_max_offset=None,
+        events_offset_delay_seconds=0.0,
+        recordings_cursor=False,
+        recordings_version=3,
+        recordings_default_days=7,
+        recordings_retention_days=21,
+        environments_prefix="missing",
+        project_secret_keys=False,
+    ),
+}
