@@ -1,0 +1,178 @@
+"""What the client gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from sources.posthog.diagnosis import BYTES_READ, BYTES_REMAINING, header_count
+from sources.posthog.errors import AnswerFromCache, AnswerMalformed, QueryRefused
+
+# The server's Date has whole seconds, and PostHog may share one answer between equal queries for 5 s
+# (posthog/api/query_coalescer.py, autumn 2026): that is fresh enough.
+_FRESH_WITHIN = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class QueryAnswer:
+    """The rows of a HogQL query, and what it cost.
+
+    `types` are ClickHouse's, in the order of `columns`. `bytes_read` is what this query took from the project's
+    hourly budget and `budget_remaining` what is left of it, in bytes; both None where PostHog does not say. `seconds`
+    is from sending the query to the end of the answer. `has_more` is None for a query with its own LIMIT.
+    """
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: list[list[Any]] = field(repr=False)
+    bytes_read: int | None = None
+    budget_remaining: int | None = None
+    query_id: str = ""
+    seconds: float = 0.0
+    timezone: str | None = None
+    has_more: bool | None = None
+    warnings: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project. `raw` is PostHog's whole answer; `timezone` is an IANA name."""
+
+    id: int
+    uuid: str | None
+    name: str
+    timezone: str
+    organization_id: str | None
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose key it is. `scopes`: what the key may do, where PostHog says it."""
+
+    email: str | None
+    scopes: tuple[str, ...] | None
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a client has used so far. `budget_remaining` and `bytes_read` are bytes, None and 0 where not told."""
+
+    requests: int = 0
+    queries: int = 0
+    bytes_read: int = 0
+    retries: int = 0
+    waited_seconds: float = 0.0
+    budget_remaining: int | None = None
+
+
+def query_answer(
+    document: Any, path: str, *, headers: Mapping[str, str], query_id: str, seconds: float, asked_at: datetime | None
+) -> QueryAnswer:
+    """Check a decoded answer to a query and give it its type.
+
+    `headers` tell what it cost, `asked_at` is the server's time when it was asked. Raises AnswerFromCache for rows
+    older than that, QueryRefused for an error inside an answer, AnswerMalformed for what is no answer.
+    """
+    if not isinstance(document, dict):
+        raise AnswerMalformed("The answer to a query is not an object", path=path)
+    status = document.get("query_status")
+    if isinstance(status, dict) and isinstance(status.get("results"), dict):
+        document = {**status["results"], "query_status": status}
+    elif "complete" in document and isinstance(document.get("results"), dict):
+        # Servers of 2023 gave the status of a long query without the wrapper.
+        status, document = document, document["results"]
+    if error := document.get("error"):
+        raise QueryRefused(f"PostHog says: {error}", path=path)
+    _refuse_cached(document, path, asked_at)
+
+    rows, columns = document.get("results"), document.get("columns")
+    if not isinstance(rows, list) or not isinstance(columns, list):
+        raise AnswerMalformed("The answer to a query has no list of results and of columns", path=path)
+    types = tuple(_type(entry) for entry in document.get("types") or ())
+    if types and len(types) != len(columns):
+        raise AnswerMalformed(f"The answer has {len(columns)} columns and {len(types)} types", path=path)
+    if rows and (not isinstance(rows[0], list) or len(rows[0]) != len(columns)):
+        raise AnswerMalformed(f"The rows of the answer do not have its {len(columns)} columns", path=path)
+    cost = status if isinstance(status, dict) else {}
+    has_more = document.get("hasMore")
+    return QueryAnswer(
+        columns=tuple(str(column) for column in columns),
+        types=types,
+        rows=rows,
+        bytes_read=_first(header_count(headers, BYTES_READ), _count(cost.get("bytes_read"))),
+        budget_remaining=_first(header_count(headers, BYTES_REMAINING), _count(cost.get("budget_remaining_bytes"))),
+        query_id=query_id,
+        seconds=seconds,
+        timezone=document.get("timezone"),
+        has_more=has_more if isinstance(has_more, bool) else None,
+        warnings=tuple(document.get("warnings") or ()),
+    )
+
+
+def project(document: Any, path: str) -> Project:
+    """Give a decoded project its type."""
+    if not isinstance(document, dict) or not isinstance(document.get("id"), int):
+        raise AnswerMalformed("The answer is not a project", path=path)
+    return Project(
+        id=document["id"],
+        uuid=document.get("uuid"),
+        name=str(document.get("name") or ""),
+        timezone=str(document.get("timezone") or "UTC"),
+        organization_id=document.get("organization"),
+        raw=document,
+    )
+
+
+def identity(document: Any, path: str) -> Identity:
+    """Give a decoded user its type."""
+    if not isinstance(document, dict):
+        raise AnswerMalformed("The answer is not a user", path=path)
+    scopes = document.get("scopes")
+    return Identity(
+        email=document.get("email"),
+        scopes=tuple(str(scope) for scope in scopes) if isinstance(scopes, list) else None,
+        raw=document,
+    )
+
+
+def _refuse_cached(document: Mapping[str, Any], path: str, asked_at: datetime | None) -> None:
+    if document.get("is_cached") is True:
+        raise AnswerFromCache("PostHog answered with a cached result", path=path)
+    refreshed = _moment(document.get("last_refresh"))
+    if refreshed and asked_at and refreshed < asked_at - _FRESH_WITHIN:
+        age = (asked_at - refreshed).total_seconds()
+        raise AnswerFromCache(f"PostHog answered with a result from {age:,.0f} s before the question", path=path)
+
+
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        # Python 3.10 reads neither `Z` nor other than 3 or 6 digits of a second; whole seconds are enough here.
+        moment = datetime.fromisoformat(value[:19])
+    except ValueError:
+        return None
+    offset = value[19:].lstrip(".0123456789")
+    if offset in {"", "Z", "+00:00", "+0000"}:
+        return moment.replace(tzinfo=timezone.utc)
+    try:
+        return datetime.strptime(value[:19] + offset.replace(":", ""), "%Y-%m-%dT%H:%M:%S%z")
+    except ValueError:
+        return None
+
+
+def _type(entry: Any) -> str:
+    """HogQL gives [column, type] pairs, older servers and other kinds of query the type alone."""
+    return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else str(entry)
+
+
+def _first(*counts: int | None) -> int | None:
+    return next((count for count in counts if count is not None), None)
+
+
+def _count(value: object) -> int | None:
+    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,0 +1,378 @@
+"""Every way in which talking to PostHog can fail, by what is to be done about it.
+
+    PostHogError
+    ├── Retryable                  the same request may work in a moment (the client tries again by itself)
+    │   ├── ServerFault            5xx without a more precise meaning, a lost long query
+    │   ├── ConnectionFailed       refused, reset, no name, silence
+    │   ├── AnswerTruncated        the body stopped before its end
+    │   ├── AnswerMalformed        JSON that is none, or not of the promised shape
+    │   └── WrongContentType       a page where JSON was due
+    ├── Narrow                     the same query fails again: ask for less
+    │   ├── QueryTimedOut          504, 512, 524, a silent query that was cut off
+    │   ├── MemoryLimitHit         513 (older servers: 504, 512)
+    │   ├── TooManyBytes           400 too_many_bytes
+    │   └── QueryTooLarge          the text of the query is too long
+    ├── Waitable                   the same request works later (the client waits by itself)
+    │   ├── Throttled              429, requests a minute or an hour
+    │   ├── ConcurrencyLimited     429, queries in flight
+    │   ├── ReadBudgetSpent        429, bytes read an hour
+    │   └── ClusterBusy            503, 513 or 429 of a loaded ClickHouse
+    ├── WaitTooLong                a wait would pass max_wait: save the state and stop
+    ├── Cancelled                  the run was stopped
+    └── Final                      somebody has to change something
+        ├── KeyMissing             no key
+        ├── KeyMalformed           this text cannot be a key
+        ├── KeyRefused             401
+        ├── AccessDenied           403
+        │   └── ScopeMissing       403, the key lacks .scope
+        ├── NotFound               404, 410
+        │   ├── ProjectNotFound
+        │   └── EndpointNotFound
+        ├── PaymentRequired        402
+        ├── RequestRefused         400 and other 4xx
+        │   └── QueryRefused       400 on a query, with .code and .position
+        ├── AnswerFromCache        PostHog replays an old result, however it is asked
+        ├── RedirectRefused        a redirect or `next` to another host: the key does not go there
+        ├── HostUnusable           this text, or what answers there, is no usable PostHog host
+        └── Unreachable            retries are used up; .last is the last fault
+
+A failure that PostHog's breaker replays without running the query (autumn 2026) looks like the first one and has
+the same class: asking for less changes the query, which is what the breaker wants too.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Remedy(Enum):
+    """What helps."""
+
+    RETRY = "retry"
+    NARROW = "narrow"
+    WAIT = "wait"
+    FINAL = "final"
+
+
+class PostHogError(Exception):
+    """Something between us and PostHog failed: what (`message`), what it means, what to do next (`advice`).
+
+    `status` and `code` are PostHog's, `path` is the path of the URL, `seconds` how long PostHog asks to wait, where it
+    says so. None of them, nor the text, holds the key.
+    """
+
+    remedy = Remedy.FINAL
+    meaning: str = ""
+    advice: str = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        meaning: str | None = None,
+        advice: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        path: str | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if meaning is not None:
+            self.meaning = meaning
+        if advice is not None:
+            self.advice = advice
+        self.status = status
+        self.code = code
+        self.path = path
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        sentences = [_sentence(part) for part in (self.message, self.meaning, self.advice) if part]
+        where = [f"HTTP {self.status}" if self.status else None, self.code, self.path]
+        facts = ", ".join(fact for fact in where if fact)
+        return " ".join([*sentences, f"({facts})"] if facts else sentences)
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return text if text.endswith((".", "!", "?", ":")) else text + "."
+
+
+# The families below are named by what is to be done, which is why they do not end in "Error".
+
+
+class Retryable(PostHogError):
+    """The same request may work in a moment."""
+
+    remedy = Remedy.RETRY
+
+
+class ServerFault(Retryable):
+    """PostHog, or a machine in front of it, failed."""
+
+    meaning = "The server failed; the request itself may be fine."
+    advice = "Try again in some minutes; https://status.posthog.com tells of known trouble on PostHog Cloud."
+
+
+class ConnectionFailed(Retryable):
+    """No connection, or it broke before an answer came."""
+
+    meaning = "The host did not answer."
+    advice = "Check the host name, the network and any proxy."
+
+
+class AnswerTruncated(Retryable):
+    """The answer stopped before its end."""
+
+    meaning = "The answer stopped before its end, so none of it was used."
+    advice = "Try again; if it keeps happening, look at proxies between here and PostHog."
+
+
+class AnswerMalformed(Retryable):
+    """The answer is not what the API promises."""
+
+    meaning = "The answer could not be read, so none of it was used."
+    advice = "Try again; if it keeps happening, report it with the position given here."
+
+
+class WrongContentType(Retryable):
+    """Something other than JSON came back."""
+
+    meaning = "A page came back where data was due: often a proxy, a login page, or maintenance."
+    advice = "Open the host in a browser and check that it is PostHog."
+
+
+class Narrow(PostHogError):
+    """The same query would fail again: ask for less (a shorter time, fewer events)."""
+
+    remedy = Remedy.NARROW
+    advice = "Ask for less at once: a shorter time range or fewer events."
+
+
+class QueryTimedOut(Narrow):
+    """The query took longer than PostHog, or the way to it, allows."""
+
+    meaning = "The query took longer than is allowed."
+
+
+class MemoryLimitHit(Narrow):
+    """The query needs more memory than PostHog gives it."""
+
+    meaning = "The query needs more memory than PostHog gives it."
+
+
+class TooManyBytes(Narrow):
+    """The query would read more bytes than PostHog allows for one query."""
+
+    meaning = "The query would read more than PostHog allows for one query."
+
+
+class QueryTooLarge(Narrow):
+    """The text of the query is too long."""
+
+    meaning = "The text of the query is too long."
+    advice = "Ask with a shorter text: fewer names or ids in one query."
+
+
+class Waitable(PostHogError):
+    """The same request works later, after `seconds` if PostHog said so. `reason` is what is shown while waiting."""
+
+    remedy = Remedy.WAIT
+    reason = "PostHog"
+    advice = "Wait, then run the same command again: it goes on where it stopped."
+
+
+class Throttled(Waitable):
+    """Too many requests in a minute or an hour."""
+
+    reason = "PostHog's limit of requests"
+    meaning = "The project's requests for this minute or hour are used up."
+
+
+class ConcurrencyLimited(Waitable):
+    """Too many queries of this project run at once, ours or other people's."""
+
+    reason = "other queries of this project to finish"
+    meaning = "The project already runs as many API queries as PostHog allows."
+
+
+class ReadBudgetSpent(Waitable):
+    """The bytes that the project's API queries may read in an hour are spent."""
+
+    reason = "PostHog's hourly read budget"
+    meaning = "The bytes that API queries may read are spent; PostHog refills them within the hour."
+
+
+class ClusterBusy(Waitable):
+    """ClickHouse is loaded; nothing is wrong with the query."""
+
+    reason = "PostHog's database, which is busy"
+    meaning = "PostHog's database is busy; the query itself is fine."
+
+
+class WaitTooLong(PostHogError):
+    """A wait of `seconds` in all would pass max_wait, so it was not begun."""
+
+    meaning = "PostHog's limits ask for a longer wait than is allowed here."
+    advice = "What was loaded is kept. Run the same command later, or allow a longer wait with --max-wait."
+
+    def __init__(self, message: str, *, seconds: float = 0.0, reason: str = "") -> None:
+        super().__init__(message, seconds=seconds)
+        self.seconds: float = seconds
+        self.reason = reason
+
+
+class Cancelled(PostHogError):
+    """The run was stopped."""
+
+    advice = "Run the same command again: it goes on where it stopped."
+
+
+class Final(PostHogError):
+    """Neither time nor another try helps: somebody has to change something."""
+
+
+class KeyMissing(Final):
+    """There is no API key."""
+
+    meaning = "Without a key PostHog gives nothing out."
+    advice = (
+        "Make a personal API key in PostHog under Settings, Personal API keys, and set POSTHOG_PERSONAL_API_KEY to it."
+    )
+
+
+class KeyMalformed(Final):
+    """This text cannot be an API key."""
+
+    advice = "Copy the personal API key (it begins with phx_) again, without quotes, spaces or line ends."
+
+
+class KeyRefused(Final):
+    """PostHog does not know the key (401)."""
+
+    meaning = "PostHog does not accept this key: it may be mistyped, deleted, or of another region (us or eu)."
+    advice = "Check the key and the host; a new key is made under Settings, Personal API keys."
+
+
+class AccessDenied(Final):
+    """The key may not do this (403)."""
+
+    meaning = "The key is valid, but may not do this."
+    advice = "Use a key whose owner is a member of the project and that is not limited to other projects."
+
+
+class ScopeMissing(AccessDenied):
+    """The key lacks `scope`, for example `query:read` (403)."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        scope: str = "",
+        status: int | None = None,
+        code: str | None = None,
+        path: str | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            meaning=f"The key is valid, but lacks the scope {scope}.",
+            advice=f"Add {scope} to the key in PostHog under Settings, Personal API keys.",
+            status=status,
+            code=code,
+            path=path,
+        )
+        self.scope = scope
+
+
+class NotFound(Final):
+    """PostHog has no such thing (404), or no longer (410)."""
+
+    meaning = "PostHog has no such thing, or it was deleted."
+
+
+class ProjectNotFound(NotFound):
+    """There is no such project for this key on this host."""
+
+    meaning = "This key sees no such project on this host."
+    advice = "Check the project id (Settings, Project) and the region of the host (us or eu)."
+
+
+class EndpointNotFound(NotFound):
+    """This server has no such endpoint: an older PostHog, or no PostHog at all."""
+
+    meaning = "This server does not know that address: it is an older PostHog, or no PostHog at all."
+    advice = "Check the host; a self-hosted PostHog may need an update."
+
+
+class PaymentRequired(Final):
+    """The plan does not include this, or a quota is used up (402)."""
+
+    meaning = "The organization's plan does not include this, or its quota is used up."
+    advice = "See Billing in PostHog, or leave this table out."
+
+
+class RequestRefused(Final):
+    """PostHog does not accept the request (400 and other 4xx)."""
+
+    meaning = "PostHog does not accept this request."
+
+
+class QueryRefused(RequestRefused):
+    """PostHog does not accept the query. `position`: the (start, end) of the fault in its text, if known."""
+
+    meaning = "PostHog does not accept this query."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        position: tuple[int, int] | None = None,
+        meaning: str | None = None,
+        advice: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        path: str | None = None,
+    ) -> None:
+        super().__init__(message, meaning=meaning, advice=advice, status=status, code=code, path=path)
+        self.position = position
+
+
+class AnswerFromCache(Final):
+    """PostHog answered with a result older than the question."""
+
+    meaning = "The rows are older than the question, so they were not used."
+    advice = "Try again later; if it keeps happening, report it."
+
+
+class RedirectRefused(Final):
+    """A redirect, or the address of a next page, leads to another host, port or scheme."""
+
+    meaning = "The key is sent to the configured host only."
+    advice = "If that address is your PostHog, set it as the host."
+
+
+class HostUnusable(Final):
+    """The host setting, or what answers there, is not usable."""
+
+    advice = "Set the host to us, eu, or the https address of your own PostHog."
+
+
+class Unreachable(Final):
+    """Retries are used up. `last`: the last fault."""
+
+    meaning = "PostHog did not give a usable answer."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        last: PostHogError | None = None,
+        meaning: str | None = None,
+        advice: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        path: str | None = None,
+    ) -> None:
+        super().__init__(message, meaning=meaning, advice=advice, status=status, code=code, path=path)
+        self.last = last

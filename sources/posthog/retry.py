@@ -1,0 +1,134 @@
+"""Trying again: faults a few times with growing, random pauses; limits as long as they ask for, within max_wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_never
+from tenacity import wait_random_exponential as random_exponential
+from tenacity.wait import wait_base
+
+from sources.posthog.budget import Allowance, Budget
+from sources.posthog.errors import (
+    PostHogError,
+    ReadBudgetSpent,
+    Retryable,
+    Throttled,
+    Unreachable,
+    Waitable,
+    WrongContentType,
+)
+
+T = TypeVar("T")
+
+
+class Retrier:
+    """How a client repeats its calls. `attempts` counts faults only: waiting for a limit is no failed attempt."""
+
+    def __init__(
+        self,
+        budget: Budget,
+        *,
+        attempts: int,
+        backoff_seconds: tuple[float, float],
+        on_retry: Callable[[], object] = lambda: None,
+    ) -> None:
+        if attempts < 1:
+            raise ValueError("attempts must be at least 1")
+        base, longest = backoff_seconds
+        self._budget = budget
+        self._attempts = attempts
+        self._on_retry = on_retry
+        # From half the pause to the whole of it, so that threads that failed together do not come back together.
+        self._after_fault = _SaidOr(random_exponential(multiplier=base, max=longest, min=base / 2))
+        self._after_limit = _SaidOr(random_exponential(multiplier=2 * base, max=longest, min=base))
+
+    def call(self, once: Callable[[Allowance], T]) -> T:
+        """The result of `once`, which is repeated while it raises Retryable or Waitable.
+
+        Raises Unreachable when attempts are used up, WaitTooLong, Cancelled, and whatever else `once` raises.
+        """
+        allowance = self._budget.allowance()
+        limit, fault = _Pause(self._budget, allowance), _Pause(self._budget, None, self._on_retry)
+        within_limits = Retrying(
+            retry=retry_if_exception_type(Waitable),
+            stop=stop_never,
+            wait=self._after_limit,
+            before_sleep=limit.note,
+            sleep=limit,
+            reraise=True,
+        )
+        through_faults = Retrying(
+            retry=retry_if_exception_type(Retryable),
+            stop=stop_after_attempt(self._attempts),
+            wait=self._after_fault,
+            before_sleep=fault.note,
+            sleep=fault,
+            reraise=True,
+        )
+        try:
+            return through_faults(lambda: within_limits(once, allowance))
+        except Retryable as error:
+            last = error
+        raise _unreachable(last, self._attempts)
+
+
+class _SaidOr(wait_base):
+    """The pause that PostHog asked for, else another one."""
+
+    def __init__(self, otherwise: wait_base) -> None:
+        self._otherwise = otherwise
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        error = _error(retry_state)
+        said = error.seconds if isinstance(error, (Retryable, Waitable)) else None
+        return said if said is not None else self._otherwise(retry_state)
+
+
+class _Pause:
+    """Waits as the last error wants it: a limit of the whole project stops every thread, anything else this one."""
+
+    def __init__(
+        self, budget: Budget, allowance: Allowance | None, on_retry: Callable[[], object] = lambda: None
+    ) -> None:
+        self._budget = budget
+        self._allowance = allowance
+        self._on_retry = on_retry
+        self._error: PostHogError | None = None
+
+    def note(self, retry_state: RetryCallState) -> None:
+        self._error = _error(retry_state)
+
+    def __call__(self, seconds: float) -> None:
+        error = self._error
+        if isinstance(error, (Throttled, ReadBudgetSpent)):
+            # This thread waits too, when it asks the budget for its next request.
+            self._budget.pause(seconds, error.reason)
+        elif isinstance(error, Waitable):
+            self._budget.wait(seconds, error.reason, self._allowance)
+        else:
+            self._on_retry()
+            # A server that says when it will be back is a limit like others; our own short pauses are not.
+            asked = isinstance(error, Retryable) and error.seconds is not None
+            allowance = self._budget.allowance() if asked else None
+            self._budget.wait(seconds, f"another try ({error.message if error else 'fault'})", allowance)
+
+
+def _error(retry_state: RetryCallState) -> PostHogError | None:
+    error = retry_state.outcome.exception() if retry_state.outcome else None
+    return error if isinstance(error, PostHogError) else None
+
+
+def _unreachable(last: Retryable, attempts: int) -> Unreachable:
+    times = "the only attempt" if attempts == 1 else f"all of {attempts} attempts"
+    meaning = last.meaning if isinstance(last, WrongContentType) else Unreachable.meaning
+    return Unreachable(
+        f"Failed in {times}; the last time: {last.message}",
+        last=last,
+        meaning=meaning,
+        advice=last.advice,
+        status=last.status,
+        code=last.code,
+        path=last.path,
+    )

@@ -1,0 +1,259 @@
+"""One HTTP exchange with the configured host: send, read the body, say in our own errors what went wrong.
+
+Nothing here waits or tries again. No httpx exception gets out: they carry the request, and with it the key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import weakref
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from http.cookiejar import DefaultCookiePolicy
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import httpx
+import orjson
+
+from sources.posthog import errors
+from sources.posthog.diagnosis import header_date
+from sources.posthog.host import Host
+from sources.posthog.keys import ApiKey, redact
+
+# The proxies before PostHog Cloud cut a silent request at about 300 s (PR#94595), Cloudflare at about 100 s.
+_CUT_AFTER_SECONDS = 90.0
+_CONNECT_SECONDS = 15.0
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass
+class Reply:
+    """An answer with its whole body, uncompressed. `seconds`: from sending to the end of the body."""
+
+    method: str
+    path: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytearray = field(repr=False)
+    seconds: float
+    asked_at: datetime | None
+    """The server's time (UTC, to a second) when we asked; None when it does not tell its time."""
+
+
+class Wire:
+    """Thread-safe. `timeout_seconds` bounds the silence before an answer begins, and three times it the whole."""
+
+    def __init__(
+        self,
+        key: ApiKey,
+        host: Host,
+        *,
+        timeout_seconds: float,
+        clock: Callable[[], float],
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._key = key
+        self._host = host
+        self._clock = clock
+        self._timeout = timeout_seconds
+        self._seen: tuple[datetime, float] | None = None
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._interrupted = False
+        self._lock = threading.Lock()
+        self._http = httpx.Client(
+            base_url=host.url,
+            auth=_Bearer(key, host),
+            headers={"Accept": "application/json", "User-Agent": f"posthog-warehouse/{_version()}"},
+            timeout=httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, _CONNECT_SECONDS)),
+            limits=httpx.Limits(max_connections=32, max_keepalive_connections=8),
+            follow_redirects=False,
+            # A proxy from the environment has no business between us and this machine.
+            trust_env=not host.is_loopback,
+            transport=transport,
+        )
+        self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # the key is all we are known by
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        is_query: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> Reply:
+        """One exchange. `url` is a path or an address of this host (`same_host`).
+
+        Raises Retryable faults, HostUnusable when TLS cannot work, and QueryTimedOut when a query was met by silence.
+        """
+        started = self._clock()
+        progress = _Progress()
+        content = None if json is None else orjson.dumps(json)
+        try:
+            with self._http.stream(
+                method,
+                url,
+                params=params,
+                content=content,
+                headers={"Content-Type": "application/json"} if content is not None else None,
+                timeout=httpx.USE_CLIENT_DEFAULT if timeout_seconds is None else timeout_seconds,
+                extensions={"trace": self._keep_socket},
+            ) as response:
+                return self._read(response, method, started, progress)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+            fault = self._fault(error, url, self._clock() - started, progress, is_query=is_query)
+        # Not raised in the handler: an error must not carry the httpx one, which knows the key, as its context.
+        raise fault
+
+    def same_host(self, url: str, of: str = "") -> str:
+        """The absolute form of an address that PostHog gave us. Raises RedirectRefused unless it is the same origin."""
+        refused = f"PostHog points to {redact(url, self._key)[:200]!r}, which is not {self._host.url}"
+        try:
+            target = httpx.URL(f"{self._host.url}{of}").join(url)
+            origin = (target.scheme, target.host, target.port or {"https": 443, "http": 80}.get(target.scheme, 0))
+        except (httpx.InvalidURL, ValueError):
+            target, origin = None, None
+        if target is None or origin != self._host.origin or target.userinfo:
+            raise errors.RedirectRefused(refused, path=of or None)
+        return str(target.copy_with(fragment=None))
+
+    def redirected(self, reply: Reply) -> str | None:
+        """Where a redirect of this host to itself leads; None for any other answer. Raises RedirectRefused."""
+        if reply.status not in _REDIRECTS:
+            return None
+        target = self.same_host(reply.headers.get("location", ""), of=reply.path)
+        if reply.method != "GET" and reply.status not in {307, 308}:
+            raise errors.RedirectRefused(
+                f"PostHog redirects a {reply.method} request in a way that would lose its body",
+                meaning="The host setting probably lacks something, such as https or a part of the name.",
+                status=reply.status,
+                path=reply.path,
+            )
+        return target
+
+    def server_time(self) -> datetime | None:
+        """The server's time now (UTC), by its last Date header and our clock since; None before any answer."""
+        with self._lock:
+            if self._seen is None:
+                return None
+            date, at = self._seen
+        return date + timedelta(seconds=self._clock() - at)
+
+    def interrupt(self) -> None:
+        """End every exchange in progress, in whatever thread it is."""
+        with self._lock:
+            self._interrupted = True
+            open_sockets = list(self._sockets)
+        for connection in open_sockets:
+            _shut(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def _read(self, response: httpx.Response, method: str, started: float, progress: _Progress) -> Reply:
+        progress.answered = True
+        now = self._clock()
+        date = header_date(response.headers)
+        if date is not None:
+            with self._lock:
+                self._seen = (date, now)
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if self._clock() - started > 3 * self._timeout:
+                progress.dripping = True
+                raise httpx.ReadTimeout("the body takes too long")
+        return Reply(
+            method=method,
+            path=response.request.url.path,
+            status=response.status_code,
+            headers=response.headers,
+            body=body,
+            seconds=self._clock() - started,
+            asked_at=date - timedelta(seconds=now - started) if date else None,
+        )
+
+    def _fault(
+        self, error: Exception, url: str, elapsed: float, progress: _Progress, *, is_query: bool
+    ) -> errors.PostHogError:
+        path = httpx.URL(self._host.url).join(url).path
+        said = redact(" ".join(str(error).split()), self._key) or type(error).__name__
+        broken = isinstance(error, (httpx.ReadError, httpx.RemoteProtocolError))
+        if tls := _tls_fault(error):
+            return errors.HostUnusable(f"No secure connection to {self._host.url}: {tls}", path=path)
+        if isinstance(error, httpx.DecodingError):
+            return errors.AnswerMalformed(f"The compressed answer is broken: {said}", path=path)
+        silent = isinstance(error, httpx.ReadTimeout) or (
+            broken and elapsed >= min(_CUT_AFTER_SECONDS, 0.9 * self._timeout)
+        )
+        if is_query and (progress.dripping or (silent and not progress.answered)):
+            return errors.QueryTimedOut(f"The query was not answered within {elapsed:,.0f} s", path=path)
+        if progress.answered:
+            return errors.AnswerTruncated(f"The answer broke off: {said}", path=path)
+        if isinstance(error, httpx.ReadTimeout):
+            return errors.ConnectionFailed(f"No answer from {self._host.url} within {elapsed:,.0f} s", path=path)
+        return errors.ConnectionFailed(f"The connection to {self._host.url} failed: {said}", path=path)
+
+    def _keep_socket(self, event: str, info: Mapping[str, Any]) -> None:
+        """httpx's trace extension: the only documented way to the sockets, which `interrupt` needs."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            connection = info["return_value"].get_extra_info("socket")
+            if isinstance(connection, socket.socket):
+                with self._lock:
+                    self._sockets.add(connection)
+                    too_late = self._interrupted
+                if too_late:
+                    _shut(connection)
+
+
+@dataclass
+class _Progress:
+    """How far an exchange came."""
+
+    answered: bool = False
+    dripping: bool = False
+
+
+class _Bearer(httpx.Auth):
+    """The key, added to requests for the configured host and to no other."""
+
+    def __init__(self, key: ApiKey, host: Host) -> None:
+        self._key = key
+        self._origin = host.origin
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        url = request.url
+        if (url.scheme, url.host, url.port or {"https": 443, "http": 80}[url.scheme]) == self._origin:
+            request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        yield request
+
+
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _tls_fault(error: BaseException) -> str | None:
+    """What is wrong with TLS for good; None for passing faults."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not valid here ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError) and cause.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}:
+            return "it speaks plain http on that port"
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _version() -> str:
+    try:
+        return version("posthog-warehouse")
+    except PackageNotFoundError:
+        return "0"
