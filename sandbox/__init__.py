@@ -1,0 +1,1 @@
+"""A local PostHog: the HTTP API, PostHog's own HogQL grammar, and real ClickHouse behind it."""

@@ -1,0 +1,1 @@
+"""The HTTP side of the sandbox: PostHog's endpoints, envelopes, throttles, and the control API."""

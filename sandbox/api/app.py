@@ -1,0 +1,147 @@
+"""The ASGI application: routes, and the edge around them that logs, rewrites prefixes and injects faults."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from . import control, events, faults, persons, projects, query, recordings
+from .dispatch import METHODS, Action, endpoint
+from .envelope import ApiError, Reply, not_found, reply
+from .state import State
+
+_LOG = logging.getLogger("sandbox")
+
+_PROJECT = "/api/projects/{project_id}"
+
+_ROUTES: Mapping[str, Mapping[str, Action]] = {
+    "/api/projects/": projects.LISTING,
+    "/api/users/{user_id}/": projects.ME,
+    f"{_PROJECT}/": projects.RETRIEVE,
+    f"{_PROJECT}/environments/": projects.ENVIRONMENTS,
+    f"{_PROJECT}/query/": query.QUERY,
+    f"{_PROJECT}/query/{{item}}/": query.ITEM,
+    f"{_PROJECT}/persons/": persons.LISTING,
+    f"{_PROJECT}/persons/{{item}}/": persons.RETRIEVE,
+    f"{_PROJECT}/events/": events.LISTING,
+    f"{_PROJECT}/events/values/": events.VALUES,
+    f"{_PROJECT}/events/{{item}}/": events.RETRIEVE,
+    f"{_PROJECT}/session_recordings/": recordings.LISTING,
+    f"{_PROJECT}/session_recordings/{{item}}/": recordings.RETRIEVE,
+}
+
+_ENVIRONMENTS = re.compile(r"^/api/environments(/.*)?$")
+
+#: Announced for the old prefix (PR#72012); the exact form of Deprecation is not confirmed.
+_DEPRECATION = ((b"deprecation", b"true"), (b"sunset", b"Fri, 31 Jul 2026 00:00:00 GMT"))
+
+
+def create_app(state: State) -> ASGIApp:
+    """The application for one sandbox."""
+    routes = [Route(path, endpoint(actions), methods=METHODS) for path, actions in _ROUTES.items()]
+    routes += control.routes(state)
+    routes += [Route("/_health", _health), Route("/", _index)]
+    starlette = Starlette(
+        routes=routes,
+        exception_handlers={404: _unknown, 405: _unknown, ApiError: _refused, Exception: _failed},
+    )
+    # A missing slash is added by the edge, not answered with a redirect.
+    starlette.router.redirect_slashes = False
+    return Edge(state, starlette)
+
+
+async def _health(request: Request) -> Response:
+    del request
+    return Response("ok", media_type="text/plain")
+
+
+async def _index(request: Request) -> Response:
+    base = str(request.base_url).rstrip("/")
+    return reply({"name": "a local PostHog", "api": f"{base}/api/projects/", "control": f"{base}/_sandbox/"})
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    del request, error
+    return not_found("Endpoint not found.").response()
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, ApiError)  # noqa: S101 - Starlette types handlers by their widest exception
+    return error.response()
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return ApiError(500, "server_error", "error", "A server error occurred.").response()
+
+
+class Edge:
+    """What a request passes first: the log, the path's spelling, and the faults."""
+
+    def __init__(self, state: State, app: ASGIApp) -> None:
+        self._state = state
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        asked: str = scope["path"]
+        path = asked if asked.endswith("/") or not asked.startswith(("/api/", "/_sandbox")) else f"{asked}/"
+        scope = {**scope, "path": path, "sandbox.path": asked, "sandbox.state": self._state}
+        if path.startswith("/_sandbox/"):
+            # The control API is never logged and never hit by faults.
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        entry = self._state.log.begin(scope["method"], path)
+        scope["sandbox.entry"] = entry
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                entry.status = message["status"]
+            await send(message)
+            entry.ms = round((time.perf_counter() - started) * 1000, 3)
+
+        query_string = scope["query_string"].decode("latin-1")
+        fault = self._state.faults.pick(f"{path}?{query_string}" if query_string else path)
+        outgoing: Send = noting
+        if fault is not None:
+            entry.fault = fault.kind
+            if await faults.before(fault, scope, receive, noting):
+                return
+            outgoing = faults.FaultySend(fault, scope, receive, noting)
+        await self._route(scope, receive, outgoing)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        old_prefix = _ENVIRONMENTS.match(scope["path"])
+        if old_prefix is None:
+            await self._app(scope, receive, send)
+            return
+        new_path = "/api/projects" + (old_prefix[1] or "/")
+        mode = self._state.behaviour.environments_prefix
+        if mode == "missing":
+            await not_found("Endpoint not found.").response()(scope, receive, send)
+        elif mode == "redirect":
+            query_string = scope["query_string"].decode("latin-1")
+            location = f"{new_path}?{query_string}" if query_string else new_path
+            await Reply([b""], status=307, headers={"Location": location})(scope, receive, send)
+        else:
+            link = f'<{new_path}>; rel="successor-version"'.encode("latin-1")
+
+            async def deprecated(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    message = {**message, "headers": [*message["headers"], *_DEPRECATION, (b"link", link)]}
+                await send(message)
+
+            await self._app({**scope, "path": new_path}, receive, deprecated)

@@ -1,0 +1,193 @@
+"""The control API under ``/_sandbox/``: change the data, the clock and the behaviour, and see what was asked.
+
+JSON in and out, no key: the server listens on the loopback interface only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.routing import Route
+
+from sandbox import changes
+from sandbox.store import ClickHouseError
+
+from . import dates
+from .envelope import ApiError, Reply, invalid, reply
+from .state import State
+
+Body = Mapping[str, Any]
+
+
+class BadRequestError(ValueError):
+    """The control API was asked for something that makes no sense."""
+
+
+Verb = Callable[[State, Body], Awaitable[object]]
+
+
+def _whole(body: Body, name: str, default: int | None = None) -> int:
+    value = body.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadRequestError(f"{name} is {value!r}; it must be a whole number of 0 or more")
+    return value
+
+
+async def counts(state: State, body: Body) -> object:
+    """How much there is: events (distinct uuids), persons (not deleted), person_distinct_ids, recordings."""
+    del body
+    return await state.in_thread(changes.counts, state.store)
+
+
+async def sql(state: State, body: Body) -> object:
+    """Run a ClickHouse SELECT: {"sql": "..."} -> columns and rows."""
+    selection = await state.in_thread(state.store.select, str(body.get("sql", "")))
+    return {"columns": [name for name, _ in selection.meta], "rows": orjson.loads(selection.data)}
+
+
+async def clock(state: State, body: Body) -> object:
+    """The sandbox's time (UTC)."""
+    del body
+    return {"now": state.clock.now()}
+
+
+async def advance_clock(state: State, body: Body) -> object:
+    """Move the time on: {"advance_seconds": N}."""
+    seconds = body.get("advance_seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise BadRequestError(f"advance_seconds is {seconds!r}; it must be a number of seconds")
+    return {"now": state.clock.advance(seconds)}
+
+
+async def requests(state: State, body: Body) -> object:
+    """The request log since the last reset."""
+    del body
+    return state.log.entries()
+
+
+async def counters(state: State, body: Body) -> object:
+    """Sums over the requests since the last reset."""
+    del body
+    return state.log.counters()
+
+
+async def reset_counters(state: State, body: Body) -> object:
+    """Forget the request log and its sums, and let throttles and the byte budget start anew."""
+    del body
+    state.log.reset()
+    state.throttle.reset()
+    state.budget.reset(state.behaviour)
+    return {"reset": True}
+
+
+async def behaviour(state: State, body: Body) -> object:
+    """How this PostHog behaves."""
+    del body
+    return state.behaviour.as_json()
+
+
+async def set_behaviour(state: State, body: Body) -> object:
+    """Switch fields of the behaviour: {"refuse_offset": false, ...}."""
+    state.set_behaviour(state.behaviour.changed(body))
+    return state.behaviour.as_json()
+
+
+async def keys(state: State, body: Body) -> object:
+    """Make a key: {"scopes": [...], "kind": "phx", "scoped_teams": [...], "scoped_organizations": [...]}."""
+    key = state.keys.create(
+        scopes=body.get("scopes", ["*"]),
+        kind=str(body.get("kind", "phx")),
+        scoped_teams=body.get("scoped_teams", ()),
+        scoped_organizations=body.get("scoped_organizations", ()),
+    )
+    return {"key": key.value}
+
+
+async def faults(state: State, body: Body) -> object:
+    """The faults that are on."""
+    del body
+    return state.faults.describe()
+
+
+async def add_fault(state: State, body: Body) -> object:
+    """Switch a fault on: {"fault": "drop", "path": "/query/", "at": [3]}; also every, probability, always."""
+    return {"id": state.faults.add(body)}
+
+
+async def clear_faults(state: State, body: Body) -> object:
+    """Switch all faults off."""
+    del body
+    state.faults.clear()
+    return {"cleared": True}
+
+
+async def shutdown(state: State, body: Body) -> object:
+    """Stop the server."""
+    del body
+    state.stop()
+    return {"stopping": True}
+
+
+def moment(state: State, body: Body, name: str) -> datetime | None:
+    """An ISO time from the body, in UTC."""
+    if body.get(name) is None:
+        return None
+    parsed = dates.parse(str(body[name]), state.clock.now())
+    if parsed is None:
+        raise BadRequestError(f"{name} is {body[name]!r}; it must be an ISO time")
+    return parsed
+
+
+VERBS: Mapping[str, Mapping[str, Verb]] = {
+    "/_sandbox/counts/": {"GET": counts},
+    "/_sandbox/sql/": {"POST": sql},
+    "/_sandbox/clock/": {"GET": clock, "POST": advance_clock},
+    "/_sandbox/requests/": {"GET": requests},
+    "/_sandbox/counters/": {"GET": counters},
+    "/_sandbox/counters/reset/": {"POST": reset_counters},
+    "/_sandbox/behaviour/": {"GET": behaviour, "PATCH": set_behaviour},
+    "/_sandbox/keys/": {"POST": keys},
+    "/_sandbox/faults/": {"GET": faults, "POST": add_fault, "DELETE": clear_faults},
+    "/_sandbox/shutdown/": {"POST": shutdown},
+}
+
+
+async def index(state: State, body: Body) -> object:
+    """What can be done."""
+    del state, body
+    return {
+        f"{method} {path.rstrip('/')}": (verb.__doc__ or "").partition("\n")[0]
+        for path, verbs in VERBS.items()
+        for method, verb in verbs.items()
+    }
+
+
+def _object(raw: bytes) -> Body:
+    content = orjson.loads(raw) if raw else {}
+    if not isinstance(content, dict):
+        raise BadRequestError("The body must be a JSON object")
+    return content
+
+
+def routes(state: State) -> list[Route]:
+    """The routes of the control API."""
+    table: dict[str, Mapping[str, Verb]] = {"/_sandbox/": {"GET": index}, **VERBS}
+    return [Route(path, _answer(state, verbs), methods=list(verbs)) for path, verbs in table.items()]
+
+
+def _answer(state: State, verbs: Mapping[str, Verb]) -> Callable[[Request], Awaitable[Reply]]:
+    async def answer(request: Request) -> Reply:
+        raw = await request.body()
+        try:
+            method = "GET" if request.method == "HEAD" else request.method
+            return reply(await verbs[method](state, _object(raw)))
+        except (ValueError, TypeError, ClickHouseError) as error:
+            return invalid(str(error), code="sandbox").response()
+        except ApiError as error:
+            return error.response()
+
+    return answer

@@ -1,0 +1,198 @@
+"""The body of ``POST /query/``, checked the way PostHog's schema checks it.
+
+Sources: posthog/api/query.py and posthog/api/test/test_query.py, autumn 2026.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.behaviour import Behaviour
+
+from .envelope import invalid, parse_error
+
+REFRESH_MODES = (
+    "async",
+    "async_except_on_cache_miss",
+    "blocking",
+    "force_async",
+    "force_blocking",
+    "force_cache",
+    "lazy_async",
+)
+
+_REQUEST_FIELDS = frozenset(
+    {
+        "async",
+        "client_query_id",
+        "filters_override",
+        "limit_context",
+        "name",
+        "personal_api_key",
+        "query",
+        "refresh",
+        "variables_override",
+    }
+)
+
+_QUERY_FIELDS = frozenset(
+    {
+        "connectionId",
+        "explain",
+        "filters",
+        "kind",
+        "modifiers",
+        "name",
+        "query",
+        "response",
+        "tags",
+        "values",
+        "variables",
+        "version",
+    }
+)
+
+#: Kinds that PostHog answers and this server does not.
+_OTHER_KINDS = frozenset(
+    {
+        "ActorsQuery",
+        "DatabaseSchemaQuery",
+        "EventsNode",
+        "EventsQuery",
+        "FunnelsQuery",
+        "GroupsQuery",
+        "HogQLMetadata",
+        "HogQLAutocomplete",
+        "InsightVizNode",
+        "LifecycleQuery",
+        "PathsQuery",
+        "PersonsNode",
+        "RecordingsQuery",
+        "RetentionQuery",
+        "SessionsTimelineQuery",
+        "StickinessQuery",
+        "TrendsQuery",
+        "WebOverviewQuery",
+        "WebStatsTableQuery",
+    }
+)
+
+
+@dataclass(frozen=True)
+class QueryRequest:
+    """A HogQL query to run, and how its answer is wanted."""
+
+    text: str
+    values: Mapping[str, Any]
+    variables: Mapping[str, Any]
+    filters: Mapping[str, Any]
+    modifiers: Mapping[str, Any]
+    refresh: str
+    query_id: str
+    named_by_client: bool
+    posthog_ai: bool
+
+    @property
+    def forced(self) -> bool:
+        """Whether a fresh calculation is wanted whatever is cached."""
+        return self.refresh.startswith("force_") and self.refresh != "force_cache"
+
+
+def _schema_error(where: str, problem: str, *, count: int = 1, model: str = "QueryRequest") -> Exception:
+    errors = "error" if count == 1 else "errors"
+    return parse_error(f"{count} validation {errors} for {model}\n{where}\n  {problem}")
+
+
+def parse(body: object, behaviour: Behaviour, *, path_kind: str | None = None) -> QueryRequest:
+    """The request in a body.
+
+    Args:
+        body: what was sent, parsed.
+        behaviour: which modifiers are known.
+        path_kind: the kind named in the URL, if any.
+
+    Raises:
+        ApiError: 400 ``parse_error`` for the shape, ``invalid_input`` for values.
+    """
+    if not isinstance(body, dict):
+        raise _schema_error("", "Input should be a valid dictionary [type=model_type]")
+    query = body.get("query")
+    if query is None:
+        raise _schema_error("query", "Field required [type=missing]")
+    if not isinstance(query, dict):
+        raise _schema_error("query", "Input should be an object [type=model_attributes_type]")
+    for name in body:
+        if name not in _REQUEST_FIELDS:
+            raise _schema_error(name, "Extra inputs are not permitted [type=extra_forbidden]")
+    kind = query.get("kind")
+    if path_kind is not None and kind != path_kind:
+        raise invalid(f"Query kind in the URL ({path_kind}) does not match the query's kind ({kind}).")
+    _check_query(query, behaviour)
+    limit_context = body.get("limit_context")
+    if limit_context not in (None, "posthog_ai"):
+        raise _schema_error("limit_context", "Input should be 'posthog_ai' [type=literal_error]")
+    name = body.get("name")
+    if name is not None and (not isinstance(name, str) or len(name) > 128):
+        raise _schema_error("name", "String should have at most 128 characters [type=string_too_long]")
+    client_id = body.get("client_query_id")
+    overrides = body.get("variables_override") or {}
+    return QueryRequest(
+        text=query["query"],
+        values=query.get("values") or {},
+        variables={**(query.get("variables") or {}), **overrides},
+        filters=body.get("filters_override") or query.get("filters") or {},
+        modifiers=query.get("modifiers") or {},
+        refresh=_refresh(body),
+        query_id=str(client_id) if client_id else str(uuid.uuid4()),
+        named_by_client=bool(client_id),
+        posthog_ai=limit_context == "posthog_ai",
+    )
+
+
+def _refresh(body: Mapping[str, Any]) -> str:
+    refresh = body.get("refresh")
+    if refresh is True:
+        return "force_blocking"
+    if refresh is None or refresh is False:
+        return "async" if body.get("async") is True else "blocking"
+    if refresh not in REFRESH_MODES:
+        expected = ", ".join(f"'{mode}'" for mode in REFRESH_MODES)
+        raise _schema_error("refresh", f"Input should be {expected} [type=enum, input_value={refresh!r}]")
+    return str(refresh)
+
+
+def _check_query(query: Mapping[str, Any], behaviour: Behaviour) -> None:
+    kind = query.get("kind")
+    if kind in _OTHER_KINDS:
+        raise invalid(f"This local PostHog answers queries of kind HogQLQuery only, not {kind}.")
+    if kind != "HogQLQuery":
+        raise _schema_error(
+            "query",
+            f"Input tag {kind!r} found using 'kind' does not match any of the expected tags [type=union_tag_invalid]",
+        )
+    if not isinstance(query.get("query"), str):
+        raise _schema_error("query.HogQLQuery.query", "Field required [type=missing]")
+    for name in query:
+        if name not in _QUERY_FIELDS:
+            raise _schema_error(f"query.HogQLQuery.{name}", "Extra inputs are not permitted")
+    for name in ("values", "variables", "filters", "modifiers"):
+        if not isinstance(query.get(name) or {}, dict):
+            raise _schema_error(f"query.HogQLQuery.{name}", "Input should be a valid dictionary")
+    _check_modifiers(query.get("modifiers") or {}, behaviour)
+
+
+def _check_modifiers(modifiers: Mapping[str, Any], behaviour: Behaviour) -> None:
+    mode = modifiers.get("personsOnEventsMode")
+    unknown = sorted(set(modifiers) - behaviour.known_modifiers)
+    bad_mode = mode is not None and mode not in behaviour.known_persons_on_events_modes
+    if not unknown and not bad_mode:
+        return
+    where = unknown[0] if unknown else "personsOnEventsMode"
+    problem = "Extra inputs are not permitted" if unknown else "Input should be one of the known modes"
+    if behaviour.old_response_shape:
+        # The old schema was one big union: every member of it complained.
+        raise _schema_error(f"HogQLQuery.modifiers.{where}", problem, count=86, model="QuerySchema")
+    raise _schema_error(f"query.HogQLQuery.modifiers.{where}", problem)
