@@ -75,8 +75,7 @@ def _render(expression: str, type_: str, rendering: Rendering, depth: int) -> st
 def _tuple(expression: str, members: list[str], rendering: Rendering, depth: int) -> str | None:
     parts = [f"tupleElement({expression}, {number})" for number in range(1, len(members) + 1)]
     rendered = [
-        _render(part, _member_type(member), rendering, depth)
-        for part, member in zip(parts, members, strict=True)
+        _render(part, _member_type(member), rendering, depth) for part, member in zip(parts, members, strict=True)
     ]
     if not any(rendered):
         return None

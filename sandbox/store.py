@@ -139,9 +139,7 @@ class Store:
             meta = self.describe(sql)
             # Positional names: a query may name two columns alike.
             names = [f"column_{number}" for number in range(len(meta))]
-            columns = ", ".join(
-                render(name, type_, rendering) for name, (_, type_) in zip(names, meta, strict=True)
-            )
+            columns = ", ".join(render(name, type_, rendering) for name, (_, type_) in zip(names, meta, strict=True))
             result = self._query(
                 f"SELECT {columns} FROM (\n{sql}\n) AS answer({', '.join(names)})"
                 + _settings_clause({**(settings or {}), **JSON_SETTINGS}),
@@ -199,7 +197,7 @@ class Store:
             with contextlib.suppress(Exception):
                 self._session.query("SELECT 1", "CSV")
             # chdb has had two exception classes for this over its versions; both carry ClickHouse's text.
-            raise ClickHouseError.from_text(str(error)) from error
+            raise ClickHouseError.from_text(str(error)) from None
 
 
 def quoted(text: str) -> str:

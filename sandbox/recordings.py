@@ -1,0 +1,59 @@
+"""Session recordings, as the rows that ingestion writes: several partial ones a session, summed up on reading.
+
+Source: posthog/session_recordings and the session_replay_events table of PostHog/posthog, autumn 2026.
+"""
+
+from __future__ import annotations
+
+from sandbox.ddl import TEAM_ID
+from sandbox.recipe import Recipe, pick, time_of
+
+_SECOND = 1_000_000
+
+_RETENTION_DAYS = (30, 30, 30, 90, 365)
+
+
+def insert_recordings(recipe: Recipe, sessions: str, last: int, until_us: int) -> str:
+    """Return the INSERT of partial rows for three sessions in ten, and for all from number `last` on.
+
+    Args:
+        recipe: hashes of the seed.
+        sessions: a SELECT giving SESSION_COLUMNS.
+        last: the number of the first session still going on at the end.
+        until_us: the end, microseconds since 1970; nothing was ingested later.
+    """
+    draw = recipe.hash
+    piece = "(n0 + i)"
+    return f"""
+INSERT INTO session_replay_events
+SELECT
+    {recipe.session_id()} AS session_id,
+    {TEAM_ID},
+    distinct_id,
+    {time_of("start_us + intDiv(duration_us * toInt64(i), pieces)")},
+    {time_of("piece_end_us")},
+    {recipe.url(piece)} AS url,
+    [url, {recipe.url("(n0 + i + 1)")}],
+    {draw("clicks", piece)} % 12,
+    {draw("keys", piece)} % 30,
+    {draw("moves", piece)} % 90,
+    least({draw("active", piece)} % 40000, intDiv(duration_us, pieces * 1000)),
+    {draw("logs", piece)} % 5,
+    {draw("warnings", piece)} % 3,
+    {draw("errors", piece)} % 20 = 0,
+    2000 + {draw("bytes", piece)} % 90000,
+    5 + {draw("snapshots", piece)} % 60,
+    1 + {draw("messages", piece)} % 4,
+    if({draw("source", "s")} % 10 = 0, 'mobile', 'web'),
+    {pick(_RETENTION_DAYS, "cityHash64(distinct_id)")},
+    toDateTime({time_of(f"least(piece_end_us + {2 * _SECOND}, {until_us})")})
+FROM (
+    SELECT
+        *,
+        i,
+        toInt64(1 + intDiv(size, 4)) AS pieces,
+        start_us + intDiv(duration_us * toInt64(i + 1), pieces) AS piece_end_us
+    FROM ({sessions})
+    ARRAY JOIN range(toUInt64(1 + intDiv(size, 4))) AS i
+    WHERE {draw("replay", "s")} % 10 < 3 OR s >= {last}
+)"""
