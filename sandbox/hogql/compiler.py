@@ -1,0 +1,78 @@
+"""From HogQL text to ClickHouse SQL."""
+
+from __future__ import annotations
+
+from sandbox.hogql.context import CompiledQuery, HogQLContext
+from sandbox.hogql.errors import HogQLError
+from sandbox.hogql.nodes import Node, error_at, walk
+from sandbox.hogql.parser import parse_select
+from sandbox.hogql.placeholders import replace_placeholders
+from sandbox.hogql.select import Limits, Queries, has_own_limit
+
+#: What PostHog says to OFFSET. Source: posthog/hogql/user_query_validator.py, autumn 2026.
+OFFSET_REFUSED = (
+    "OFFSET is not supported on queries made with a personal API key. "
+    "For pagination, use keyset pagination on the `timestamp` column, e.g. "
+    "`WHERE timestamp > :last_seen_timestamp ORDER BY timestamp LIMIT N`. "
+    "For bulk data extraction, use batch exports: https://posthog.com/docs/cdp/batch-exports"
+)
+
+
+def compile_query(text: str, context: HogQLContext) -> CompiledQuery:
+    """Compile a HogQL query for the sandbox's ClickHouse.
+
+    Without LIMIT a SELECT gives the default number of rows, and one more is read to know whether there are more; each
+    branch of a UNION gets a default LIMIT of its own. A larger LIMIT than the server allows is lowered, silently, at
+    the top only.
+
+    Raises:
+        HogQLError: PostHog refuses the text; its `code` is what this version of PostHog says.
+    """
+    try:
+        return _compile(text, context)
+    except RecursionError:
+        error = HogQLError("Maximum recursion depth exceeded during parsing.", code="hogql_syntax_error")
+    except HogQLError as refused:
+        error = refused
+    if context.behaviour.legacy_error_codes and error.code.startswith("hogql_"):
+        error.code = "invalid_input"
+    raise error
+
+
+def _compile(text: str, context: HogQLContext) -> CompiledQuery:
+    if context.behaviour.legacy_error_codes and text.rstrip().endswith(";"):
+        # Today's grammar takes it; the one of 2023 did not.
+        place = text.rstrip().rfind(";")
+        raise HogQLError("extraneous input ';' expecting <EOF>", code="hogql_syntax_error", start=place, end=place + 1)
+    tree = replace_placeholders(parse_select(text), context)
+    if context.personal_api_key and context.behaviour.refuse_offset:
+        _refuse_offset(tree)
+    behaviour = context.behaviour
+    single = tree["node"] == "SelectQuery"
+    own = has_own_limit(tree)
+    limits = Limits(behaviour.default_rows + (1 if single else 0), behaviour.max_rows)
+    sql, columns = Queries(context, text).query(tree, {}, limits)
+    counted = single and not own
+    return CompiledQuery(
+        sql=sql,
+        hogql=text,
+        columns=tuple(name for name, _ in columns),
+        has_own_limit=own,
+        limit=behaviour.default_rows if counted else None,
+        offset=_offset(tree) if counted else None,
+        default_limit_applied=counted,
+    )
+
+
+def _refuse_offset(tree: Node) -> None:
+    for node in walk(tree):
+        if node["node"] in ("SelectQuery", "SelectSetQuery") and node.get("offset") is not None:
+            raise error_at(node["offset"], OFFSET_REFUSED)
+        if node["node"] == "LimitByExpr" and node.get("offset_value") is not None:
+            raise error_at(node["offset_value"], OFFSET_REFUSED)
+
+
+def _offset(tree: Node) -> int:
+    offset = tree.get("offset")
+    value = offset.get("value") if isinstance(offset, dict) else None
+    return value if isinstance(value, int) else 0
