@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Mapping
@@ -17,8 +16,6 @@ from . import control, events, faults, persons, projects, query, recordings
 from .dispatch import METHODS, Action, endpoint
 from .envelope import ApiError, Reply, not_found, reply
 from .state import State
-
-_LOG = logging.getLogger("sandbox")
 
 _PROJECT = "/api/projects/{project_id}"
 
@@ -80,7 +77,8 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    # Starlette raises the error again after this answer, and uvicorn writes its trace to standard error.
+    del request, error
     return ApiError(500, "server_error", "error", "A server error occurred.").response()
 
 

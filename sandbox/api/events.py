@@ -68,11 +68,11 @@ async def listing(call: Call) -> Reply:
     people = {}
     if arguments.get("include_person", "").lower() == "true":
         people = await call.state.in_thread(_people, call.state.store, rows)
-    # A request that pages by offset goes on by offset only on its own: next is always a timestamp.
+    # All other arguments stay in next, offset too.
     bound = "before" if page.descending else "after"
     return reply(
         {
-            "next": call.url({bound: _spelled(rows[-1][4]), "offset": None}) if has_more and rows else None,
+            "next": call.url({bound: _spelled(rows[-1][4])}) if has_more and rows else None,
             "results": [_event(row, people) for row in rows],
         },
         headers=headers,

@@ -31,7 +31,7 @@ FROM person WHERE team_id = {team} {where} GROUP BY id
 
 #: distinct_id to person, as it is now.
 _MAPPING = """
-SELECT distinct_id AS distinct, argMax(person_id, version) AS person
+SELECT distinct_id AS its_id, argMax(person_id, version) AS owner
 FROM person_distinct_id2 WHERE team_id = {team} {where}
 GROUP BY distinct_id HAVING argMax(is_deleted, version) = 0
 """
@@ -61,7 +61,7 @@ async def listing(call: Call) -> Reply:
 
 def _conditions(store: Store, arguments: Any) -> list[str]:
     conditions = []
-    mapped = "id IN (SELECT person FROM (" + _MAPPING.format(team=store.team_id, where="{where}") + "))"
+    mapped = "id IN (SELECT owner FROM (" + _MAPPING.format(team=store.team_id, where="{where}") + "))"
     if "distinct_id" in arguments:
         where = f"AND distinct_id = {quoted(arguments['distinct_id'])}"
         conditions.append(mapped.format(where=where))
@@ -136,10 +136,10 @@ def _hydrate(store: Store, ids: list[str], cap: int) -> list[dict[str, Any]]:
     latest = _LATEST.format(team=store.team_id, where=f"AND id IN ({among})")
     mapping = _MAPPING.format(team=store.team_id, where="")
     rows = store.rows(
-        f"SELECT id, created, latest_properties, identified, distincts FROM ({latest}) AS latest "
-        f"LEFT JOIN (SELECT person, groupArray({cap})(distinct) AS distincts FROM "
-        f"(SELECT distinct, person FROM ({mapping}) WHERE person IN ({among}) ORDER BY distinct) "
-        "GROUP BY person) AS mapped ON mapped.person = latest.id "
+        f"SELECT id, created, latest_properties, identified, its_ids FROM ({latest}) AS latest "
+        f"LEFT JOIN (SELECT owner, groupArray({cap})(its_id) AS its_ids FROM "
+        f"(SELECT its_id, owner FROM ({mapping}) WHERE owner IN ({among}) ORDER BY its_id) "
+        "GROUP BY owner) AS mapped ON mapped.owner = latest.id "
         "WHERE deleted = 0 ORDER BY created DESC, toString(id)"
     )
     return [_listed(row) for row in rows]

@@ -12,7 +12,7 @@ LOG_LENGTH = 20_000
 #: Longer query texts are cut in the log.
 QUERY_LENGTH = 4_000
 
-_COLLECTION_ITEM = re.compile(r"^(/api/projects/[^/]+/[^/]+/)([^/]+)/")
+_COLLECTION_ITEM = re.compile(r"^(/api/\w+/[^/]+/[^/]+/)(?!values/)[^/]+/")
 
 
 @dataclass

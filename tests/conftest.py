@@ -1,0 +1,31 @@
+"""Sandboxes for everybody's tests. Each is a process of its own on a free port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from sandbox.local import Sandbox
+
+StartSandbox = Callable[..., Sandbox]
+
+
+@pytest.fixture(scope="session")
+def sandbox_cloud() -> Iterator[Sandbox]:
+    """A local PostHog Cloud shared by all tests of a worker: read from it, change nothing."""
+    with Sandbox.start(events=20_000, persons=500, seed=7, days=20) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def start_sandbox() -> Iterator[StartSandbox]:
+    """Starts sandboxes of one's own, as ``Sandbox.start`` does; they stop after the test."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> Sandbox:
+            return stack.enter_context(Sandbox.start(**options))
+
+        yield start
