@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from itertools import accumulate
 
 from sandbox.people import People
@@ -17,6 +17,7 @@ from sandbox.recipe import (
     SESSION_COLUMNS,
     Recipe,
     array,
+    microseconds,
     pick,
     time_of,
     uuid_random,
@@ -67,7 +68,7 @@ class Dataset:
     @property
     def until_us(self) -> int:
         """`until` in microseconds since 1970."""
-        return (self.until - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
+        return microseconds(self.until)
 
     @property
     def since_us(self) -> int:

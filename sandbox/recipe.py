@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 from sandbox import vocabulary
 from sandbox.ddl import TEAM_ID
@@ -81,6 +82,11 @@ def _variant(number: str) -> str:
 def time_of(microseconds: str) -> str:
     """Return the DateTime64(6, 'UTC') for microseconds since 1970."""
     return f"fromUnixTimestamp64Micro(toInt64({microseconds}), 'UTC')"
+
+
+def microseconds(moment: datetime) -> int:
+    """Return a moment (with a time zone) as microseconds since 1970."""
+    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
 
 
 def _escaped(text: str) -> str:

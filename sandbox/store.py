@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from chdb import ChdbError
 from chdb.session import Session
 
 from sandbox.clock import Clock
@@ -36,6 +37,10 @@ _SESSION_SETTINGS: dict[str, object] = {
     "implicit_select": 0,
     # Types on one line, as PostHog's driver gets them.
     "print_pretty_type_names": 0,
+    # A statement may name 100,000 uuids. How much text PostHog itself takes is decided in front of this.
+    "max_query_size": 64 << 20,
+    "max_ast_elements": 4_000_000,
+    "max_expanded_ast_elements": 4_000_000,
     # Deletions are to be visible when the call returns.
     "mutations_sync": 2,
     "lightweight_deletes_sync": 2,
@@ -191,12 +196,12 @@ class Store:
             raise ClickHouseError(1001, "STD_EXCEPTION", "The store is closed.")
         try:
             return self._session.query(sql, output)
-        except Exception as error:
+        except (ChdbError, RuntimeError) as error:
             # What a statement had written before it failed stands at the head of the next one's answer (seen
             # with chdb 4.4, after an error while reading): have it taken away by an answer nobody looks at.
             with contextlib.suppress(Exception):
                 self._session.query("SELECT 1", "CSV")
-            # chdb has had two exception classes for this over its versions; both carry ClickHouse's text.
+            # Which of the two it is has changed over chdb's versions; both carry ClickHouse's text.
             raise ClickHouseError.from_text(str(error)) from None
 
 
