@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sources.posthog.diagnosis import BYTES_READ, BYTES_REMAINING, header_count
+from sources.posthog.diagnosis import BYTES_READ, BYTES_REMAINING, header_count, query_status_failure
 from sources.posthog.errors import AnswerFromCache, AnswerMalformed, QueryRefused
 
 # The server's Date has whole seconds, and PostHog may share one answer between equal queries for 5 s
@@ -75,10 +75,12 @@ def query_answer(
     """Check a decoded answer to a query and give it its type.
 
     `headers` tell what it cost, `asked_at` is the server's time when it was asked. Raises AnswerFromCache for rows
-    older than that, QueryRefused for an error inside an answer, AnswerMalformed for what is no answer.
+    older than that, QueryRefused and others for an error inside an answer, AnswerMalformed for what is no answer.
     """
     if not isinstance(document, dict):
         raise AnswerMalformed("The answer to a query is not an object", path=path)
+    if failed := query_status_failure(document, path):
+        raise failed
     status = document.get("query_status")
     if isinstance(status, dict) and isinstance(status.get("results"), dict):
         document = {**status["results"], "query_status": status}

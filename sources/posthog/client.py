@@ -238,7 +238,7 @@ class PostHogClient:
                 "POST", self._path("query"), allowance, json={**body, "client_query_id": query_id}, is_query=True
             )
             last = self._poll(first, query_id, started)
-        with _decoding:
+        with _decoding, self._exchange.redacting():
             document = decode(last.body, last.path)
             last.body.clear()
             answer = answers.query_answer(
@@ -277,7 +277,8 @@ class PostHogClient:
     def _get_json(self, url: str, params: Mapping[str, Any] | None) -> Any:
         def once(allowance: Allowance) -> Any:
             reply = self._exchange.send("GET", url, allowance, params=params)
-            return decode(reply.body, reply.path)
+            with self._exchange.redacting():
+                return decode(reply.body, reply.path)
 
         return self._retrier.call(once)
 

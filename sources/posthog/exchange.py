@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
@@ -77,6 +78,18 @@ class Exchange:
         """What a refusal stands for, without the key even where PostHog quotes it."""
         now = self._wire.server_time() or datetime.now(timezone.utc)
         error = diagnose(Refusal(reply.status, reply.headers, reply.body, reply.path, is_query=is_query, now=now))
+        return self._redacted(error)
+
+    @contextmanager
+    def redacting(self) -> Iterator[None]:
+        """Keep the key out of the errors of whoever reads an answer: they may quote it."""
+        try:
+            yield
+        except errors.PostHogError as error:
+            self._redacted(error)
+            raise
+
+    def _redacted(self, error: errors.PostHogError) -> errors.PostHogError:
         error.message = redact(error.message, self._key)
         error.args = (error.message,)
         return error

@@ -50,7 +50,7 @@ class Retrier:
         Raises Unreachable when attempts are used up, WaitTooLong, Cancelled, and whatever else `once` raises.
         """
         allowance = self._budget.allowance()
-        limit, fault = _Pause(self._budget, allowance), _Pause(self._budget, None, self._on_retry)
+        limit, fault = _Pause(self._budget, allowance), _Pause(self._budget, allowance, self._on_retry)
         within_limits = Retrying(
             retry=retry_if_exception_type(Waitable),
             stop=stop_never,
@@ -89,9 +89,7 @@ class _SaidOr(wait_base):
 class _Pause:
     """Waits as the last error wants it: a limit of the whole project stops every thread, anything else this one."""
 
-    def __init__(
-        self, budget: Budget, allowance: Allowance | None, on_retry: Callable[[], object] = lambda: None
-    ) -> None:
+    def __init__(self, budget: Budget, allowance: Allowance, on_retry: Callable[[], object] = lambda: None) -> None:
         self._budget = budget
         self._allowance = allowance
         self._on_retry = on_retry
@@ -111,8 +109,8 @@ class _Pause:
             self._on_retry()
             # A server that says when it will be back is a limit like others; our own short pauses are not.
             asked = isinstance(error, Retryable) and error.seconds is not None
-            allowance = self._budget.allowance() if asked else None
-            self._budget.wait(seconds, f"another try ({error.message if error else 'fault'})", allowance)
+            reason = f"another try ({error.message if error else 'fault'})"
+            self._budget.wait(seconds, reason, self._allowance if asked else None)
 
 
 def _error(retry_state: RetryCallState) -> PostHogError | None:

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import orjson
@@ -183,7 +184,7 @@ class Wire:
     def _fault(
         self, error: Exception, url: str, elapsed: float, progress: _Progress, *, is_query: bool
     ) -> errors.PostHogError:
-        path = httpx.URL(self._host.url).join(url).path
+        path = urlsplit(url).path
         said = redact(" ".join(str(error).split()), self._key) or type(error).__name__
         broken = isinstance(error, (httpx.ReadError, httpx.RemoteProtocolError))
         if tls := _tls_fault(error):
