@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import shorten
 from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_never
@@ -109,8 +110,8 @@ class _Pause:
             self._on_retry()
             # A server that says when it will be back is a limit like others; our own short pauses are not.
             asked = isinstance(error, Retryable) and error.seconds is not None
-            reason = f"another try ({error.message if error else 'fault'})"
-            self._budget.wait(seconds, reason, self._allowance if asked else None)
+            fault = shorten(error.message, 80, placeholder=" …") if error else "a fault"
+            self._budget.wait(seconds, f"another try after: {fault}", self._allowance if asked else None)
 
 
 def _error(retry_state: RetryCallState) -> PostHogError | None:
