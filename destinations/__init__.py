@@ -1,0 +1,1 @@
+"""How each destination is configured, and what it needs beyond dlt."""

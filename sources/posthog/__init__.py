@@ -1,0 +1,163 @@
+"""PostHog as a dlt source: events, persons and distinct_ids, incrementally and complete.
+
+    import dlt
+    from sources.posthog import posthog
+
+    pipeline = dlt.pipeline("posthog", destination="duckdb", dataset_name="posthog")
+    pipeline.run(posthog(api_key="phx_...", host="eu"))
+
+Tables, keys and columns are declared in `tables`; what was loaded is in dlt's state, so each run reads what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import dlt
+import pyarrow as pa
+from dlt.extract import DltResource
+
+from .budget import Budget
+from .client import PostHogClient
+from .errors import PostHogError
+from .extraction import Extraction, TableReading
+from .progress import Progress
+from .settings import Settings
+from .tables import TABLES, Column, Table
+from .windows import DAY, HOUR, SECOND, to_micros
+
+__all__ = [
+    "TABLES",
+    "Column",
+    "Extraction",
+    "PostHogClient",
+    "PostHogError",
+    "Progress",
+    "Settings",
+    "Table",
+    "parse_time",
+    "posthog",
+    "resources_of",
+]
+
+
+@dlt.source(name="posthog", max_table_nesting=0)
+def posthog(
+    api_key: str = dlt.secrets.value,
+    host: str = "us",
+    project_id: str = "@current",
+    since: str | None = None,
+    until: str | None = None,
+    *,
+    allow_http: bool = False,
+    requests_per_minute: int = 240,
+    requests_per_hour: int = 2_400,
+    queries_in_flight: int = 3,
+    max_wait_seconds: float = 900,
+    leaf_rows: int = 40_000,
+    pages_ahead: int = 4,
+    safety_lag_minutes: float = 10,
+    overlap_minutes: float = 60,
+    live_days: float = 2,
+    sweep_days: float = 30,
+    sweep_every_hours: float = 24,
+) -> list[DltResource]:
+    """Events, persons and distinct_ids of a PostHog project.
+
+    Args:
+        api_key: A personal API key (`phx_...`) with the scope `query:read`; also `pha_...` and `phs_...`.
+        host: `us`, `eu`, or the address of a self-hosted PostHog.
+        project_id: The project's number; by default the key's current project.
+        since: Oldest `timestamp` of events: an ISO date or time (UTC), or `30d`. Default: as far back as any run
+            before, at first the first event. It may move back later: only the new part is fetched.
+        until: Events with a `timestamp` before this. Default: no bound.
+        allow_http: Allow plain http to a host that is not this machine.
+        requests_per_minute: Share of the limit of all of the project's keys.
+        requests_per_hour: Likewise for an hour.
+        queries_in_flight: Queries at the same time; PostHog allows 3 for a project.
+        max_wait_seconds: A longer wait for a limit ends the run with what is loaded by then.
+        leaf_rows: Events planned for one request; PostHog answers 50,000 rows at most.
+        pages_ahead: Answers fetched ahead of the loading: memory is bounded by these.
+        safety_lag_minutes: How long rows may take to become visible after their `created_at`.
+        overlap_minutes: How much `created_at` each run asks for again.
+        live_days: Days of `timestamp` that every run looks at.
+        sweep_days: Days of `timestamp` that the daily sweep for late events looks at.
+        sweep_every_hours: How often that sweep is due.
+
+    Returns:
+        The resources `events`, `persons` and `person_distinct_ids`, as Arrow tables, merged on their keys.
+
+    Raises:
+        PostHogError: the key, host or project is refused (when the resources are read).
+        ValueError: a setting is out of range.
+    """
+    extraction = Extraction(
+        lambda: PostHogClient(
+            api_key,
+            host,
+            project_id,
+            allow_http=allow_http,
+            budget=Budget(
+                requests_per_minute=requests_per_minute,
+                requests_per_hour=requests_per_hour,
+                queries_in_flight=queries_in_flight,
+                max_wait=max_wait_seconds,
+            ),
+        ),
+        settings=Settings(
+            leaf_rows=leaf_rows,
+            queries_in_flight=queries_in_flight,
+            pages_ahead=pages_ahead,
+            safety_lag=int(safety_lag_minutes * 60 * SECOND),
+            overlap=int(overlap_minutes * 60 * SECOND),
+            live_span=int(live_days * DAY),
+            sweep_span=int(sweep_days * DAY),
+            sweep_every=int(sweep_every_hours * HOUR),
+        ),
+        since=parse_time(since),
+        until=parse_time(until),
+    )
+    return resources_of(extraction)
+
+
+def resources_of(extraction: Extraction, has_room: Callable[[int], bool] = lambda rows: True) -> list[DltResource]:  # noqa: ARG005
+    """dlt resources that read `extraction` for one load package: until `has_room` says that the package is full."""
+    return [_resource(extraction, reading, has_room) for reading in extraction.readings.values()]
+
+
+def _resource(extraction: Extraction, reading: TableReading, has_room: Callable[[int], bool]) -> DltResource:
+    table = reading.table
+
+    def pages() -> Iterator[pa.Table]:
+        extraction.claim(dlt.current.source_state())
+        yield from reading.pages(dlt.current.resource_state(), has_room)
+
+    merge: Any = {"disposition": "merge", "strategy": "delete-insert"}
+    columns: Any = table.column_hints()
+    return dlt.resource(
+        name=table.name, primary_key=table.primary_key, write_disposition=merge, columns=columns, file_format="parquet"
+    )(pages)()
+
+
+def parse_time(text: str | None, now: datetime | None = None) -> int | None:
+    """Microseconds UTC of an ISO date or time (UTC unless it says otherwise), or of `30d` / `12h` before now.
+
+    Raises:
+        ValueError: `text` is neither.
+    """
+    if text is None or not str(text).strip():
+        return None
+    text = str(text).strip()
+    now = now or datetime.now(timezone.utc)
+    units = {"d": DAY, "h": HOUR}
+    if text[-1:].lower() in units and text[:-1].isdigit():
+        return to_micros(now) - int(text[:-1]) * units[text[-1].lower()]
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00").replace("z", "+00:00"))
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no time: give a date (2026-11-20), a time (2026-11-20T09:00:00Z) or 30d."
+        ) from None
+    return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc))

@@ -1,0 +1,134 @@
+"""Answers of the query API as Arrow: one call per column, no Python loop over cells where Arrow or C can do it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .tables import Column, Table
+
+UTC_MICROS = pa.timestamp("us", tz="UTC")
+
+_ARROW_TYPES: dict[str, pa.DataType] = {
+    "text": pa.string(),
+    "json": pa.string(),
+    "timestamp": UTC_MICROS,
+    "bigint": pa.int64(),
+    "bool": pa.bool_(),
+    "double": pa.float64(),
+    "date": pa.date32(),
+}
+
+_CLICKHOUSE_TYPES: dict[str, pa.DataType] = {
+    "String": pa.string(),
+    "FixedString": pa.string(),
+    "UUID": pa.string(),
+    "Enum8": pa.string(),
+    "Enum16": pa.string(),
+    "Bool": pa.bool_(),
+    "Date": pa.date32(),
+    "Date32": pa.date32(),
+    "DateTime": UTC_MICROS,
+    "DateTime64": UTC_MICROS,
+    "Float32": pa.float64(),
+    "Float64": pa.float64(),
+    "UInt64": pa.uint64(),
+    **{f"Int{bits}": pa.int64() for bits in (8, 16, 32, 64)},
+    **{f"UInt{bits}": pa.int64() for bits in (8, 16, 32)},
+}
+_WRAPPER = re.compile(r"^(?:Nullable|LowCardinality)\((.*)\)$", re.DOTALL)
+_DECIMAL = re.compile(r"^Decimal\((\d+),\s*(\d+)\)$")
+
+
+class ColumnMismatch(ValueError):
+    """A column of an answer does not hold what its type says."""
+
+
+def arrow_type(clickhouse_type: str) -> pa.DataType | None:
+    """The Arrow type of a ClickHouse type; None for nested ones, which are kept as JSON text."""
+    while match := _WRAPPER.match(clickhouse_type):
+        clickhouse_type = match[1]
+    if match := _DECIMAL.match(clickhouse_type):
+        precision, scale = int(match[1]), int(match[2])
+        return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)
+    return _CLICKHOUSE_TYPES.get(clickhouse_type.split("(", 1)[0])
+
+
+def times(texts: Sequence[Any]) -> pa.Array:
+    """ISO texts (a space or a T, an offset or none: UTC) as UTC microseconds."""
+    array = pa.array(texts, pa.string())
+    if len(array) and pc.any(pc.match_substring_regex(array, r"(?:Z|[+-]\d\d:?\d\d)$")).as_py():
+        return array.cast(UTC_MICROS)
+    return array.cast(pa.timestamp("us")).cast(UTC_MICROS)
+
+
+def json_texts(values: Sequence[Any]) -> pa.Array:
+    """JSON as text. PostHog gives `properties` as text today and means to give objects (native JSON columns)."""
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array(
+            [v if v is None or isinstance(v, str) else orjson.dumps(v).decode() for v in values], pa.string()
+        )
+
+
+def column_array(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
+    """One column of decoded JSON as an Arrow array of type `wanted`."""
+    if pa.types.is_timestamp(wanted):
+        return times(values)
+    if pa.types.is_date(wanted) or pa.types.is_decimal(wanted):
+        return pa.array(values, pa.string()).cast(wanted)
+    if pa.types.is_boolean(wanted):
+        # Comparisons and Int8 flags come as 0 and 1.
+        return pa.array(values).cast(pa.bool_()) if len(values) else pa.array([], pa.bool_())
+    return pa.array(values, wanted)
+
+
+def declared_table(types: Sequence[str], rows: Sequence[Sequence[Any]], columns: Sequence[Column]) -> pa.Table:
+    """The rows of an answer, which selected `columns` in this order, as a table of their declared types.
+
+    Raises:
+        ColumnMismatch: the answer has other columns, or a value is not of the declared type.
+    """
+    cells = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+    if len(cells) != len(columns) or len(types) != len(columns):
+        raise ColumnMismatch(f"The answer has {len(cells)} columns where {len(columns)} were asked for.")
+    arrays, fields = [], []
+    for column, server_type, values in zip(columns, types, cells, strict=True):
+        try:
+            if column.data_type == "json":
+                array = json_texts(values)
+            else:
+                array = column_array(values, _ARROW_TYPES[column.data_type])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+            raise ColumnMismatch(
+                f"Column {column.name} ({server_type} on the server) does not fit {column.data_type}: {error}"
+            ) from None
+        if column.empty_is_null:
+            array = pc.if_else(pc.equal(array, ""), pa.scalar(None, pa.string()), array)
+        arrays.append(array)
+        fields.append(pa.field(column.name, array.type, nullable=column.nullable))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def empty_table(table: Table) -> pa.Table:
+    """No rows, with the columns of `table`."""
+    return declared_table([""] * len(table.columns), [], table.columns)
+
+
+def typed_table(names: Sequence[str], types: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """The rows of any HogQL answer, typed by the answer's own ClickHouse types; nested values become JSON text."""
+    cells = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    arrays = []
+    for name, clickhouse_type, values in zip(names, types, cells, strict=True):
+        wanted = arrow_type(clickhouse_type)
+        try:
+            arrays.append(json_texts(values) if wanted is None else column_array(values, wanted))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+            raise ColumnMismatch(f"Column {name} does not hold {clickhouse_type}: {error}") from None
+    return pa.Table.from_arrays(arrays, names=list(names))

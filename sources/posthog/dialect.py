@@ -1,0 +1,116 @@
+"""The HogQL that one server understands: literals, times, and what its answers may hold.
+
+PostHog's HogQL differs by the server's age (seen on a server of December 2023 and in the sources of autumn 2026), so
+the extractor never writes a time or a hash by hand: it asks the `Dialect` that `capabilities.probe` found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .tables import Column
+from .windows import DAY, MAX, MIN, to_datetime, to_text
+
+HASH_SPACE = 2**64
+"""One past the largest value of `cityHash64`."""
+
+_ESCAPES = str.maketrans(
+    {
+        "\\": "\\\\",
+        "'": "\\'",
+        "\b": "\\b",
+        "\f": "\\f",
+        "\r": "\\r",
+        "\n": "\\n",
+        "\t": "\\t",
+        "\0": "\\0",
+        "\a": "\\a",
+        "\v": "\\v",
+    }
+)
+
+
+def text_literal(text: str) -> str:
+    """`text` as a HogQL string literal: whatever it holds, it can only be read as that text."""
+    return "'" + text.translate(_ESCAPES) + "'"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What a server knows, and how to say things to it."""
+
+    modifiers: Mapping[str, object] = field(default_factory=dict)
+    """Sent with each query: UTC instead of the project's time zone, and persons as stored at ingestion."""
+    has_hashes: bool = True
+    """`cityHash64` and `groupBitXor` (today's servers; not in December 2023)."""
+    has_typed_times: bool = True
+    """`toDateTime64(text, 6, 'UTC')`."""
+    has_zoned_text: bool = True
+    """`toString(time, 'UTC')`."""
+    max_rows: int = 50_000
+    """Rows in one answer; a larger LIMIT is lowered in silence (50,000 today, 10,000 in 2023)."""
+
+    def time_text(self, column: str) -> str:
+        """`column` as text in UTC with all six digits: as a datetime, some servers cut it to milliseconds."""
+        if self.has_zoned_text:
+            return f"toString({column}, 'UTC')"
+        return f"toString(toTimeZone({column}, 'UTC'))"
+
+    def cell(self, column: Column, expression: str) -> str:
+        """`expression`, of the kind of `column`, as it is to be selected."""
+        if column.data_type == "timestamp":
+            return self.time_text(expression)
+        return f"toString({expression})" if column.is_uuid else expression
+
+    def time_bounds(self, column: str, start: int, end: int) -> list[str]:
+        """Conditions for `start <= column < end` (microseconds; `MIN` and `MAX` ask for nothing)."""
+        if self.has_typed_times:
+            return [
+                f"{column} {sign} toDateTime64('{to_text(bound)}', 6, 'UTC')"
+                for sign, bound in ((">=", start), ("<", end))
+                if MIN < bound < MAX
+            ]
+        # A plain string is read in the zone of what it is compared with, so that zone is made UTC. That hides the
+        # column from the primary key: a second, coarser condition on the bare column (a day wider, which is more
+        # than any zone is off) lets the server skip what it need not read.
+        conditions = []
+        for sign, bound, slack in ((">=", start, -DAY), ("<", end, DAY)):
+            if MIN < bound < MAX:
+                coarse = to_datetime(bound + slack).strftime("%Y-%m-%d %H:%M:%S")
+                conditions.append(f"{column} {sign} '{coarse}'")
+                conditions.append(f"toTimeZone({column}, 'UTC') {sign} '{to_text(bound)}'")
+        return conditions
+
+    def day(self, column: str) -> str:
+        """The UTC day of `column`, as a Date."""
+        if "convertToProjectTimezone" in self.modifiers:
+            return f"toDate({column})"
+        return f"toDate(toTimeZone({column}, 'UTC'))"
+
+
+def select(
+    expressions: Sequence[str],
+    table: str,
+    conditions: list[str],
+    *,
+    group_by: str = "",
+    having: str = "",
+    order_by: str = "",
+    limit: int,
+) -> str:
+    """A SELECT with an explicit LIMIT: without one PostHog answers 100 rows and says nothing.
+
+    It gives no aliases, and answers are read by position: an alias named like a column hides it from the conditions.
+    """
+    parts = [f"SELECT {', '.join(expressions)}", f"FROM {table}"]
+    if conditions:
+        parts.append("WHERE " + " AND ".join(conditions))
+    if group_by:
+        parts.append(f"GROUP BY {group_by}")
+    if having:
+        parts.append(f"HAVING {having}")
+    if order_by:
+        parts.append(f"ORDER BY {order_by}")
+    parts.append(f"LIMIT {limit}")
+    return " ".join(parts)

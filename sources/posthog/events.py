@@ -1,0 +1,209 @@
+"""Events: windows planned into leaves, leaves fetched in parallel, split where they are too large."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pyarrow as pa
+
+from .answers import QueryAnswer
+from .arrow import declared_table, empty_table
+from .client import PostHogClient
+from .dialect import Dialect
+from .errors import AnswerMalformed, Narrow
+from .leaves import Bar, Cell, Leaf, cut_by_bars, cut_by_cells, cut_evenly, day_of, histogram_query, plan
+from .parallel import Job, Split, run_jobs
+from .progress import Progress
+from .settings import Settings
+from .tables import EVENTS
+from .windows import MAX, Window
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Batch:
+    """A window of whole days, and how many of its leaves are still to come."""
+
+    window: Window
+    leaves_left: int
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class Page:
+    """The rows of one leaf, and the windows that are complete with it."""
+
+    table: pa.Table
+    completes: tuple[Batch, ...] = ()
+
+
+_Outcome = tuple[Batch, pa.Table] | Split[tuple[Batch, pa.Table]]
+
+
+class EventsReader:
+    """Reads events of given windows, each row once, however PostHog cuts its answers."""
+
+    def __init__(
+        self, client: PostHogClient, dialect: Dialect, settings: Settings, progress: Progress | None = None
+    ) -> None:
+        self._client = client
+        self._dialect = dialect
+        self._settings = settings
+        self._progress = progress or Progress()
+        self._lock = threading.Lock()
+        self._max_rows = dialect.max_rows
+
+    @property
+    def _target(self) -> int:
+        """Rows planned for a leaf: some room below the cap, for rows that come meanwhile and for uneven hashes."""
+        return min(self._settings.leaf_rows, max(1, self._max_rows * 8 // 10))
+
+    def pages(self, windows: Sequence[Window]) -> Iterator[Page]:
+        """The rows of `windows`, page by page, in no order; memory is bounded by the pages in flight."""
+        empty: list[Batch] = []
+        for batch, table in run_jobs(
+            self._jobs(windows, empty),
+            threads=self._settings.queries_in_flight,
+            ahead=self._settings.pages_ahead,
+        ):
+            with self._lock:
+                batch.rows += table.num_rows
+                batch.leaves_left -= 1
+            self._progress.fetched(EVENTS.name, table.num_rows)
+            completes = (*empty, batch) if batch.leaves_left == 0 else tuple(empty)
+            empty.clear()
+            yield Page(table, completes)
+        if empty:
+            yield Page(self.empty(), tuple(empty))
+
+    def empty(self) -> pa.Table:
+        """A page of no rows."""
+        return empty_table(EVENTS)
+
+    def histogram(self, window: Window, leaf: Leaf | None = None) -> list[Cell]:
+        """Rows by UTC day and event name, asked in as many requests as the row cap demands."""
+        cells: list[Cell] = []
+        asked = leaf or Leaf(window)
+        rest: list[Leaf] = [asked]
+        while rest:
+            part = rest.pop(0)
+            answer = self._ask(histogram_query(window, self._dialect, self._max_rows, part))
+            found = [Cell(day_of(str(day)), str(event), int(rows)) for day, event, rows in answer.rows]
+            cells += found
+            if len(found) >= self._max_rows:
+                # In order of day and event: what comes after the last one is still to be asked for.
+                last = found[-1]
+                day_end = last.day + 86_400_000_000
+                within = asked.window._replace(
+                    ts_from=max(asked.window.ts_from, last.day), ts_to=min(asked.window.ts_to, day_end)
+                )
+                rest.append(replace(asked, window=within, event_from=last.event + "\0"))
+                if day_end < asked.window.ts_to:
+                    rest.append(replace(asked, window=asked.window._replace(ts_from=day_end)))
+        return cells
+
+    def _jobs(self, windows: Sequence[Window], empty: list[Batch]) -> Iterator[Job[tuple[Batch, pa.Table]]]:
+        for window in windows:
+            batches = self._batches(window)
+            for batch, leaves in batches:
+                if not leaves:
+                    empty.append(batch)
+                for leaf in leaves:
+                    yield partial(self._fetch, batch, leaf)
+
+    def _batches(self, window: Window) -> Iterator[tuple[Batch, list[Leaf]]]:
+        span = self._settings.overlap + self._settings.sweep_every
+        if window.ts_to == MAX and window.created_to - window.created_from <= span:
+            # A live window is nearly always one leaf: its rows cost no more than counting them first.
+            yield Batch(window, 1), [Leaf(window)]
+            return
+        cells = self.histogram(window)
+        self._progress.expect(EVENTS.name, sum(cell.rows for cell in cells))
+        for part, leaves in plan(window, cells, self._target, self._dialect):
+            yield Batch(part, len(leaves)), leaves
+
+    def _fetch(self, batch: Batch, leaf: Leaf) -> _Outcome:
+        """One leaf's rows, or the smaller leaves to fetch in its place. Runs on a worker thread."""
+        limit = self._max_rows
+        if leaf.expected is not None and leaf.expected >= limit:
+            return self._split(batch, leaf, self._target)
+        try:
+            table = self._client.query(
+                leaf.rows_query(self._dialect, limit),
+                modifiers=self._dialect.modifiers,
+                name="posthog-warehouse events",
+                read=_events_table,
+            )
+        except Narrow as fault:
+            rows = leaf.expected or self._target
+            if rows <= 1 and leaf.is_one_part:
+                raise
+            logger.info("Splitting a leaf: %s", fault.message)
+            return self._split(batch, leaf, max(1, min(rows, self._target) // 2))
+        if table.num_rows >= limit:
+            return self._split(batch, leaf, self._target)
+        if leaf.expected is not None and table.num_rows < leaf.expected:
+            there = int(self._ask(leaf.count_query(self._dialect)).rows[0][0])
+            if there > table.num_rows:
+                return self._cut_off(batch, leaf, table.num_rows)
+        return batch, table
+
+    def _cut_off(self, batch: Batch, leaf: Leaf, answered: int) -> _Outcome:
+        """The server holds more rows than it answered though fewer than asked for: its cap is lower than known."""
+        if answered == 0:
+            raise AnswerMalformed(
+                "PostHog counts rows in a window but answers none of them",
+                meaning="The answer would leave a gap, so it was not used.",
+                advice="Try again later; if it stays so, narrow --since and --until to find the day, and tell PostHog.",
+            )
+        with self._lock:
+            if answered < self._max_rows:
+                logger.warning("The server answers %d rows at most; planning for that from here.", answered)
+                self._max_rows = answered
+        return self._split(batch, leaf, self._target)
+
+    def _split(self, batch: Batch, leaf: Leaf, target: int) -> _Outcome:
+        leaves = self._refine(leaf, target)
+        with self._lock:
+            batch.leaves_left += len(leaves) - 1
+        self._progress.split(EVENTS.name, len(leaves))
+        return Split([partial(self._fetch, batch, part) for part in leaves])
+
+    def _refine(self, leaf: Leaf, target: int) -> list[Leaf]:
+        """At least two smaller leaves (or none, if its rows are gone) that together are exactly `leaf`."""
+        dialect = self._dialect
+        if not leaf.is_one_event:
+            cells = self.histogram(leaf.window, leaf)
+            leaves = cut_by_cells(leaf, cells, target, dialect)
+            if len(leaves) > 1 or not cells:
+                return leaves or [replace(leaf, expected=0)]
+            leaf = replace(leaves[0], is_one_event=True)
+        if not leaf.is_one_part:
+            answer = self._ask(leaf.part_query(dialect, self._max_rows))
+            bars = [Bar(int(low), int(high), int(rows)) for low, high, rows in answer.rows]
+            leaves = cut_by_bars(leaf, bars, target, dialect)
+            if len(leaves) > 1:
+                return leaves
+            if leaves:
+                leaf = leaves[0]
+            if bars and bars[0].low == bars[-1].high:
+                leaf = replace(leaf, part=(bars[0].low, bars[0].low + 1), is_one_part=True)
+        return cut_evenly(leaf, max(2, math.ceil((leaf.expected or 0) / target)), dialect)
+
+    def _ask(self, sql: str) -> QueryAnswer:
+        """A counting query: cheap by rows, but it may read long, so it is asked again as a long one if need be."""
+        name = "posthog-warehouse plan"
+        try:
+            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name)
+        except Narrow:
+            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=True)
+
+
+def _events_table(answer: QueryAnswer) -> pa.Table:
+    return declared_table(answer.types, answer.rows, EVENTS.columns)

@@ -1,0 +1,188 @@
+"""One run's reading of a project: the connection, and for each table its pages and what they prove.
+
+A run may be loaded in several load packages. The pages go on where the last package stopped, and what is noted in the
+state of a package is true of the rows that are in it or in those before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from .answers import Project
+from .capabilities import probe
+from .client import PostHogClient
+from .dialect import Dialect
+from .errors import AccessDenied, PostHogError
+from .events import Batch, EventsReader
+from .keyed import KeyedReader
+from .ledger import Ledger, Plan
+from .manifest import KnownVersions
+from .progress import Progress
+from .settings import Settings
+from .tables import EVENTS, TABLES, Table
+from .windows import Window
+
+State = dict[str, Any]
+_Noted = tuple[pa.Table, Callable[[State], None]]
+
+
+class OtherProject(PostHogError):
+    """The tables hold another project's data."""
+
+    meaning = "Rows of two projects in one table cannot be told apart."
+    advice = "Load each project into a dataset of its own: --dataset NAME."
+
+
+@dataclass
+class TableReading:
+    """One table of one run."""
+
+    table: Table
+    start: Callable[[TableReading, State], Iterator[_Noted]]
+    rows: int = 0
+    """Rows read so far in this run."""
+    plan: Plan | None = None
+    """Events only: what this run asks for."""
+    completed: list[Batch] = field(default_factory=list)
+    """Events only: windows completed so far in this run."""
+    held: int | None = None
+    """Keyed tables only: keys that PostHog held at the start of the run, deleted ones left out."""
+    is_done: bool = False
+    blocked: PostHogError | None = None
+    """Why the key may not read it."""
+    _pages: Iterator[_Noted] | None = None
+
+    def pages(self, state: State, has_room: Callable[[int], bool]) -> Iterator[pa.Table]:
+        """Goes on reading until the table is done or `has_room` (told the rows of each page) says that it is enough.
+
+        A page is noted in `state` only when the next one is asked for: by then the page itself is in the package.
+        """
+        if self.is_done or not has_room(0):
+            return
+        if self._pages is None:
+            self._pages = self.start(self, state)
+        try:
+            for table, note in self._pages:
+                self.rows += table.num_rows
+                yield table
+                note(state)
+                if not has_room(table.num_rows):
+                    return
+        except AccessDenied as error:
+            self.blocked = error
+        except GeneratorExit:
+            # dlt has what it wanted (`add_limit`), or failed: nothing will ask for the rest.
+            self.close()
+            raise
+        self.is_done = True
+
+    def close(self) -> None:
+        """Ends the reading; requests under way are waited for."""
+        close = getattr(self._pages, "close", None)
+        if close is not None:
+            close()
+
+
+class Extraction:
+    """Reads one project. Nothing is asked of PostHog before the first page is."""
+
+    def __init__(
+        self,
+        connect: Callable[[], PostHogClient],
+        *,
+        settings: Settings | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        progress: Progress | None = None,
+        known: KnownVersions | None = None,
+        tables: Iterable[str] = tuple(TABLES),
+    ) -> None:
+        self._connect = connect
+        self.settings = settings or Settings()
+        self._since = since
+        self._until = until
+        self._progress = progress or Progress()
+        self._known = known
+        self._opened: tuple[PostHogClient, Dialect, int, Project] | None = None
+        self.readings = {
+            name: TableReading(table, self._read_events if table is EVENTS else partial(self._read_keyed, table))
+            for name, table in TABLES.items()
+            if name in set(tables)
+        }
+
+    def open(self) -> tuple[PostHogClient, Dialect, int, Project]:
+        """The client, the server's dialect, its clock at the start of the run (microseconds UTC), and the project.
+
+        Raises:
+            PostHogError: the host, key or project is refused.
+        """
+        if self._opened is None:
+            client = self._connect()
+            project = client.project()
+            self._opened = (client, *probe(client), project)
+        return self._opened
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every table that was begun is read to its end."""
+        return all(reading.is_done or reading._pages is None for reading in self.readings.values())
+
+    def claim(self, source_state: State) -> None:
+        """Makes sure that what `source_state` belongs to is this project's, or new.
+
+        Raises:
+            OtherProject: it is another's.
+        """
+        client, _, _, project = self.open()
+        mine = {"host": client.host.url, "project_id": project.id}
+        theirs = source_state.setdefault("project", mine)
+        if theirs != mine:
+            raise OtherProject(
+                f"These tables hold project {theirs['project_id']} of {theirs['host']}, "
+                f"and this run is for project {mine['project_id']} of {mine['host']}"
+            )
+
+    def close(self) -> None:
+        """Ends all reading and the connection."""
+        for reading in self.readings.values():
+            reading.close()
+        if self._opened is not None:
+            self._opened[0].close()
+
+    def _read_events(self, reading: TableReading, state: State) -> Iterator[_Noted]:
+        client, dialect, now, _ = self.open()
+        plan = reading.plan = Ledger(state).plan(now, self._since, self._until, self.settings)
+        reader = EventsReader(client, dialect, self.settings, self._progress)
+        for page in reader.pages(plan.windows):
+            reading.completed += page.completes
+            yield page.table, partial(_cover, plan, [batch.window for batch in page.completes])
+        # An empty page: it carries the last note, and makes the table where there are no events at all.
+        yield reader.empty(), partial(_finish, plan)
+
+    def _read_keyed(self, table: Table, reading: TableReading, state: State) -> Iterator[_Noted]:
+        client, dialect, _, _ = self.open()
+        reader = KeyedReader(client, dialect, self.settings, table, self._progress)
+        for page in reader.pages(state, self._known):
+            reading.held = reader.held
+            yield page.table, partial(_note, page.state)
+
+
+def _cover(plan: Plan, windows: list[Window], state: State) -> None:
+    Ledger(state).cover(plan, windows)
+
+
+def _finish(plan: Plan, state: State) -> None:
+    Ledger(state).finish(plan)
+
+
+def _note(changes: State, state: State) -> None:
+    for name, value in changes.items():
+        if value is None:
+            state.pop(name, None)
+        else:
+            state[name] = value

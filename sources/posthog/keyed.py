@@ -1,0 +1,319 @@
+"""Persons and distinct_ids: tables that change in place and have no time of change.
+
+What PostHog does have is a version for each key (schema/persons.py, autumn 2026). The server folds the newest versions
+into one checksum per bucket of keys; a bucket whose checksum is the one of the last run holds nothing new, and only the
+others are looked into. A server without hash functions is read whole, in order of the key.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .answers import QueryAnswer
+from .arrow import declared_table, empty_table
+from .client import PostHogClient
+from .dialect import Dialect, select, text_literal
+from .errors import Narrow
+from .manifest import FEWEST_BUCKETS, MOST_BUCKETS, KnownVersions, Manifest, buckets_for, changed_keys
+from .parallel import Job, Split, run_jobs
+from .progress import Progress
+from .settings import Settings
+from .tables import Column, Table
+
+logger = logging.getLogger(__name__)
+
+_SAMPLES_A_LEAF = 100
+_KEYS_A_QUERY = 2_000
+_QUERY = "posthog-warehouse "
+
+
+@dataclass
+class KeyRange:
+    """Keys after `after` up to and with `upto` (None: no bound), and how many requests are still to come for it."""
+
+    after: str | None
+    upto: str | None
+    jobs_left: int = 1
+
+
+@dataclass(frozen=True)
+class KeyedPage:
+    """Rows, and what is to be noted in the state once they are in a load package."""
+
+    table: pa.Table
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+_Piece = tuple[KeyRange, pa.Table]
+
+
+class KeyedReader:
+    """Reads one keyed table: all of it the first time, then what changed."""
+
+    def __init__(
+        self,
+        client: PostHogClient,
+        dialect: Dialect,
+        settings: Settings,
+        table: Table,
+        progress: Progress | None = None,
+    ) -> None:
+        self._client = client
+        self._dialect = dialect
+        self._settings = settings
+        self._table = table
+        self._key = next(column for column in table.columns if column.name == table.primary_key)
+        self._progress = progress or Progress()
+        self._lock = threading.Lock()
+        self._max_rows = dialect.max_rows
+        self.held: int | None = None
+        """Keys that PostHog held, deleted ones left out, when the manifest was read; None where there is none."""
+
+    def pages(self, state: dict[str, Any], known: KnownVersions | None = None) -> Iterator[KeyedPage]:
+        """What is new since the run that left `state` behind; each page says what to note there.
+
+        `known`, where given, spares asking for keys that did not change themselves but share a bucket with one that
+        did. State: `done`, the manifest of the last finished run; `started` and `after`, of a first read under way.
+        """
+        manifest = self._manifest(state.get("done", {}).get("buckets", 0)) if self._dialect.has_hashes else None
+        self.held = manifest.live if manifest else None
+        now = manifest.to_state() if manifest else {"buckets": 0}
+        if not state.get("done"):
+            # What changes during a first read, however long it takes, differs from the manifest of its start.
+            now = state.get("started") or now
+            yield KeyedPage(empty_table(self._table), {"started": now})
+            total = manifest.total if manifest else 0
+            for table, after in self._ranges(total, state.get("after"), with_deleted=False):
+                yield KeyedPage(table, {"after": after})
+        else:
+            for table in self._changes(manifest, state["done"], known):
+                yield KeyedPage(table)
+        yield KeyedPage(empty_table(self._table), {"done": now, "started": None, "after": None})
+
+    def live_count(self) -> int:
+        """How many keys PostHog holds now, deleted ones left out."""
+        key = self._key.hogql
+        live = f"SELECT {key} AS k FROM {self._table.hogql_table} GROUP BY {key} HAVING argMax(is_deleted, version) = 0"
+        return int(self._ask(f"SELECT count() AS live_count FROM ({live}) LIMIT 1").rows[0][0])
+
+    def _manifest(self, buckets: int) -> Manifest:
+        """The server's manifest, in as many buckets as last time if they still suit."""
+        manifest = self._read_manifest(buckets or FEWEST_BUCKETS)
+        return manifest if manifest.fits else self._read_manifest(buckets_for(manifest.total))
+
+    def _read_manifest(self, buckets: int) -> Manifest:
+        key = self._key.hogql
+        latest = (
+            f"SELECT {key} AS k, max(version) AS v, argMax(is_deleted, version) AS d "
+            f"FROM {self._table.hogql_table} GROUP BY {key}"
+        )
+        answer = self._ask(
+            f"SELECT cityHash64(k) % {buckets} AS bucket, groupBitXor(cityHash64(k, v, d)) AS checksum, "
+            f"count() AS key_count, countIf(d = 0) AS live_count FROM ({latest}) GROUP BY bucket ORDER BY bucket "
+            f"LIMIT {MOST_BUCKETS}"
+        )
+        return Manifest(
+            buckets,
+            {int(row[0]): int(row[1]) for row in answer.rows},
+            {int(row[0]): int(row[2]) for row in answer.rows},
+            sum(int(row[3]) for row in answer.rows),
+        )
+
+    # Everything, in order of the key
+
+    def _ranges(self, total: int, after: str | None, *, with_deleted: bool) -> Iterator[tuple[pa.Table, str | None]]:
+        """All rows behind the key `after`, and with each page the key up to which none is missing any more."""
+        self._progress.expect(self._table.name, total)
+        ranges = [KeyRange(low, high) for low, high in pairwise([after, *self._boundaries(total, after), None])]
+        reached, first_open = after, 0
+        for key_range, table in self._run(
+            partial(self._fetch_range, each, each.after, each.upto, with_deleted=with_deleted) for each in ranges
+        ):
+            with self._lock:
+                key_range.jobs_left -= 1
+                while first_open < len(ranges) and ranges[first_open].jobs_left == 0:
+                    reached = ranges[first_open].upto
+                    first_open += 1
+            yield table, reached
+
+    def _boundaries(self, total: int, after: str | None) -> list[str]:
+        """Keys that cut the table into leaves, taken from a sample of them."""
+        leaf_rows = min(self._settings.leaf_rows, self._max_rows * 8 // 10)
+        if not self._dialect.has_hashes or total <= leaf_rows:
+            return []
+        nth = max(leaf_rows // _SAMPLES_A_LEAF, math.ceil(total / (self._max_rows * 8 // 10)), 1)
+        sample = self._keys([f"cityHash64({self._key.hogql}) % {nth} = 0", *self._between(after, None)])
+        a_leaf = max(1, leaf_rows * 9 // 10 // nth)
+        return sample[a_leaf::a_leaf]
+
+    def _fetch_range(
+        self, key_range: KeyRange, after: str | None, upto: str | None, *, with_deleted: bool
+    ) -> _Piece | Split[_Piece]:
+        """The rows of a range, or two smaller ranges. Runs on a worker thread."""
+        conditions = self._between(after, upto)
+        again = partial(self._fetch_range, key_range, with_deleted=with_deleted)
+        try:
+            table = self._fetch(conditions, with_deleted=with_deleted)
+        except Narrow:
+            keys = self._keys(conditions)
+            if len(keys) < 2:
+                raise
+            middle = keys[(len(keys) - 1) // 2]
+            return self._split(key_range, [partial(again, after, middle), partial(again, middle, upto)])
+        # A cap is a round number; rows are in order of the key, so behind the last one is where more would be.
+        if table.num_rows == 0 or table.num_rows % 100:
+            return key_range, table
+        last = table.column(self._key.name)[-1].as_py()
+        return self._split(key_range, [lambda: (key_range, table), partial(again, last, upto)])
+
+    def _split(self, key_range: KeyRange, jobs: list[Job[_Piece]]) -> Split[_Piece]:
+        with self._lock:
+            key_range.jobs_left += len(jobs) - 1
+        return Split(jobs)
+
+    # What changed
+
+    def _changes(
+        self, manifest: Manifest | None, done: dict[str, Any], known: KnownVersions | None
+    ) -> Iterator[pa.Table]:
+        """Rows of the keys that changed; without `known`, of all keys in the buckets that did."""
+        if manifest is None:
+            selections: list[list[str]] = [[]]
+            expected = 0
+        else:
+            changed = manifest.changed_since(done)
+            expected = sum(manifest.rows.get(bucket, 0) for bucket in changed)
+            selections = [self._in_buckets(manifest, chunk) for chunk in self._chunks(manifest, changed)]
+        if known and self._table.hard_delete is None:
+            remote = (versions for _, versions in self._in_order(selections, self._version_columns))
+            keys = changed_keys(self._table, remote, known)
+            expected = len(keys)
+            chunks = [keys[start : start + _KEYS_A_QUERY] for start in range(0, len(keys), _KEYS_A_QUERY)]
+            selections = [[f"{self._key.hogql} IN ({', '.join(map(self._literal, chunk))})"] for chunk in chunks]
+        self._progress.expect(self._table.name, expected)
+        for _, table in self._in_order(selections, self._table.columns):
+            yield table
+
+    def _chunks(self, manifest: Manifest, changed: Sequence[int]) -> Iterator[list[int]]:
+        """Changed buckets, as many together as fill a request."""
+        chunk: list[int] = []
+        rows = 0
+        for bucket in changed:
+            size = manifest.rows.get(bucket, 0)
+            if chunk and rows + size > self._settings.leaf_rows:
+                yield chunk
+                chunk, rows = [], 0
+            chunk.append(bucket)
+            rows += size
+        if chunk:
+            yield chunk
+
+    def _in_buckets(self, manifest: Manifest, buckets: Sequence[int]) -> list[str]:
+        if len(buckets) == manifest.buckets:
+            return []
+        return [f"cityHash64({self._key.hogql}) % {manifest.buckets} IN ({', '.join(map(str, buckets))})"]
+
+    @property
+    def _version_columns(self) -> tuple[Column, ...]:
+        return tuple(c for c in self._table.columns if c.name in {self._key.name, "version", "is_deleted"})
+
+    def _in_order(self, selections: Iterable[list[str]], columns: Sequence[Column]) -> Iterator[_Piece]:
+        """Rows of each selection, deleted ones too, paged by the key where an answer was full."""
+        whole = KeyRange(None, None)
+
+        def fetch(conditions: list[str], after: str | None) -> _Piece | Split[_Piece]:
+            table = self._fetch([*conditions, *self._between(after, None)], columns=columns, with_deleted=True)
+            if table.num_rows == 0 or table.num_rows % 100:
+                return whole, table
+            last = table.column(self._key.name)[-1].as_py()
+            return Split([lambda: (whole, table), partial(fetch, conditions, last)])
+
+        return self._run(partial(fetch, conditions, None) for conditions in selections)
+
+    # Requests
+
+    def _run(self, jobs: Iterable[Job[_Piece]]) -> Iterator[_Piece]:
+        threads, ahead = self._settings.queries_in_flight, self._settings.pages_ahead
+        for key_range, table in run_jobs(jobs, threads=threads, ahead=ahead):
+            if table.num_columns == len(self._table.columns):
+                self._progress.fetched(self._table.name, table.num_rows)
+            yield key_range, table
+
+    def _fetch(self, conditions: list[str], *, with_deleted: bool, columns: Sequence[Column] | None = None) -> pa.Table:
+        """The newest version of each key that meets `conditions`, in order of the key, one answer's worth."""
+        columns = columns or self._table.columns
+        sql = select(
+            [self._newest(column) for column in columns],
+            self._table.hogql_table,
+            conditions,
+            group_by=self._key.hogql,
+            having="" if with_deleted else "argMax(is_deleted, version) = 0",
+            order_by=self._key.hogql,
+            limit=self._max_rows,
+        )
+        read = partial(_read_page, columns=columns)
+        return self._client.query(sql, modifiers=self._dialect.modifiers, name=_QUERY + self._table.name, read=read)
+
+    def _newest(self, column: Column) -> str:
+        if column is self._key:
+            return self._dialect.cell(column, column.hogql)
+        if column.name == "version":
+            return "max(version)"
+        return self._dialect.cell(column, f"argMax({column.hogql}, version)")
+
+    def _keys(self, conditions: list[str]) -> list[str]:
+        """Keys that meet `conditions`, in their order, one answer's worth."""
+        key = self._key.hogql
+        sql = select(
+            [self._dialect.cell(self._key, key)],
+            self._table.hogql_table,
+            conditions,
+            group_by=key,
+            order_by=key,
+            limit=self._max_rows,
+        )
+        return [str(row[0]) for row in self._ask(sql).rows]
+
+    def _between(self, after: str | None, upto: str | None) -> list[str]:
+        """Compared on the server only: its order of UUIDs is not the order of their text."""
+        conditions = []
+        if after is not None:
+            conditions.append(f"{self._key.hogql} > {self._literal(after)}")
+        if upto is not None:
+            conditions.append(f"{self._key.hogql} <= {self._literal(upto)}")
+        return conditions
+
+    def _literal(self, key: str) -> str:
+        return f"toUUID({text_literal(key)})" if self._key.is_uuid else text_literal(key)
+
+    def _ask(self, sql: str) -> QueryAnswer:
+        """A query over all keys: asked again as a long one if it takes too long."""
+        name = _QUERY + self._table.name
+        try:
+            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name)
+        except Narrow:
+            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=True)
+
+
+def _read_page(answer: QueryAnswer, columns: Sequence[Column]) -> pa.Table:
+    table = declared_table(answer.types, answer.rows, columns)
+    if not table.num_rows or not pc.any(table.column("is_deleted")).as_py():
+        return table
+    # Nothing personal stays of the deleted: only what says that they are gone.
+    kept = {columns[0].name, "person_id", "version", "is_deleted"}
+    for index, column in enumerate(columns):
+        if column.name not in kept:
+            values = table.column(index)
+            hidden = pc.if_else(table.column("is_deleted"), pa.scalar(None, values.type), values)
+            table = table.set_column(index, table.schema.field(index), hidden)
+    return table

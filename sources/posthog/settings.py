@@ -1,0 +1,39 @@
+"""The figures that decide how PostHog is read. Each can be set; each default has its reason beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from .windows import DAY, HOUR, SECOND
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to read. Spans of time are in microseconds here, in the units of their names in the configuration."""
+
+    leaf_rows: int = 40_000
+    """Rows planned for one request: room below the cap of 50,000 for what arrives meanwhile and for uneven hashes."""
+    queries_in_flight: int = 3
+    """PostHog runs three queries of a project at once, the rest waits (docs/api/queries, autumn 2026)."""
+    pages_ahead: int = 4
+    """Answers fetched but not yet loaded: one more than in flight, so that fetching goes on during a load."""
+    safety_lag: int = 600 * SECOND
+    """Rows become visible some time after their `created_at`: the last ten minutes are left to the next run."""
+    overlap: int = HOUR
+    """Asked again by each run, for rows that became visible later still."""
+    live_span: int = 2 * DAY
+    """Most events arrive within two days of their `timestamp`; only those days are read by every run."""
+    sweep_span: int = 30 * DAY
+    """Once a day, late events up to this old are looked for."""
+    sweep_every: int = DAY
+    """How often the sweep is due, by `created_at`."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError that names the setting."""
+        for field in fields(self):
+            if getattr(self, field.name) <= 0:
+                raise ValueError(f"{field.name} must be above zero, and is {getattr(self, field.name)}.")
+        if self.leaf_rows > 50_000:
+            raise ValueError(f"leaf_rows is {self.leaf_rows}: PostHog answers 50,000 rows at most.")
+        if self.sweep_span < self.live_span:
+            raise ValueError("sweep_days must not be smaller than live_days: the sweep takes the days before those.")
