@@ -228,7 +228,10 @@ def _times(recipe: Recipe, until_us: int) -> tuple[str, str, str, None]:
 
 def _merge_parts(store: Store) -> None:
     """Leave one part a month, as on a server that had time to merge: how granules lie decides what a query reads."""
-    months = store.rows("SELECT DISTINCT partition_id FROM system.parts WHERE active AND table = 'events' ORDER BY 1")
+    months = store.rows(
+        "SELECT DISTINCT partition_id FROM system.parts "
+        "WHERE active AND database = currentDatabase() AND table = 'events' ORDER BY partition_id"
+    )
     for (month,) in months:
         store.execute(
             f"OPTIMIZE TABLE events PARTITION ID '{month}' FINAL", settings={"optimize_skip_merged_partitions": 1}

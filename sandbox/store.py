@@ -1,9 +1,10 @@
-"""ClickHouse itself, in process: the one place of the sandbox that runs SQL."""
+"""ClickHouse itself, in process (chdb): the one place of the sandbox that runs SQL."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import re
 import shutil
 import tempfile
@@ -86,12 +87,61 @@ class Selection:
     elapsed: float
 
 
+class _Engine:
+    """The ClickHouse of this process: chdb takes one folder at a time and any number of sessions on it."""
+
+    def __init__(self) -> None:
+        # chdb runs one statement at a time whatever the number of sessions (measured with chdb 4.4).
+        self.lock = threading.RLock()
+        self.folder: Path | None = None
+        self._temporary = False
+        self._users = 0
+        self._databases = itertools.count(1)
+
+    def connect(self, folder: Path | None) -> tuple[Any, str]:
+        """Return a session and the name of its database; without a folder, a database of its own."""
+        with self.lock:
+            if folder is not None and self.folder is not None:
+                raise ClickHouseError(
+                    36,
+                    "BAD_ARGUMENTS",
+                    f"This process has its ClickHouse in {self.folder} and cannot open {folder} as well: "
+                    "close the other store first, or use another process.",
+                )
+            home = self.folder or folder or Path(tempfile.mkdtemp(prefix="posthog-sandbox-"))
+            home.mkdir(parents=True, exist_ok=True)
+            connect: Callable[[str], Any] = Session
+            try:
+                session = connect(str(home))
+            except (ChdbError, RuntimeError) as error:
+                raise ClickHouseError.from_text(str(error)) from None
+            if self.folder is None:
+                self.folder, self._temporary = home, folder is None
+            self._users += 1
+            return session, DATABASE if folder is not None else f"{DATABASE}_{next(self._databases)}"
+
+    def leave(self, session: Any) -> None:
+        """Close a session, and after the last one remove a temporary folder."""
+        with self.lock:
+            session.close()
+            self._users -= 1
+            if self._users:
+                return
+            if self._temporary and self.folder is not None:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
+
+
+_engine = _Engine()
+
+
 class Store:
-    """Owns the ClickHouse of one sandbox. Safe to use from several threads; it runs one statement at a time.
+    """The tables of one sandbox. Safe to use from several threads; one statement runs at a time.
 
     Args:
         clock: the server's time, for whoever writes rows through this store.
-        folder: where the tables live; kept on close. Without it, a temporary folder, removed on close.
+        folder: where the tables live; kept on close. A process can have one such store at a time. Without a folder
+            the tables are temporary, and a process can have any number of such stores.
     """
 
     team_id: int = TEAM_ID
@@ -99,15 +149,12 @@ class Store:
     def __init__(self, clock: Clock, folder: Path | None = None) -> None:
         self.clock = clock
         self._temporary = folder is None
-        self.folder = Path(tempfile.mkdtemp(prefix="posthog-sandbox-")) if folder is None else folder
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.RLock()
-        connect: Callable[[str], Any] = Session
-        self._session: Any = connect(str(self.folder))
+        self._lock = _engine.lock
+        self._session, self._database = _engine.connect(folder)
         # A session still open when the interpreter goes down can take the process with it.
         atexit.register(self.close)
-        self.execute(f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
-        self.execute(f"USE {DATABASE}")
+        self.execute(f"CREATE DATABASE IF NOT EXISTS {self._database} ENGINE = Atomic")
+        self.execute(f"USE {self._database}")
         for name, value in _SESSION_SETTINGS.items():
             self.execute(f"SET {name} = {_literal(value)}")
         for statement in TABLES.values():
@@ -181,15 +228,15 @@ class Store:
         return value
 
     def close(self) -> None:
-        """Close ClickHouse and remove a temporary folder. May be called twice."""
+        """Close; temporary tables are gone then. May be called twice."""
         with self._lock:
-            session, self._session = self._session, None
-            if session is None:
+            if self._session is None:
                 return
-            session.close()
-            atexit.unregister(self.close)
             if self._temporary:
-                shutil.rmtree(self.folder, ignore_errors=True)
+                self.execute(f"DROP DATABASE {self._database} SYNC")
+            session, self._session = self._session, None
+            _engine.leave(session)
+            atexit.unregister(self.close)
 
     def _query(self, sql: str, output: str) -> Any:
         if self._session is None:
