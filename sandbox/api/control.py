@@ -6,14 +6,15 @@ JSON in and out, no key: the server listens on the loopback interface only.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.routing import Route
 
-from sandbox.store import ClickHouseError
+from sandbox import changes
+from sandbox.clock import Clock
+from sandbox.store import ClickHouseError, Store
 
 from . import dates
 from .envelope import ApiError, Reply, invalid, reply
@@ -29,26 +30,10 @@ class BadRequestError(ValueError):
 Verb = Callable[[State, Body], Awaitable[object]]
 
 
-def _whole(body: Body, name: str, default: int | None = None) -> int:
-    value = body.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise BadRequestError(f"{name} is {value!r}; it must be a whole number of 0 or more")
-    return value
-
-
-_COUNTS = {
-    "events": "SELECT uniqExact(uuid) FROM events",
-    "persons": "SELECT count() FROM (SELECT id FROM person GROUP BY id HAVING argMax(is_deleted, version) = 0)",
-    "person_distinct_ids": "SELECT count() FROM (SELECT distinct_id FROM person_distinct_id2 "
-    "GROUP BY distinct_id HAVING argMax(is_deleted, version) = 0)",
-    "recordings": "SELECT uniqExact(session_id) FROM session_replay_events",
-}
-
-
 async def counts(state: State, body: Body) -> object:
     """How much there is: events (distinct uuids), persons (not deleted), person_distinct_ids, recordings."""
     del body
-    return {name: await state.in_thread(state.store.scalar, statement) for name, statement in _COUNTS.items()}
+    return await state.in_thread(changes.counts, state.store)
 
 
 async def sql(state: State, body: Body) -> object:
@@ -84,10 +69,11 @@ async def counters(state: State, body: Body) -> object:
 
 
 async def reset_counters(state: State, body: Body) -> object:
-    """Forget the request log and its sums, and let throttles and the byte budget start anew."""
+    """Forget the request log and its sums; throttles, breaker and byte budget start anew."""
     del body
     state.log.reset()
     state.throttle.reset()
+    state.breaker.reset()
     state.budget.reset(state.behaviour)
     return {"reset": True}
 
@@ -140,18 +126,82 @@ async def shutdown(state: State, body: Body) -> object:
     return {"stopping": True}
 
 
-def moment(state: State, body: Body, name: str) -> datetime | None:
-    """An ISO time from the body, in UTC."""
-    if body.get(name) is None:
-        return None
-    parsed = dates.parse(str(body[name]), state.clock.now())
-    if parsed is None:
-        raise BadRequestError(f"{name} is {body[name]!r}; it must be an ISO time")
-    return parsed
+def _whole(body: Body, name: str, default: int | None = None) -> int:
+    value = body.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadRequestError(f"{name} is {value!r}; it must be a whole number of 0 or more")
+    return value
+
+
+def _texts(body: Body, name: str) -> list[str]:
+    value = body.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise BadRequestError(f"{name} must be a list of texts")
+    return value
+
+
+async def add_events(state: State, body: Body) -> object:
+    """Events that arrive now: {"count", "days_back", "days_back_min"} or {"count", "timestamp", "distinct_id"?}."""
+    count, seed = _whole(body, "count"), _whole(body, "seed", 0)
+    if "timestamp" not in body:
+        uuids = await state.in_thread(
+            changes.add_late_events,
+            state.store,
+            state.clock,
+            count,
+            days_back=float(body.get("days_back", 20)),
+            days_back_min=float(body.get("days_back_min", 0)),
+            seed=seed,
+        )
+        return {"uuids": uuids}
+    timestamp = dates.parse(str(body["timestamp"]), state.clock.now())
+    if timestamp is None:
+        raise BadRequestError(f"timestamp is {body['timestamp']!r}; it must be an ISO time")
+    uuids = await state.in_thread(
+        changes.add_events_at,
+        state.store,
+        state.clock,
+        count,
+        timestamp,
+        distinct_id=body.get("distinct_id"),
+        event=body.get("event"),
+        seed=seed,
+        spread_seconds=float(body.get("spread_seconds", 0)),
+    )
+    return {"uuids": uuids}
+
+
+async def delete_events(state: State, body: Body) -> object:
+    """Events vanish: {"count": N} or {"uuids": [...]}."""
+    count = _whole(body, "count") if "count" in body else None
+    uuids = await state.in_thread(
+        changes.delete_events,
+        state.store,
+        state.clock,
+        count,
+        uuids=_texts(body, "uuids"),
+        seed=_whole(body, "seed", 0),
+    )
+    return {"uuids": uuids}
+
+
+def _by_count(change: Callable[[Store, Clock, int, int], list[str]], summary: str) -> Verb:
+    async def verb(state: State, body: Body) -> object:
+        ids = await state.in_thread(change, state.store, state.clock, _whole(body, "count"), _whole(body, "seed", 0))
+        return {"ids": ids}
+
+    verb.__doc__ = summary + ': {"count": N, "seed"?: S} -> ids'
+    return verb
 
 
 VERBS: Mapping[str, Mapping[str, Verb]] = {
     "/_sandbox/counts/": {"GET": counts},
+    "/_sandbox/events/": {"POST": add_events},
+    "/_sandbox/events/delete/": {"POST": delete_events},
+    "/_sandbox/persons/merge/": {"POST": _by_count(changes.merge_persons, "Merge persons into others")},
+    "/_sandbox/persons/update/": {"POST": _by_count(changes.update_persons, "Change properties of persons")},
+    "/_sandbox/persons/delete/": {"POST": _by_count(changes.delete_persons, "Delete persons")},
+    "/_sandbox/recordings/grow/": {"POST": _by_count(changes.grow_recordings, "More data for recordings")},
     "/_sandbox/sql/": {"POST": sql},
     "/_sandbox/clock/": {"GET": clock, "POST": advance_clock},
     "/_sandbox/requests/": {"GET": requests},

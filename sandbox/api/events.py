@@ -157,7 +157,7 @@ def _people(store: Store, rows: list[list[Any]]) -> dict[str, dict[str, Any]]:
         return {}
     among = ", ".join(sorted({quoted(row[5]) for row in rows}))
     found = store.rows(
-        "SELECT toString(id), argMax(properties, version), argMax(is_identified, version), min(created_at) "
+        "SELECT toString(id), argMax(properties, version), argMax(is_identified, version), argMax(created_at, version) "
         f"FROM person WHERE team_id = {store.team_id} AND id IN ({among}) "
         "GROUP BY id HAVING argMax(is_deleted, version) = 0"
     )

@@ -24,7 +24,7 @@ _LATEST = """
 SELECT id, argMax(person.properties, person.version) AS latest_properties,
        argMax(person.is_identified, person.version) AS identified,
        argMax(person.is_deleted, person.version) AS deleted,
-       min(person.created_at) AS created,
+       argMax(person.created_at, person.version) AS created,
        argMax(person.last_seen_at, person.version) AS seen
 FROM person WHERE team_id = {team} {where} GROUP BY id
 """

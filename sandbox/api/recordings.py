@@ -169,10 +169,12 @@ def _window(call: Call, wanted: Mapping[str, Any], having: list[str]) -> _Window
         where.append(f"session_id = {quoted(str(wanted['session_recording_id']))}")
     distinct_ids = wanted.get("distinct_ids")
     if isinstance(distinct_ids, list):
-        where.append(f"distinct_id IN ({', '.join(quoted(str(one)) for one in distinct_ids) or quoted('')})")
+        where.append(
+            f"session_replay_events.distinct_id IN ({', '.join(quoted(str(one)) for one in distinct_ids) or quoted('')})"
+        )
     if wanted.get("person_uuid"):
         where.append(
-            "distinct_id IN (SELECT distinct_id FROM person_distinct_id2 GROUP BY distinct_id HAVING "
+            "session_replay_events.distinct_id IN (SELECT distinct_id FROM person_distinct_id2 GROUP BY distinct_id HAVING "
             f"argMax(is_deleted, version) = 0 AND toString(argMax(person_id, version)) = "
             f"{quoted(str(wanted['person_uuid']))})"
         )
@@ -221,7 +223,7 @@ def _people(store: Store, distinct_ids: list[str]) -> dict[str, dict[str, Any]]:
     )
     rows = store.rows(
         f"SELECT groupArray(distinct_id), person, p.latest, p.created FROM ({mapping}) AS m INNER JOIN ("
-        "SELECT id, argMax(properties, version) AS latest, min(created_at) AS created FROM person "
+        "SELECT id, argMax(properties, version) AS latest, argMax(created_at, version) AS created FROM person "
         f"WHERE team_id = {store.team_id} GROUP BY id HAVING argMax(is_deleted, version) = 0"
         f") AS p ON p.id = m.person WHERE person IN (SELECT person FROM ({mapping}) "
         f"WHERE distinct_id IN ({among})) GROUP BY person, p.latest, p.created"

@@ -53,5 +53,3 @@ class State:
         """Behave differently from now on. What is cached was right for another behaviour, so it goes."""
         self.behaviour = behaviour
         self.cache.clear()
-        self.breaker.reset()
-        self.throttle.reset()
