@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import dlt
 import duckdb
-from dlt.common.destination import Destination
-from dlt.common.destination import PreparedTableSchema
+from dlt.common.destination import Destination, PreparedTableSchema
 from dlt.common.schema.typing import TColumnSchema
 
 # dlt exports its type mapper for DuckDB from nowhere else; destinations take one by the public argument `type_mapper`.
@@ -123,6 +123,48 @@ class DuckDbFile:
                 sql = view.sql.format(dataset=_identifier(self.dataset))
                 self.connection.execute(f"CREATE OR REPLACE VIEW {self._qualified(view.name)} AS {sql}")
                 self.connection.execute(f"COMMENT ON VIEW {self._qualified(view.name)} IS {_literal(view.description)}")
+
+    def totals(self, tables: Iterable[str]) -> dict[str, int]:
+        """Rows of each table that is there."""
+        present = self._columns()
+        return {
+            table: self._count(f"SELECT count(*) FROM {self._qualified(table)}") for table in tables if table in present
+        }
+
+    def count_events(
+        self,
+        ts_from: datetime | None,
+        ts_to: datetime | None,
+        created_from: datetime | None,
+        created_to: datetime | None,
+    ) -> dict[tuple[str, str], int]:
+        """Rows of `events` by UTC day (YYYY-MM-DD) and name; bounds are half-open, None is no bound."""
+        if "events" not in self._columns():
+            return {}
+        bounds = {
+            '"timestamp" >= ?': ts_from,
+            '"timestamp" < ?': ts_to,
+            "created_at >= ?": created_from,
+            "created_at < ?": created_to,
+        }
+        given = {condition: bound for condition, bound in bounds.items() if bound is not None}
+        rows = self.connection.execute(
+            "SELECT strftime(\"timestamp\" AT TIME ZONE 'UTC', '%Y-%m-%d'), event, count(*) "
+            f"FROM {self._qualified('events')} WHERE {' AND '.join(['true', *given])} GROUP BY ALL",
+            list(given.values()),
+        ).fetchall()
+        return {(day, event): rows for day, event, rows in rows}
+
+    def count_keys(self, table: str, *, has_tombstones: bool) -> int:
+        """Rows of a keyed table; tombstones, where it has them, left out."""
+        if table not in self._columns():
+            return 0
+        where = " WHERE NOT is_deleted" if has_tombstones else ""
+        return self._count(f"SELECT count(*) FROM {self._qualified(table)}{where}")
+
+    def _count(self, sql: str) -> int:
+        row = self.connection.execute(sql).fetchone()
+        return int(row[0]) if row else 0
 
     def close(self) -> None:
         """Closes the file; one that was made for this run and holds no table goes."""

@@ -37,6 +37,7 @@ __all__ = [
     "Progress",
     "Settings",
     "Table",
+    "TableReading",
     "parse_time",
     "posthog",
     "resources_of",

@@ -198,6 +198,7 @@ class PostHogClient:
         path = self._path("")
         project = answers.project(self._get_json(path, None), path)
         self._project_id = str(project.id)
+        self._ask_project = False
         return project
 
     def whoami(self) -> Identity:

@@ -14,14 +14,14 @@ import pyarrow as pa
 from .answers import QueryAnswer
 from .arrow import declared_table, empty_table
 from .client import PostHogClient
-from .dialect import Dialect
+from .dialect import Dialect, select
 from .errors import AnswerMalformed, Narrow
 from .leaves import Bar, Cell, Leaf, cut_by_bars, cut_by_cells, cut_evenly, day_of, histogram_query, plan
 from .parallel import Job, Split, run_jobs
 from .progress import Progress
 from .settings import Settings
 from .tables import EVENTS
-from .windows import MAX, Window
+from .windows import DAY, MAX, Window
 
 logger = logging.getLogger(__name__)
 
@@ -86,27 +86,29 @@ class EventsReader:
         """A page of no rows."""
         return empty_table(EVENTS)
 
-    def histogram(self, window: Window, leaf: Leaf | None = None) -> list[Cell]:
-        """Rows by UTC day and event name, asked in as many requests as the row cap demands."""
+    def histogram(self, window: Window, leaf: Leaf | None = None, *, distinct: bool = False) -> list[Cell]:
+        """Rows (or `distinct` uuids) by UTC day and event name, in as many requests as the row cap demands."""
         cells: list[Cell] = []
-        asked = leaf or Leaf(window)
-        rest: list[Leaf] = [asked]
+        rest = [leaf or Leaf(window)]
         while rest:
-            part = rest.pop(0)
-            answer = self._ask(histogram_query(window, self._dialect, self._max_rows, part))
+            asked = rest.pop(0)
+            answer = self._ask(histogram_query(asked, self._dialect, self._max_rows, distinct=distinct))
             found = [Cell(day_of(str(day)), str(event), int(rows)) for day, event, rows in answer.rows]
             cells += found
             if len(found) >= self._max_rows:
-                # In order of day and event: what comes after the last one is still to be asked for.
-                last = found[-1]
-                day_end = last.day + 86_400_000_000
-                within = asked.window._replace(
-                    ts_from=max(asked.window.ts_from, last.day), ts_to=min(asked.window.ts_to, day_end)
-                )
-                rest.append(replace(asked, window=within, event_from=last.event + "\0"))
-                if day_end < asked.window.ts_to:
-                    rest.append(replace(asked, window=asked.window._replace(ts_from=day_end)))
+                # They come in order of day and event: the rest of the last day, and the days after it, are still due.
+                last, span = found[-1], asked.window
+                day_end = last.day + DAY
+                day = span._replace(ts_from=max(span.ts_from, last.day), ts_to=min(span.ts_to, day_end))
+                rest.append(replace(asked, window=day, event_from=last.event + "\0"))
+                if day_end < span.ts_to:
+                    rest.append(replace(asked, window=span._replace(ts_from=day_end)))
         return cells
+
+    def distinct_count(self, window: Window) -> int:
+        """Distinct uuids in `window`."""
+        conditions = Leaf(window).conditions(self._dialect)
+        return int(self._ask(select(["uniqExact(uuid)"], EVENTS.hogql_table, conditions, limit=1)).rows[0][0])
 
     def _jobs(self, windows: Sequence[Window], empty: list[Batch]) -> Iterator[Job[tuple[Batch, pa.Table]]]:
         for window in windows:

@@ -19,7 +19,7 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from .dialect import HASH_SPACE, Dialect, select, text_literal
-from .tables import EVENTS, Column, Table
+from .tables import EVENTS, Column
 from .windows import DAY, MAX, MIN, SECOND, Window, to_micros
 
 _UUID_TAIL_DIGITS = 12
@@ -120,15 +120,13 @@ def part_axis(dialect: Dialect) -> str:
     return "cityHash64(distinct_id)" if dialect.has_hashes else "toUnixTimestamp(timestamp)"
 
 
-def histogram_query(
-    window: Window, dialect: Dialect, limit: int, leaf: Leaf | None = None, table: Table = EVENTS
-) -> str:
-    """`count()` by day and event of a window (or of a leaf in it): what the leaves are planned from."""
+def histogram_query(leaf: Leaf, dialect: Dialect, limit: int, *, distinct: bool = False) -> str:
+    """Rows (or distinct uuids) by day and event of a leaf: what leaves are planned from, and checked by."""
     day = dialect.day("timestamp")
     return select(
-        [f"toString({day})", "event", "count()"],
-        table.hogql_table,
-        (leaf or Leaf(window)).conditions(dialect),
+        [f"toString({day})", "event", "uniqExact(uuid)" if distinct else "count()"],
+        EVENTS.hogql_table,
+        leaf.conditions(dialect),
         group_by=f"{day}, event",
         order_by=f"{day}, event",
         limit=limit,

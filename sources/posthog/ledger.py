@@ -37,6 +37,11 @@ class Plan:
         """The oldest `timestamp` asked for."""
         return min((window.ts_from for window in self.windows), default=MAX)
 
+    @property
+    def ts_to(self) -> int:
+        """The end of the `timestamp`s asked for."""
+        return max((window.ts_to for window in self.windows), default=MAX)
+
 
 class Ledger:
     """Reads and writes the ledger in `state`, a dict that dlt saves.

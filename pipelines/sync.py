@@ -1,0 +1,303 @@
+"""One sync: PostHog into a destination, in load packages that commit rows, ledger and state together, then the check.
+
+The destination is the only truth. dlt's working folder is thrown away at the start of each sync and its state restored
+from the destination, where a package counts once its last statement is committed: whatever a killed run left half done
+is asked for again and merged on its keys, which costs at most one package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pyarrow as pa
+from dlt.common.pipeline import get_dlt_pipelines_dir
+from dlt.extract import DltResource
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from destinations.duckdb import DuckDbFile
+from pipelines import __version__
+from pipelines.check import TableCheck, check
+from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS, SYNC_WINDOWS, RecordTable, window_row
+from sources.posthog import TABLES, Extraction, PostHogClient, PostHogError, Progress, Settings, Table, resources_of
+from sources.posthog.dedup import Deduplicator
+
+PIPELINE_NAME = "posthog_warehouse"
+
+# dlt asks its makers' server about each run unless told not to; and the program, not dlt, tells people what happens.
+# Staging copies of rows would stay in the file.
+_DLT_DEFAULTS = {
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__LOG_LEVEL": "CRITICAL",
+    "LOAD__TRUNCATE_STAGING_DATASET": "true",
+}
+
+
+class Listener(Progress):
+    """Hears of what a sync does, besides what its reading does. This one keeps quiet."""
+
+    def phase(self, what: str) -> None:
+        """The sync begins to do `what`."""
+
+    def loaded(self, rows: dict[str, int]) -> None:
+        """A load package was committed with `rows` of each table."""
+
+
+@dataclass(frozen=True)
+class SyncOptions:
+    """What one sync is to do. Times are microseconds UTC."""
+
+    tables: tuple[str, ...] = tuple(TABLES)
+    since: int | None = None
+    until: int | None = None
+    package_rows: int = 160_000
+    """Rows of a load package: what a crash can cost, and what a merge holds in memory."""
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass
+class SyncResult:
+    """What a sync did."""
+
+    run_id: str
+    started_at: datetime
+    finished_at: datetime
+    rows: dict[str, int]
+    """Rows read, by table, overlaps included."""
+    totals: dict[str, int]
+    """Rows that the warehouse holds now, by table."""
+    checks: list[TableCheck]
+    blocked: dict[str, PostHogError]
+    """Tables that the key may not read, and why."""
+    stopped: PostHogError | None
+    """What ended the run early; what was loaded until then is kept."""
+    requests: int
+    bytes_read: int
+    waited_seconds: float
+    packages: int
+
+    @property
+    def status(self) -> str:
+        """`complete`, `short`, `unknown`, `blocked` or `stopped`."""
+        if self.stopped is not None:
+            return "stopped"
+        if self.blocked:
+            return "blocked"
+        statuses = {each.status for each in self.checks}
+        return next((status for status in ("short", "unknown") if status in statuses), "complete")
+
+
+def sync(
+    connect: Callable[[], PostHogClient],
+    destination: DuckDbFile,
+    options: SyncOptions | None = None,
+    listener: Listener | None = None,
+) -> SyncResult:
+    """Loads what is new, and checks it.
+
+    Raises:
+        PostHogError: PostHog refused the key, host or project before anything was read, or failed for good.
+        DestinationError: the destination cannot be used.
+    """
+    return _Sync(connect, destination, options or SyncOptions(), listener or Listener()).run()
+
+
+class _Package:
+    """Room in one load package, shared by the resources that fill it."""
+
+    def __init__(self, rows: int) -> None:
+        self._left = rows
+
+    def has_room(self, rows: int) -> bool:
+        self._left -= rows
+        return self._left > 0
+
+
+class _Sync:
+    def __init__(
+        self, connect: Callable[[], PostHogClient], destination: DuckDbFile, options: SyncOptions, listener: Listener
+    ) -> None:
+        self._destination = destination
+        self._options = options
+        self._listener = listener
+        self._started_at = _now()
+        self._run_id = f"{self._started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self._windows_noted = 0
+        self._packages = 0
+        self._extraction = Extraction(
+            connect,
+            settings=options.settings,
+            since=options.since,
+            until=options.until,
+            progress=listener,
+            known=self._known_versions,
+            tables=options.tables,
+        )
+
+    def run(self) -> SyncResult:
+        self._destination.check()
+        try:
+            self._listener.phase("Connecting to PostHog")
+            self._extraction.open()
+            self._pipeline = self._fresh_pipeline()
+            stopped = self._load_all()
+            self._listener.phase("Checking")
+            checks = [] if stopped else self._check()
+            result = self._result(checks, stopped)
+            self._load(
+                [
+                    SYNC_RUNS.resource(iter([self._run_row(result)])),
+                    SYNC_CHECKS.resource(iter(self._check_rows(result))),
+                ]
+            )
+            self._destination.finish(_descriptions())
+            return result
+        finally:
+            self._extraction.close()
+
+    def _fresh_pipeline(self) -> dlt.Pipeline:
+        for name, value in _DLT_DEFAULTS.items():
+            os.environ.setdefault(name, value)
+        # One working folder for each destination: two syncs into different files do not meet in it.
+        identity = hashlib.sha256(self._destination.identity.encode()).hexdigest()[:16]
+        pipeline = dlt.pipeline(
+            PIPELINE_NAME,
+            pipelines_dir=str(Path(get_dlt_pipelines_dir()) / "posthog-warehouse" / identity),
+            destination=self._destination.dlt_destination(),
+            dataset_name=self._destination.dataset,
+        ).drop()
+        pipeline.sync_destination()
+        return pipeline
+
+    def _load_all(self) -> PostHogError | None:
+        """Package after package, until all tables are read; or what ended it early, with what was whole loaded."""
+        self._listener.phase("Loading")
+        while not self._extraction.is_done:
+            package = _Package(self._options.package_rows)
+            resources = resources_of(self._extraction, package.has_room)
+            try:
+                self._load([*map(_unique, resources), SYNC_WINDOWS.resource(self._window_rows())])
+            except PipelineStepFailed as failure:
+                cause = _posthog_cause(failure)
+                if cause is None:
+                    raise
+                return cause
+        return None
+
+    def _load(self, resources: list[DltResource]) -> None:
+        # The same source name as in a plain dlt script, so that the state is the same too.
+        @dlt.source(name="posthog", section="posthog", max_table_nesting=0)
+        def posthog() -> list[DltResource]:
+            return resources
+
+        before = {name: reading.rows for name, reading in self._extraction.readings.items()}
+        self._pipeline.run(posthog())
+        self._packages += 1
+        after = {name: reading.rows for name, reading in self._extraction.readings.items()}
+        self._listener.loaded({name: after[name] - before[name] for name in after})
+
+    def _window_rows(self) -> Iterator[dict[str, Any]]:
+        """Rows of sync_windows for what this package completes. Lazy: dlt reads it after the tables."""
+        for name, reading in self._extraction.readings.items():
+            for batch in reading.completed[self._windows_noted :]:
+                self._windows_noted += 1
+                yield window_row(self._run_id, name, batch.window, batch.rows, _now())
+
+    def _known_versions(self, table: Table) -> Iterable[pa.Table]:
+        dataset = self._pipeline.dataset()
+        if table.name not in dataset.tables:
+            return []
+        return dataset(f"SELECT {table.primary_key}, version, is_deleted FROM {table.name}").iter_arrow(100_000)
+
+    def _check(self) -> list[TableCheck]:
+        return [check(self._extraction, reading, self._destination) for reading in self._extraction.readings.values()]
+
+    def _result(self, checks: list[TableCheck], stopped: PostHogError | None) -> SyncResult:
+        client = self._extraction.open()[0]
+        readings = self._extraction.readings
+        return SyncResult(
+            run_id=self._run_id,
+            started_at=self._started_at,
+            finished_at=_now(),
+            rows={name: reading.rows for name, reading in readings.items()},
+            totals=self._destination.totals(readings),
+            checks=checks,
+            blocked={name: r.blocked for name, r in readings.items() if r.blocked is not None},
+            stopped=stopped,
+            requests=client.usage.requests,
+            bytes_read=client.usage.bytes_read,
+            waited_seconds=client.usage.waited_seconds,
+            packages=self._packages,
+        )
+
+    def _run_row(self, result: SyncResult) -> dict[str, Any]:
+        client, _, _, project = self._extraction.open()
+        return {
+            "run_id": result.run_id,
+            "started_at": result.started_at,
+            "finished_at": result.finished_at,
+            "status": result.status,
+            "host": client.host.url,
+            "project_id": project.id,
+            "rows": sum(result.rows.values()),
+            "requests": result.requests,
+            "bytes_read": result.bytes_read,
+            "waited_seconds": result.waited_seconds,
+            "version": __version__,
+        }
+
+    def _check_rows(self, result: SyncResult) -> list[dict[str, Any]]:
+        return [
+            {
+                "check_id": f"{self._run_id}/{each.table}",
+                "run_id": self._run_id,
+                "table_name": each.table,
+                "checked_at": result.finished_at,
+                "status": each.status,
+                "posthog_rows": each.posthog_rows,
+                "warehouse_rows": each.warehouse_rows,
+                "missing_rows": each.missing,
+                "extra_rows": each.extra,
+                "cells": each.cells,
+                "reason": each.reason or None,
+            }
+            for each in result.checks
+        ]
+
+
+def _unique(resource: DltResource) -> DltResource:
+    """A resource whose rows of one package have different keys, and which says so.
+
+    dlt need not look for duplicates then, which takes it several times the memory. That is safe here because a package
+    is never taken up again half loaded: a killed run's package is thrown away.
+    """
+    table = TABLES[resource.name]
+    merge: Any = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
+    resource.apply_hints(write_disposition=merge)
+    resource.add_map(Deduplicator(table.primary_key))
+    return resource
+
+
+def _posthog_cause(failure: BaseException) -> PostHogError | None:
+    seen: BaseException | None = failure
+    while seen is not None:
+        if isinstance(seen, PostHogError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _descriptions() -> dict[str, tuple[str, dict[str, str]]]:
+    tables: tuple[Table | RecordTable, ...] = (*TABLES.values(), *RECORD_TABLES)
+    return {table.name: (table.description, {c.name: c.description for c in table.columns}) for table in tables}
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
