@@ -9,10 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
-import psutil
+import httpx
+import psutil  # type: ignore[import-untyped] # it ships no type information
 import pytest
 
 from sandbox.local import Sandbox, SandboxError
@@ -124,8 +124,7 @@ def test_it_ends_when_the_process_that_started_it_is_killed() -> None:
 def test_stop_may_be_called_twice_and_the_control_api_can_stop_it_too() -> None:
     sandbox = Sandbox.start(events=100, persons=10, days=2)
     pid = sandbox.pid
-    request = urllib.request.Request(f"{sandbox.host}/_sandbox/shutdown", method="POST")
-    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).close()
+    httpx.post(f"{sandbox.host}/_sandbox/shutdown", trust_env=False)
     assert gone(pid)
     sandbox.stop()
     sandbox.stop()

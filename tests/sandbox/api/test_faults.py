@@ -41,21 +41,19 @@ def test_a_dropped_connection(box: Sandbox, http: httpx.Client, *, reset: bool, 
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 def test_a_truncated_body_is_shorter_than_its_content_length(box: Sandbox, http: httpx.Client, encoding: str) -> None:
     box.add_fault("truncate", at=[1])
-    with pytest.raises(httpx.RemoteProtocolError, match="incomplete message body"):
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
         http.get(PATH, headers={"Accept-Encoding": encoding})
     assert http.get(PATH).status_code == 200
 
 
 def test_a_body_cut_after_a_number_of_bytes(box: Sandbox, http: httpx.Client) -> None:
     box.add_fault("truncate", after_bytes=10, always=True)
-    received = b""
-    with (
-        http.stream("GET", PATH, headers={"Accept-Encoding": "identity"}) as response,
-        pytest.raises(httpx.RemoteProtocolError),
-    ):
-        for piece in response.iter_raw():
-            received += piece
-    assert len(received) == 10
+    received: list[bytes] = []
+    with http.stream("GET", PATH, headers={"Accept-Encoding": "identity"}) as response:
+        pieces = response.iter_raw()
+        with pytest.raises(httpx.RemoteProtocolError):
+            received.extend(pieces)
+    assert sum(map(len, received)) == 10
 
 
 def test_a_slow_body_arrives_whole(box: Sandbox, http: httpx.Client) -> None:
@@ -70,7 +68,7 @@ def test_malformed_json_has_an_honest_length(box: Sandbox, http: httpx.Client) -
     box.add_fault("malformed", always=True)
     response = http.get(PATH)
     assert response.status_code == 200
-    with pytest.raises(ValueError, match="Unterminated|Expecting"):
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         response.json()
 
 
