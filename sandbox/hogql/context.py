@@ -28,7 +28,7 @@ class HogQLBehaviour(Protocol):
 
     @property
     def missing_functions(self) -> frozenset[str]:
-        """Functions that this version lacks."""
+        """Functions that this version lacks; `name/2` is one with two arguments or more."""
         ...
 
     @property

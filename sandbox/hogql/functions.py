@@ -8,6 +8,7 @@ autumn 2026. Notable absences, all refused today: `sipHash64`, `MD5` (there is `
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 
 from sandbox.hogql.aggregations import AGGREGATIONS, Signature
@@ -260,7 +261,11 @@ MAYBE_NULL = frozenset({"nullIf", "toNullable", "lag", "lead"})
 
 
 class Catalogue:
-    """The functions of one server: today's, without those that it lacks."""
+    """The functions of one server: today's, without those that it lacks.
+
+    Args:
+        missing: names; `name/2` says that only the form with two arguments or more is missing.
+    """
 
     def __init__(self, missing: frozenset[str]) -> None:
         self._missing = missing
@@ -288,7 +293,11 @@ class Catalogue:
         found = name if name in functions else _SPELLINGS.get(name.lower(), "")
         if found not in functions or found in self._missing:
             return None
-        return found, functions[found]
+        signature = functions[found]
+        for form in self._missing:
+            if form.startswith(f"{found}/"):
+                signature = replace(signature, most=int(form.partition("/")[2]) - 1)
+        return found, signature
 
 
 _SPELLINGS: dict[str, str] = {

@@ -91,6 +91,7 @@ PERSONS = {
     ),
     "one person": ("SELECT properties FROM persons WHERE id = toUUID('{id}')", 4 * GRANULE),
     "a few persons": ("SELECT id, properties FROM persons WHERE id IN (toUUID('{id}'))", 4 * GRANULE),
+    "by ids as text": ("SELECT id, properties FROM persons WHERE id IN ('{id}')", 4 * GRANULE),
 }
 
 

