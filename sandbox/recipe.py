@@ -182,9 +182,11 @@ FROM (
         return uuid_v7("intDiv(start_us, 1000)", self.hash(purpose, "s"), self.hash(f"{purpose} tail", "s"))
 
     def _event_name(self) -> str:
-        slots = [number for number, (_, weight) in enumerate(vocabulary.EVENTS, 1) for _ in range(weight)]
+        # One letter per ten-thousandth, which is shorter than an array of as many numbers.
+        letters = "".join(chr(ord("A") + number) * weight for number, (_, weight) in enumerate(vocabulary.EVENTS))
         names = array([name for name, _ in vocabulary.EVENTS])
-        drawn = f"arrayElement(CAST({quoted(str(slots))} AS Array(UInt8)), {self.hash('name', 'n')} % 10000 + 1)"
+        place = f"{self.hash('name', 'n')} % {len(letters)} + 1"
+        drawn = f"ascii(substring({quoted(letters)}, {place}, 1)) - {ord('A') - 1}"
         # A session starts with a page, unless an app or a server sent it.
         return (
             f"if(i = 0 AND {self.hash('first', 's')} % 8 != 0, '$pageview', arrayElement({names}, toUInt32({drawn})))"

@@ -96,7 +96,7 @@ class _Engine:
         self.folder: Path | None = None
         self._temporary = False
         self._users = 0
-        self._databases = itertools.count(1)
+        self.databases = itertools.count(1)
 
     def connect(self, folder: Path | None) -> tuple[Any, str]:
         """Return a session and the name of its database; without a folder, a database of its own."""
@@ -118,7 +118,7 @@ class _Engine:
             if self.folder is None:
                 self.folder, self._temporary = home, folder is None
             self._users += 1
-            return session, DATABASE if folder is not None else f"{DATABASE}_{next(self._databases)}"
+            return session, DATABASE if folder is not None else f"{DATABASE}_{next(self.databases)}"
 
     def leave(self, session: Any) -> None:
         """Close a session, and after the last one remove a temporary folder."""
@@ -142,6 +142,9 @@ class Store:
         clock: the server's time, for whoever writes rows through this store.
         folder: where the tables live; kept on close. A process can have one such store at a time. Without a folder
             the tables are temporary, and a process can have any number of such stores.
+
+    Attributes:
+        database: the name of the ClickHouse database that holds the tables.
     """
 
     team_id: int = TEAM_ID
@@ -150,11 +153,11 @@ class Store:
         self.clock = clock
         self._temporary = folder is None
         self._lock = _engine.lock
-        self._session, self._database = _engine.connect(folder)
+        self._session, self.database = _engine.connect(folder)
         # A session still open when the interpreter goes down can take the process with it.
         atexit.register(self.close)
-        self.execute(f"CREATE DATABASE IF NOT EXISTS {self._database} ENGINE = Atomic")
-        self.execute(f"USE {self._database}")
+        self.execute(f"CREATE DATABASE IF NOT EXISTS {self.database} ENGINE = Atomic")
+        self.execute(f"USE {self.database}")
         for name, value in _SESSION_SETTINGS.items():
             self.execute(f"SET {name} = {_literal(value)}")
         for statement in TABLES.values():
@@ -233,7 +236,7 @@ class Store:
             if self._session is None:
                 return
             if self._temporary:
-                self.execute(f"DROP DATABASE {self._database} SYNC")
+                self.execute(f"DROP DATABASE {self.database} SYNC")
             session, self._session = self._session, None
             _engine.leave(session)
             atexit.unregister(self.close)
