@@ -20,7 +20,8 @@ def test_data_changes_while_it_runs(start_sandbox: StartSandbox) -> None:
     late = box.add_events(50, days_back=9, seed=1)
     assert len(set(late)) == 50
     ages = box.sql(
-        "SELECT min(age), max(age), count() FROM (SELECT *, dateDiff('second', timestamp, created_at) AS age FROM events) "
+        "SELECT min(age), max(age), count() FROM "
+        "(SELECT uuid, dateDiff('second', timestamp, created_at) AS age FROM events) "
         f"WHERE toString(uuid) IN ({', '.join(repr(uuid) for uuid in late)})"
     )[0]
     assert 0 <= ages[0] <= ages[1] <= 9 * 86_400
