@@ -10,6 +10,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .json_text import parsable
 from .tables import Column, Table
 
 UTC_MICROS = pa.timestamp("us", tz="UTC")
@@ -102,7 +103,7 @@ def declared_table(types: Sequence[str], rows: Sequence[Sequence[Any]], columns:
     for column, server_type, values in zip(columns, types, cells, strict=True):
         try:
             if column.data_type == "json":
-                array = json_texts(values)
+                array = parsable(json_texts(values))
             else:
                 array = column_array(values, _ARROW_TYPES[column.data_type])
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:

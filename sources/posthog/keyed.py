@@ -117,8 +117,10 @@ class KeyedReader:
             f"SELECT {key} AS k, max(version) AS v, argMax(is_deleted, version) AS d "
             f"FROM {self._table.hogql_table} GROUP BY {key}"
         )
+        # HogQL's cityHash64 takes one argument (hogql/functions/mapping.py, autumn 2026).
+        newest = "cityHash64(concat(toString(k), ' ', toString(v), ' ', toString(d)))"
         answer = self._ask(
-            f"SELECT cityHash64(k) % {buckets} AS bucket, groupBitXor(cityHash64(k, v, d)) AS checksum, "
+            f"SELECT cityHash64(k) % {buckets} AS bucket, groupBitXor({newest}) AS checksum, "
             f"count() AS key_count, countIf(d = 0) AS live_count FROM ({latest}) GROUP BY bucket ORDER BY bucket "
             f"LIMIT {MOST_BUCKETS}"
         )
@@ -199,7 +201,7 @@ class KeyedReader:
             keys = changed_keys(self._table, remote, known)
             expected = len(keys)
             chunks = [keys[start : start + _KEYS_A_QUERY] for start in range(0, len(keys), _KEYS_A_QUERY)]
-            selections = [[f"{self._key.hogql} IN ({', '.join(map(self._literal, chunk))})"] for chunk in chunks]
+            selections = [[f"{self._key.hogql} IN ({', '.join(map(text_literal, chunk))})"] for chunk in chunks]
         self._progress.expect(self._table.name, expected)
         for _, table in self._in_order(selections, self._table.columns):
             yield table

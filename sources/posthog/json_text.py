@@ -1,0 +1,50 @@
+"""JSON texts that every reader can parse.
+
+PostHog keeps `properties` as the text that an SDK sent. JavaScript writes half a surrogate pair (a cut emoji) as
+a lone `\\ud83d`, which JSON parsers, DuckDB's too, refuse: one such event would fail a whole load.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import duckdb
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+logger = logging.getLogger(__name__)
+
+# A high surrogate without its low one, or a low one without its high one, where the backslash is not itself escaped.
+_LONE_SURROGATE = re.compile(
+    r"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+_CONTROL = re.compile(r"[\x00-\x1f]")
+
+
+def parsable(texts: pa.Array) -> pa.Array:
+    """`texts`, with those mended that are no JSON; NULL stays NULL.
+
+    Half a surrogate pair becomes U+FFFD, a bare control character its escape; what is no JSON even then becomes a JSON
+    string that holds the whole text, so that nothing is lost.
+    """
+    with duckdb.connect(":memory:", config={"threads": 1}) as con:
+        con.register("page", pa.table({"json_text": texts}))
+        unsound = con.execute("SELECT NOT json_valid(json_text) AS is_unsound FROM page").to_arrow_table()
+    mask = pc.fill_null(unsound.column(0).combine_chunks(), fill_value=False)
+    if not pc.any(mask).as_py():
+        return texts
+    mended = [_mend(text) for text in texts.filter(mask).to_pylist()]
+    logger.info("Mended %d JSON texts that no parser takes.", len(mended))
+    return pc.replace_with_mask(texts, mask, pa.array(mended, pa.string()))
+
+
+def _mend(text: str) -> str:
+    mended = _LONE_SURROGATE.sub(lambda m: m[1] + (m[2] or "\\ufffd"), text)
+    mended = _CONTROL.sub(lambda m: f"\\u{ord(m[0]):04x}", mended)
+    try:
+        orjson.loads(mended)
+    except orjson.JSONDecodeError:
+        return orjson.dumps(text).decode()
+    return mended
