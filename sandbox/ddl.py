@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS events (
 ) ENGINE = ReplacingMergeTree(_timestamp)
 PARTITION BY toYYYYMM(timestamp)
 ORDER BY (team_id, toDate(timestamp), event, cityHash64(distinct_id), cityHash64(uuid))
+SAMPLE BY cityHash64(distinct_id)
 {_NO_BACKGROUND_MERGES}""",
     "person": f"""
 CREATE TABLE IF NOT EXISTS person (
