@@ -103,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupted)
-    state = None
+    served = None
     try:
         changes = json.loads(arguments.behaviour)
         options = server.Options(
@@ -117,24 +117,24 @@ def main(argv: list[str] | None = None) -> int:
             now=None if arguments.now is None else server.utc(arguments.now),
         )
         listener = server.listen(options.port)
+        if arguments.exit_with_parent:
+            server.stop_with_parent()
         progress = _Progress(options.events)
-        state = server.prepare(options, progress)
+        served = server.prepare(options, progress)
         progress.end()
 
         def ready(facts: dict[str, Any]) -> None:
             print(json.dumps(facts) if arguments.format == "json" else _ready_text(facts), flush=True)  # noqa: T201 - this is the output
 
-        if arguments.exit_with_parent:
-            server.stop_with_parent(state)
-        server.serve(state, listener, ready)
+        server.serve(served.state, listener, ready)
     except (server.StartError, ValueError) as error:
         _say(f"{error}\n")
         return BAD_USAGE
     except KeyboardInterrupt:
         _say("\nStopped.\n")
     finally:
-        if state is not None:
-            state.store.close()
+        if served is not None:
+            served.close()
     return 0
 
 

@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -70,7 +73,23 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def prepare(options: Options, progress: Callable[[int], None] | None = None) -> State:
+@dataclass(frozen=True)
+class Served:
+    """What a running sandbox owns: its state, and its data's folder if that goes with it."""
+
+    state: State
+    temporary: tempfile.TemporaryDirectory[str] | None
+
+    def close(self) -> None:
+        """Close the store and remove temporary data. A query that still runs is not waited for long."""
+        closing = threading.Thread(target=self.state.store.close, daemon=True)
+        closing.start()
+        closing.join(timeout=3)
+        if self.temporary is not None:
+            shutil.rmtree(self.temporary.name, ignore_errors=True)
+
+
+def prepare(options: Options, progress: Callable[[int], None] | None = None) -> Served:
     """Open the store and make the data, unless the folder holds the same data already.
 
     Raises:
@@ -86,14 +105,19 @@ def prepare(options: Options, progress: Callable[[int], None] | None = None) -> 
     marker = None if options.data is None else options.data / MARKER
     if options.data is not None and options.data.exists() and any(options.data.iterdir()):
         _check_folder(options.data, wanted)
-    store = Store(clock, options.data)
-    state = State(store, clock, options.behaviour)
-    if marker is None or not marker.exists():
-        until = clock.now().replace(second=0, microsecond=0)
-        generate(store, Dataset(**wanted, until=until), progress)
-        if marker is not None:
-            marker.write_text(json.dumps({**wanted, "until": until.isoformat()}))
-    return state
+    temporary = tempfile.TemporaryDirectory(prefix="posthog-sandbox-") if options.data is None else None
+    folder = options.data if temporary is None else Path(temporary.name)
+    served = Served(State(Store(clock, folder), clock, options.behaviour), temporary)
+    try:
+        if marker is None or not marker.exists():
+            until = clock.now().replace(second=0, microsecond=0)
+            generate(served.state.store, Dataset(**wanted, until=until), progress)
+            if marker is not None:
+                marker.write_text(json.dumps({**wanted, "until": until.isoformat()}))
+    except BaseException:
+        served.close()
+        raise
+    return served
 
 
 def _check_folder(folder: Path, wanted: dict[str, Any]) -> None:
@@ -172,13 +196,14 @@ def serve(state: State, listener: socket.socket, ready: Callable[[dict[str, Any]
     asyncio.run(run())
 
 
-def stop_with_parent(state: State) -> None:
+def stop_with_parent() -> None:
     """Stop when standard input ends: whoever started this process holds the other end, and is gone then."""
 
     def watch() -> None:
         while sys.stdin.buffer.read(4096):
             pass
-        state.stop()
+        # As a signal it works at any time, also while data is being made.
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
 

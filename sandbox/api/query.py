@@ -94,12 +94,11 @@ def _in_background(call: Call, plan: Plan, cached: Answer | None) -> Reply:
     elif job.complete:
         return _status(state, job, progress=False)
     status = {**job.status(state.clock.now()), "results": None}
-    headers = _cost(state, 0)
     if cached is None:
-        return reply({"query_status": status}, status=202, headers=headers)
+        return reply({"query_status": status}, status=202)
     # The old answer is given at once, and a new one is on its way.
     parts = cached.parts(is_cached=True, stale_after=_stale_after(state, request), query_status=status)
-    return Reply(parts, status=202, headers=headers)
+    return Reply(parts, status=202)
 
 
 async def _work(call: Call, plan: Plan, job: Job) -> None:

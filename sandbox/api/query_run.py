@@ -10,7 +10,7 @@ from sandbox.behaviour import Behaviour
 from sandbox.hogql import CompiledQuery, HogQLContext, HogQLError, compile_query
 from sandbox.store import ClickHouseError, Selection
 
-from . import query_errors
+from . import bare_nan, query_errors
 from .envelope import ApiError, invalid
 from .query_answer import Answer, drop_last_row
 from .query_cache import cache_key
@@ -70,7 +70,8 @@ def run(state: State, job: Plan) -> Answer:
     if behaviour.max_memory_usage is not None:
         settings["max_memory_usage"] = behaviour.max_memory_usage
     try:
-        selection = state.store.select(compiled.sql, settings=settings, milliseconds_only=behaviour.milliseconds_only)
+        sql = bare_nan.mark(state.store, compiled.sql) if behaviour.bare_nan else compiled.sql
+        selection = state.store.select(sql, settings=settings, milliseconds_only=behaviour.milliseconds_only)
     except ClickHouseError as error:
         envelope = query_errors.from_clickhouse(error, behaviour)
         if error.name in query_errors.DETERMINISTIC:
@@ -78,6 +79,8 @@ def run(state: State, job: Plan) -> Answer:
         raise envelope from error
     state.breaker.succeeded(job.cache_key)
     data, rows = selection.data, selection.rows
+    if behaviour.bare_nan:
+        data = bare_nan.reveal(data)
     has_more = None
     if compiled.default_limit_applied and compiled.limit is not None:
         # Without LIMIT in the query the server reads one row more than it shows, to know if there are more.

@@ -169,12 +169,12 @@ def _window(call: Call, wanted: Mapping[str, Any], having: list[str]) -> _Window
         where.append(f"session_id = {quoted(str(wanted['session_recording_id']))}")
     distinct_ids = wanted.get("distinct_ids")
     if isinstance(distinct_ids, list):
-        where.append(
-            f"session_replay_events.distinct_id IN ({', '.join(quoted(str(one)) for one in distinct_ids) or quoted('')})"
-        )
+        among = ", ".join(quoted(str(one)) for one in distinct_ids) or quoted("")
+        where.append(f"session_replay_events.distinct_id IN ({among})")
     if wanted.get("person_uuid"):
         where.append(
-            "session_replay_events.distinct_id IN (SELECT distinct_id FROM person_distinct_id2 GROUP BY distinct_id HAVING "
+            "session_replay_events.distinct_id IN (SELECT distinct_id FROM person_distinct_id2 "
+            "GROUP BY distinct_id HAVING "
             f"argMax(is_deleted, version) = 0 AND toString(argMax(person_id, version)) = "
             f"{quoted(str(wanted['person_uuid']))})"
         )

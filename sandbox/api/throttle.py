@@ -109,7 +109,7 @@ class QuerySlots:
         """Free a slot."""
         async with self._freed:
             self.running -= 1
-            self._freed.notify()
+            self._freed.notify_all()
 
 
 class Budget:

@@ -104,21 +104,21 @@ def gone(pid: int, *, within: float = 20) -> bool:
     return True
 
 
-def test_it_ends_when_the_process_that_started_it_is_killed() -> None:
-    code = (
-        "from sandbox.local import Sandbox\n"
-        "box = Sandbox.start(events=100, persons=10, days=2)\n"
-        "print(box.pid, flush=True)\n"
-        "input()\n"
-    )
+@pytest.mark.parametrize("events", [100, 500_000], ids=["while it serves", "while it makes data"])
+def test_it_ends_when_the_process_that_started_it_is_killed(events: int) -> None:
+    code = f"from sandbox.local import Sandbox; Sandbox.start(events={events}); print('ready', flush=True); input()"
     parent = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert parent.stdout is not None
-    child = int(parent.stdout.readline())
+    deadline = time.monotonic() + 30
+    while not (children := psutil.Process(parent.pid).children()):
+        assert time.monotonic() < deadline
+    if events == 100:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    assert gone(child)
+    assert gone(children[0].pid)
 
 
 def test_stop_may_be_called_twice_and_the_control_api_can_stop_it_too() -> None:
@@ -130,6 +130,25 @@ def test_stop_may_be_called_twice_and_the_control_api_can_stop_it_too() -> None:
     sandbox.stop()
     with pytest.raises(SandboxError):
         _ = sandbox.pid
+
+
+def test_a_stop_does_not_wait_for_a_long_query_and_leaves_no_data_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    sandbox = Sandbox.start(events=3_000, persons=50, days=2)
+    text = "select sum(length(a.event) * length(c.event)) from events a cross join events b cross join events c"
+    httpx.post(
+        f"{sandbox.host}/api/projects/1/query/",
+        headers={"Authorization": f"Bearer {sandbox.api_key}"},
+        json={"query": {"kind": "HogQLQuery", "query": text}, "refresh": "force_async"},
+        trust_env=False,
+    )
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("posthog-sandbox-")]
+    started = time.monotonic()
+    sandbox.stop()
+    assert time.monotonic() - started < 9
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("posthog-sandbox-")] == []
 
 
 def test_a_failed_start_says_why() -> None:

@@ -68,6 +68,12 @@ def test_modifiers_of_then(old: httpx.Client, modifiers: dict[str, Any], status:
         assert response.json()["detail"].startswith("86 validation errors for QuerySchema")
 
 
+def test_nan_and_infinity_are_bare_words(old: httpx.Client) -> None:
+    response = ask(old, "select 1 / 0, -1 / 0, 0 / 0, 1 / 4, 'NaN', null")
+    assert response.content.startswith(b'{"results":[[Infinity,-Infinity,NaN,0.25,"NaN",null]],')
+    assert [type_ for _, type_ in response.json()["types"]][:2] == ["Float64", "Float64"]
+
+
 def test_the_rest_of_an_old_server(old: httpx.Client) -> None:
     assert old.get("/api/environments/1/persons/").status_code == 404
     assert "X-PostHog-Query-Bytes-Read" not in ask(old, "select 1").headers

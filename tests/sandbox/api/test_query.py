@@ -234,6 +234,10 @@ def test_cost_headers_only_where_the_server_has_them(box: Sandbox, query: Query)
     assert "X-PostHog-Query-Bytes-Read" not in query("select 2").headers
 
 
+def test_todays_server_writes_null_for_nan_and_infinity(query: Query) -> None:
+    assert query("select 1 / 0, 0 / 0, 1 / 4").json()["results"] == [[None, None, 0.25]]
+
+
 def test_a_value_stands_for_its_placeholder(http: httpx.Client) -> None:
     node = {"kind": "HogQLQuery", "query": "select {word}", "values": {"word": "it's"}}
     assert http.post("/api/projects/1/query/", json={"query": node}).json()["results"] == [["it's"]]

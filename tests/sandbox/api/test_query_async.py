@@ -123,6 +123,9 @@ def test_a_status_expires_by_the_clock_of_the_server(box: Sandbox, http: httpx.C
 def test_cancelling(box: Sandbox, http: httpx.Client, query: Query) -> None:
     box.set_behaviour(async_delay_seconds=30, concurrency_limit=1)
     running = query("select 'running'", refresh="force_async").json()["query_status"]["id"]
+    deadline = time.monotonic() + 20
+    while http.get(f"/api/projects/1/query/{running}/").json()["query_status"]["pickup_time"] is None:
+        assert time.monotonic() < deadline
     queued = query("select 'queued'", refresh="force_async").json()["query_status"]["id"]
 
     assert http.delete(f"/api/projects/1/query/{queued}/").json() == {"message": "Query task revoked"}
