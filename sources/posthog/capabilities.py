@@ -6,6 +6,7 @@ Today's servers answer one query; older ones refuse it, and are then asked piece
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from .answers import QueryAnswer
@@ -32,7 +33,7 @@ _PROBE_TIME = "2000-01-01 00:00:00.000001"
 _TYPED_TIME = f"toString(toTimeZone(toDateTime64('{_PROBE_TIME}', 6, 'UTC'), 'UTC'))"
 _HASHES = "groupBitXor(cityHash64('a'))"
 _OLD_SERVER_ROWS = 10_000
-"""The silent cap of December 2023. Assumed where the hashes are missing; a lower one is noticed by the counts."""
+"""The silent cap of December 2023, assumed where it cannot be found out and the hashes are missing."""
 
 
 def probe(client: PostHogClient) -> tuple[Dialect, int]:
@@ -44,7 +45,8 @@ def probe(client: PostHogClient) -> tuple[Dialect, int]:
     try:
         answer = _ask(client, f"SELECT toString(now(), 'UTC'), {_TYPED_TIME}, {_HASHES} LIMIT 1", MODERN_MODIFIERS)
         if answer.rows and answer.rows[0][1] == _PROBE_TIME:
-            return _MODERN, _clock(answer.rows[0][0])
+            cap = _row_cap(client, MODERN_MODIFIERS, _MODERN.max_rows)
+            return replace(_MODERN, max_rows=cap), _clock(answer.rows[0][0])
     except (QueryRefused, RequestRefused):
         pass
     return _probe_piece_by_piece(client)
@@ -61,10 +63,20 @@ def _probe_piece_by_piece(client: PostHogClient) -> tuple[Dialect, int]:
         has_hashes=has_hashes,
         has_typed_times=_knows(client, _TYPED_TIME, modifiers, expect=_PROBE_TIME),
         has_zoned_text=has_zoned_text,
-        max_rows=_MODERN.max_rows if has_hashes else _OLD_SERVER_ROWS,
+        max_rows=_row_cap(client, modifiers, _MODERN.max_rows if has_hashes else _OLD_SERVER_ROWS),
     )
     answer = _ask(client, f"SELECT {dialect.time_text('now()')} LIMIT 1", modifiers)
     return dialect, _clock(answer.rows[0][0])
+
+
+def _row_cap(client: PostHogClient, modifiers: Mapping[str, object], assumed: int) -> int:
+    """How many rows one answer may have. The server lowers a larger LIMIT in silence, so it is asked for that many."""
+    most = _MODERN.max_rows
+    try:
+        answer = _ask(client, f"SELECT arrayJoin(range({most})) LIMIT {most}", modifiers)
+    except (QueryRefused, RequestRefused, ServerFault):
+        return assumed
+    return len(answer.rows) or assumed
 
 
 def _knows(client: PostHogClient, expression: str, modifiers: Mapping[str, object], expect: object = None) -> bool:

@@ -21,7 +21,7 @@ from .parallel import Job, Split, run_jobs
 from .progress import Progress
 from .settings import Settings
 from .tables import EVENTS
-from .windows import DAY, MAX, Window
+from .windows import DAY, MAX, MIN, Window, day_start
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,11 @@ class EventsReader:
         rest = [leaf or Leaf(window)]
         while rest:
             asked = rest.pop(0)
-            answer = self._ask(histogram_query(asked, self._dialect, self._max_rows, distinct=distinct))
+            try:
+                answer = self._ask(histogram_query(asked, self._dialect, self._max_rows, distinct=distinct))
+            except Narrow:
+                rest[:0] = self._halves(asked)
+                continue
             found = [Cell(day_of(str(day)), str(event), int(rows)) for day, event, rows in answer.rows]
             cells += found
             if len(found) >= self._max_rows:
@@ -104,6 +108,20 @@ class EventsReader:
                 if day_end < span.ts_to:
                     rest.append(replace(asked, window=span._replace(ts_from=day_end)))
         return cells
+
+    def _halves(self, leaf: Leaf) -> list[Leaf]:
+        """Two leaves of half the days each, for counting. Called while a Narrow is handled: raises it for a single day."""
+        span = leaf.window
+        if span.ts_from <= MIN or span.ts_to >= MAX:
+            ends = [self._dialect.time_text(f"{end}(timestamp)") for end in ("min", "max")]
+            answer = self._ask(select(ends, EVENTS.hogql_table, leaf.conditions(self._dialect), limit=1))
+            first, last = (day_of(str(text)) for text in answer.rows[0])
+        else:
+            first, last = day_start(span.ts_from), day_start(span.ts_to - 1)
+        if first >= last:
+            raise  # noqa: PLE0704 - the Narrow that is being handled: one day is too much for the server
+        middle = day_start(first + (last - first) // 2) + DAY
+        return [replace(leaf, window=span._replace(ts_to=middle)), replace(leaf, window=span._replace(ts_from=middle))]
 
     def distinct_count(self, window: Window) -> int:
         """Distinct uuids in `window`."""

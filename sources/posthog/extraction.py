@@ -123,7 +123,8 @@ class Extraction:
         """
         if self._opened is None:
             client = self._connect()
-            self._opened = (client, *probe(client), _project(client))
+            project = _project(client)
+            self._opened = (client, *probe(client), project)
         return self._opened
 
     @property
