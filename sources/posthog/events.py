@@ -95,7 +95,10 @@ class EventsReader:
             try:
                 answer = self._ask(histogram_query(asked, self._dialect, self._max_rows, distinct=distinct))
             except Narrow:
-                rest[:0] = self._halves(asked)
+                halves = self._halves(asked)
+                if not halves:
+                    raise
+                rest[:0] = halves
                 continue
             found = [Cell(day_of(str(day)), str(event), int(rows)) for day, event, rows in answer.rows]
             cells += found
@@ -110,7 +113,7 @@ class EventsReader:
         return cells
 
     def _halves(self, leaf: Leaf) -> list[Leaf]:
-        """Two leaves of half the days each, for counting. Called while a Narrow is handled: raises it for a single day."""
+        """Two leaves of half the days each, to count one after the other; none if there is only one day."""
         span = leaf.window
         if span.ts_from <= MIN or span.ts_to >= MAX:
             ends = [self._dialect.time_text(f"{end}(timestamp)") for end in ("min", "max")]
@@ -119,7 +122,7 @@ class EventsReader:
         else:
             first, last = day_start(span.ts_from), day_start(span.ts_to - 1)
         if first >= last:
-            raise  # noqa: PLE0704 - the Narrow that is being handled: one day is too much for the server
+            return []
         middle = day_start(first + (last - first) // 2) + DAY
         return [replace(leaf, window=span._replace(ts_to=middle)), replace(leaf, window=span._replace(ts_from=middle))]
 
