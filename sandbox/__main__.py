@@ -138,9 +138,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run() -> NoReturn:
+def run(argv: list[str] | None = None) -> NoReturn:
     """Run and leave at once: ClickHouse in process can crash while the interpreter takes itself apart."""
-    code = main()
+    code = main(argv)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -158,12 +158,10 @@ class Behaviour:
     #: Requests for configuration lists.
     crud_per_minute: int | None = 480
     crud_per_hour: int | None = 4800
-    #: Requests for events and recordings.
+    #: Requests for events, recordings and persons, together.
     clickhouse_per_minute: int | None = 240
+    #: Requests for events and recordings; persons are not counted by the hour.
     clickhouse_per_hour: int | None = 1200
-    #: Requests for persons.
-    persons_per_minute: int | None = 240
-    persons_per_hour: int | None = None
     #: Requests to ``/query/``: every POST, poll and cancel counts.
     query_per_minute: int | None = 240
     query_per_hour: int | None = 2400

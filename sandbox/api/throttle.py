@@ -21,21 +21,21 @@ from .envelope import ApiError, throttled
 #: Failures double the replay period up to this.
 LONGEST_REPLAY_SECONDS = 4 * 3600.0
 
-#: Which two limits count for a class of endpoints: names of fields of Behaviour.
+#: Which limits count for a class of endpoints: names of fields of Behaviour. Classes with the same limit share it.
 CLASSES = {
     "crud": ("crud_per_minute", "crud_per_hour"),
     "clickhouse": ("clickhouse_per_minute", "clickhouse_per_hour"),
-    "persons": ("persons_per_minute", "persons_per_hour"),
+    "persons": ("clickhouse_per_minute",),
     "query": ("query_per_minute", "query_per_hour"),
 }
 
 
 class RequestThrottle:
-    """A sliding window per class, period and key, as Django REST framework keeps it."""
+    """A sliding window per limit and key, as Django REST framework keeps it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._history: dict[tuple[str, str, str], deque[float]] = defaultdict(deque)
+        self._history: dict[tuple[str, str], deque[float]] = defaultdict(deque)
 
     def check(self, behaviour: Behaviour, class_name: str, key: str) -> None:
         """Count a request.
@@ -46,16 +46,14 @@ class RequestThrottle:
         if not behaviour.rate_limit_enabled:
             return
         now = self._clock.now().timestamp()
-        minute, hour = CLASSES[class_name]
         waits: list[float] = []
-        for name, window in (
-            (minute, behaviour.throttle_minute_seconds),
-            (hour, behaviour.throttle_hour_seconds),
-        ):
+        for name in CLASSES[class_name]:
+            minute = name.endswith("minute")
+            window = behaviour.throttle_minute_seconds if minute else behaviour.throttle_hour_seconds
             limit: int | None = getattr(behaviour, name)
             if limit is None:
                 continue
-            history = self._history[class_name, name, key]
+            history = self._history[name, key]
             while history and history[0] <= now - window:
                 history.popleft()
             if len(history) >= limit:

@@ -20,12 +20,14 @@ PATHS = {
     "query": "/api/projects/1/query/nobody/",
 }
 
+LIMITS = {"crud": "crud", "clickhouse": "clickhouse", "persons": "clickhouse", "query": "query"}
+
 
 @pytest.mark.parametrize(("name", "path"), PATHS.items())
 def test_the_request_over_the_limit_says_how_long_to_wait(
     box: Sandbox, http: httpx.Client, name: str, path: str
 ) -> None:
-    box.set_behaviour(rate_limit_enabled=True, **{f"{name}_per_minute": 3, f"{name}_per_hour": None})
+    box.set_behaviour(rate_limit_enabled=True, **{f"{LIMITS[name]}_per_minute": 3, f"{LIMITS[name]}_per_hour": None})
     first = [http.get(path).status_code for _ in range(3)]
     refused = http.get(path)
 
@@ -39,7 +41,7 @@ def test_the_request_over_the_limit_says_how_long_to_wait(
 
 
 def test_the_window_slides_and_can_be_shortened(box: Sandbox, http: httpx.Client) -> None:
-    box.set_behaviour(rate_limit_enabled=True, persons_per_minute=2, throttle_minute_seconds=0.5)
+    box.set_behaviour(rate_limit_enabled=True, clickhouse_per_minute=2, throttle_minute_seconds=0.5)
     deadline = time.monotonic() + 10
     served = 0
     while served < 5:
@@ -49,21 +51,25 @@ def test_the_window_slides_and_can_be_shortened(box: Sandbox, http: httpx.Client
 
 
 def test_the_servers_clock_lets_a_limit_pass(box: Sandbox, http: httpx.Client) -> None:
-    box.set_behaviour(rate_limit_enabled=True, persons_per_hour=1)
-    statuses = [http.get(PATHS["persons"]).status_code for _ in range(2)]
+    box.set_behaviour(rate_limit_enabled=True, clickhouse_per_hour=1)
+    statuses = [http.get(PATHS["clickhouse"]).status_code for _ in range(2)]
+    # Persons are counted by the minute only, and together with events.
+    assert http.get(PATHS["persons"]).status_code == 200
     box.advance_clock(3600)
-    assert [*statuses, http.get(PATHS["persons"]).status_code] == [200, 429, 200]
+    assert [*statuses, http.get(PATHS["clickhouse"]).status_code] == [200, 429, 200]
+    box.set_behaviour(clickhouse_per_minute=1)
+    assert http.get(PATHS["persons"]).status_code == 429
 
 
 def test_each_key_has_its_own_count(box: Sandbox, http: httpx.Client) -> None:
-    box.set_behaviour(rate_limit_enabled=True, persons_per_minute=1)
+    box.set_behaviour(rate_limit_enabled=True, clickhouse_per_minute=1)
     other = {"Authorization": f"Bearer {box.create_key()}"}
     assert [http.get(PATHS["persons"]).status_code for _ in range(2)] == [200, 429]
     assert http.get(PATHS["persons"], headers=other).status_code == 200
 
 
 def test_a_429_may_come_without_retry_after(box: Sandbox, http: httpx.Client) -> None:
-    box.set_behaviour(rate_limit_enabled=True, persons_per_minute=0, retry_after_header=False)
+    box.set_behaviour(rate_limit_enabled=True, clickhouse_per_minute=0, retry_after_header=False)
     refused = http.get(PATHS["persons"])
     assert "Retry-After" not in refused.headers
     assert re.search(r"available in \d+ seconds", refused.json()["detail"])
