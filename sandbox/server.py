@@ -167,6 +167,8 @@ def serve(state: State, listener: socket.socket, ready: Callable[[dict[str, Any]
         access_log=False,
         log_level="error",
         server_header=False,
+        # The application tells the time of its own clock, which may have been moved.
+        date_header=False,
         timeout_keep_alive=60,
         timeout_graceful_shutdown=3,
         backlog=256,

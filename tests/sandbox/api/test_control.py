@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -50,6 +52,11 @@ def test_the_clock_moves_on_and_never_back(start_sandbox: StartSandbox) -> None:
     assert box.advance_clock(86_400).startswith("2030-05-06T05:0")
     with pytest.raises(SandboxError):
         box.advance_clock(-1)
+
+
+def test_answers_carry_the_time_of_the_clock(box: Sandbox, http: httpx.Client) -> None:
+    said = parsedate_to_datetime(http.get("/api/projects/1/").headers["date"])
+    assert abs(said - datetime.fromisoformat(box.now().replace("Z", "+00:00"))).total_seconds() < 60
 
 
 def test_equal_starts_hold_equal_data(start_sandbox: StartSandbox) -> None:
