@@ -1,0 +1,83 @@
+"""A sync as a process of its own, for tests to kill; or one that kills itself at a chosen moment.
+
+    python -m tests.faults.runner --host http://127.0.0.1:1234 --key phx_... --database posthog.duckdb
+
+Prints a JSON object a line: what begins, what was committed, and the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+from typing import Any
+
+import dlt
+
+from destinations.duckdb import DuckDbFile
+from pipelines.sync import Listener, SyncOptions, sync
+from sources.posthog import PostHogClient, Settings, posthog
+from sources.posthog.budget import Budget
+from tests.faults.moments import MOMENTS, die_at
+
+
+def say(**facts: Any) -> None:
+    """One line for the test."""
+    print(json.dumps(facts, default=str), flush=True)  # noqa: T201 - this is how the test hears of it
+
+
+class Teller(Listener):
+    """Says what the sync does."""
+
+    def phase(self, what: str) -> None:
+        say(phase=what)
+
+    def loaded(self, rows: dict[str, int]) -> None:
+        say(loaded=rows)
+
+
+def main() -> None:
+    arguments = _arguments()
+    if arguments.die:
+        die_at(arguments.die, arguments.nth, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    if arguments.plain:
+        _plain_script(arguments)
+        return
+
+    def connect() -> PostHogClient:
+        budget = Budget(requests_per_minute=100_000, requests_per_hour=1_000_000)
+        return PostHogClient(arguments.key, arguments.host, budget=budget, backoff_seconds=(0.02, 0.2))
+
+    with DuckDbFile(arguments.database) as destination:
+        options = SyncOptions(package_rows=arguments.package_rows, settings=Settings(leaf_rows=arguments.leaf_rows))
+        result = sync(connect, destination, options, Teller())
+    say(status=result.status, stopped=result.stopped, packages=result.packages, rows=result.rows)
+
+
+def _plain_script(arguments: argparse.Namespace) -> None:
+    """What a user of the source alone does: dlt keeps its working folder and takes up what it left there."""
+    with DuckDbFile(arguments.database) as destination:
+        pipeline = dlt.pipeline("plain", destination=destination.dlt_destination(), dataset_name="posthog")
+        for _ in range(2):
+            # dlt loads what is pending, and nothing else, in a run that finds something pending.
+            say(pending=pipeline.has_pending_data)
+            pipeline.run(posthog(arguments.key, arguments.host, requests_per_minute=100_000))
+    say(status="complete")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--key", required=True)
+    parser.add_argument("--database", required=True)
+    parser.add_argument("--package-rows", type=int, default=3_000)
+    parser.add_argument("--leaf-rows", type=int, default=1_000)
+    parser.add_argument("--die", choices=sorted(MOMENTS), help="kill this process at that moment")
+    parser.add_argument("--nth", type=int, default=1, help="when it is reached so many times")
+    parser.add_argument("--plain", action="store_true", help="a plain dlt script instead of the sync command")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
