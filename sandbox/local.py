@@ -116,12 +116,6 @@ class Sandbox:
         _pipe(process.stdin).close()
         _pipe(process.stdout).close()
 
-    def kill(self) -> None:
-        """End it without a chance to clean up, as a crash would."""
-        if self._process is not None:
-            self._process.kill()
-            self.stop()
-
     @property
     def pid(self) -> int:
         """The process that serves.
