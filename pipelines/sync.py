@@ -44,7 +44,7 @@ class Listener(Progress):
     """Hears of what a sync does, besides what its reading does. This one keeps quiet."""
 
     def phase(self, what: str) -> None:
-        """The sync begins to do `what`."""
+        """The sync begins to `connect`, `load` or `check`."""
 
     def loaded(self, rows: dict[str, int]) -> None:
         """A load package was committed with `rows` of each table."""
@@ -103,7 +103,7 @@ def sync(
     """Loads what is new, and checks it.
 
     Raises:
-        PostHogError: PostHog refused the key, host or project before anything was read, or failed for good.
+        PostHogError: PostHog refused the key, host or project, or failed, before anything was loaded.
         DestinationError: the destination cannot be used.
     """
     return _Sync(connect, destination, options or SyncOptions(), listener or Listener()).run()
@@ -144,11 +144,13 @@ class _Sync:
     def run(self) -> SyncResult:
         self._destination.check()
         try:
-            self._listener.phase("Connecting to PostHog")
+            self._listener.phase("connect")
             self._extraction.open()
             self._pipeline = self._fresh_pipeline()
             stopped = self._load_all()
-            self._listener.phase("Checking")
+            if stopped is not None and not self._destination.totals([*TABLES, SYNC_RUNS.name]):
+                raise stopped  # A first sync that loaded nothing leaves no file behind.
+            self._listener.phase("check")
             checks = [] if stopped else self._check()
             result = self._result(checks, stopped)
             self._load(
@@ -178,7 +180,7 @@ class _Sync:
 
     def _load_all(self) -> PostHogError | None:
         """Package after package, until all tables are read; or what ended it early, with what was whole loaded."""
-        self._listener.phase("Loading")
+        self._listener.phase("load")
         while not self._extraction.is_done:
             package = _Package(self._options.package_rows)
             resources = resources_of(self._extraction, package.has_room)

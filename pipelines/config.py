@@ -1,0 +1,277 @@
+"""Where settings come from: flags, environment, dlt's own files, defaults, in that order.
+
+The environment is POSTHOG_HOST, POSTHOG_PROJECT_ID and POSTHOG_PERSONAL_API_KEY, then dlt's names
+(`SOURCES__POSTHOG__LEAF_ROWS`). The files are `.dlt/secrets.toml` and `.dlt/config.toml`, here and in dlt's folder for
+the whole machine, with the sections `[sources.posthog]` and `[sync]`: the same that a plain dlt script reads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import dlt
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.providers.provider import ConfigProvider
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from destinations.duckdb import DuckDbFile
+from pipelines.defaults import DESTINATIONS, Flags, SourceSettings, SyncSettings
+from pipelines.sync import SyncOptions
+from sources.posthog import TABLES, PostHogClient, Settings, parse_time
+from sources.posthog.budget import Budget, Wait
+from sources.posthog.errors import KeyMissing
+from sources.posthog.keys import ApiKey
+from sources.posthog.windows import DAY, HOUR, SECOND
+
+S = TypeVar("S", SourceSettings, SyncSettings)
+
+ENVIRONMENT = {
+    "host": "POSTHOG_HOST",
+    "project_id": "POSTHOG_PROJECT_ID",
+    "api_key": "POSTHOG_PERSONAL_API_KEY",
+}
+_SOURCE = ("sources", "posthog")
+_SYNC = ("sync",)
+_KEY = "api_key"
+_KEY_PLACES = (
+    "Make a personal API key (phx_…) with the scope query:read in PostHog under Settings, Personal API keys. "
+    "Put it into the environment as POSTHOG_PERSONAL_API_KEY, into .dlt/secrets.toml of this folder "
+    '([sources.posthog], api_key = "phx_…"), or into dlt\'s secrets.toml for all folders (~/.dlt/secrets.toml).'
+)
+
+
+class ConfigError(Exception):
+    """A setting or an argument cannot be right: what, and what to do."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(f"{message} {advice}".strip())
+        self.message = message
+        self.advice = advice
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of a run. `origins` tells where each that is no default came from."""
+
+    source: SourceSettings
+    sync: SyncSettings
+    origins: Mapping[str, str]
+    _secret: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Config({self.source!r}, {self.sync!r})"
+
+    def api_key(self) -> ApiKey:
+        """The key. Raises KeyMissing and KeyMalformed."""
+        if not self._secret or not self._secret.strip():
+            raise KeyMissing("No API key is set.", advice=_KEY_PLACES)
+        return ApiKey(self._secret)
+
+    def connect(self, on_wait: Callable[[Wait], object] | None = None) -> PostHogClient:
+        """A client of the configured project. Raises PostHogError for settings that cannot be right."""
+        source = self.source
+        return PostHogClient(
+            self.api_key(),
+            source.host,
+            source.project_id,
+            allow_http=source.allow_http,
+            budget=Budget(
+                requests_per_minute=source.requests_per_minute,
+                requests_per_hour=source.requests_per_hour,
+                queries_in_flight=source.queries_in_flight,
+                max_wait=source.max_wait_seconds,
+                on_wait=on_wait,
+            ),
+        )
+
+    def destination(self) -> DuckDbFile:
+        """The destination; nothing is opened yet."""
+        return DuckDbFile(self.sync.database, self.sync.dataset, self.sync.memory_limit)
+
+    def sync_options(self, tables: tuple[str, ...] = ()) -> SyncOptions:
+        """What one sync is to do. Raises ConfigError."""
+        return SyncOptions(
+            tables=_known_tables(tables),
+            since=_time("since", self.source.since),
+            until=_time("until", self.source.until),
+            package_rows=self.sync.package_rows,
+            settings=_reading(self.source),
+        )
+
+
+def load(flags: Flags | None = None) -> Config:
+    """The settings of this run.
+
+    Raises:
+        ConfigError: a file cannot be read, a setting is unknown, or its value cannot be right.
+    """
+    flags = flags or Flags()
+    try:
+        providers = [*dlt.config.config_providers]
+        _refuse_unknown(providers)
+        reader = _Reader(flags, providers)
+        config = Config(
+            reader.section(SourceSettings, _SOURCE),
+            reader.section(SyncSettings, _SYNC),
+            reader.origins,
+            reader.key(),
+        )
+    except (ConfigurationException, OSError) as error:
+        raise ConfigError(f"The settings cannot be read: {error}", "Mend that file.") from error
+    _refuse_nonsense(config)
+    return config
+
+
+class _Reader:
+    def __init__(self, flags: Flags, providers: list[ConfigProvider]) -> None:
+        self._flags = flags
+        self._providers = providers
+        self.origins: dict[str, str] = {}
+
+    def section(self, kind: type[S], section: tuple[str, ...]) -> S:
+        hints = get_type_hints(kind)
+        found: dict[str, Any] = {}
+        for field in fields(kind):
+            for origin, value in self._values(field.name, section):
+                found[field.name] = _typed(field.name, hints[field.name], value, origin)
+                self.origins[field.name] = origin
+                break
+        return kind(**found)
+
+    def key(self) -> str | None:
+        for origin, value in self._values(_KEY, _SOURCE):
+            self.origins[_KEY] = origin
+            return str(value)
+        return None
+
+    def _values(self, name: str, section: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+        """Where a setting is set, and to what; the first counts. An empty variable is no setting."""
+        flag = getattr(self._flags, name, None)
+        if flag is not None:
+            yield _flag(name), flag
+        variable = ENVIRONMENT.get(name, "")
+        if os.environ.get(variable, ""):
+            yield variable, os.environ[variable]
+        for provider in self._providers:
+            value, key = provider.get_value(name, str, None, *section)
+            if value is not None and value != "":
+                yield key if provider.name == "Environment Variables" else _place(provider), value
+
+
+def _refuse_unknown(providers: list[ConfigProvider]) -> None:
+    source = {field.name for field in fields(SourceSettings)} | {_KEY}
+    sync = {field.name for field in fields(SyncSettings)}
+    for provider in providers:
+        for section, known, others in ((_SOURCE, source, sync), (_SYNC, sync, source)):
+            *parents, name = section
+            given, _ = provider.get_value(name, dict, None, *parents)
+            for setting in given if isinstance(given, Mapping) else ():
+                where = f"[{'.'.join(section)}] in {_place(provider)}"
+                if setting == _KEY and not provider.supports_secrets:
+                    raise ConfigError(
+                        f"The API key stands in {where}, a file that is made to be shared.",
+                        "Move it to .dlt/secrets.toml, which git leaves out.",
+                    )
+                if setting not in known:
+                    raise ConfigError(f"There is no setting {setting} in {where}.", _closest(setting, known, others))
+    prefix = "__".join(_SOURCE).upper() + "__"
+    for variable in os.environ:
+        if variable.startswith(prefix) and variable[len(prefix) :].lower() not in source:
+            name = variable[len(prefix) :].lower()
+            raise ConfigError(f"There is no setting {name} ({variable}).", _closest(name, source, sync))
+
+
+def _closest(given: str, known: set[str], others: set[str]) -> str:
+    if given in others:
+        return f"{given} belongs into [{'.'.join(_SYNC if known & {_KEY} else _SOURCE)}]."
+    near = get_close_matches(given, known, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]}?" if near else f"Settings there are: {', '.join(sorted(known))}."
+
+
+def _typed(name: str, hint: Any, value: Any, origin: str) -> Any:
+    """`value` as the setting's type; texts, as the environment has them, are read."""
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)] or [hint]
+    kind = kinds[0]
+    wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[kind]
+    try:
+        if kind is bool:
+            return value if isinstance(value, bool) else {"true": True, "false": False}[str(value).strip().lower()]
+        if isinstance(value, (bool, Mapping, list)) or (kind is int and isinstance(value, float)):
+            raise ValueError  # noqa: TRY301 - one way to say it for all that do not fit
+        return kind(value.strip().replace("_", "") if isinstance(value, str) and kind is not str else value)
+    except (ValueError, KeyError, OverflowError):
+        raise ConfigError(f"{name} is {value!r} ({origin}), and must be {wanted}.") from None
+
+
+def _refuse_nonsense(config: Config) -> None:
+    for section in (config.source, config.sync):
+        for field in fields(section):
+            value = getattr(section, field.name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                continue
+            lowest = "negative" if field.name == "max_wait_seconds" else "zero or less"
+            if not (value >= 0 if lowest == "negative" else value > 0) or value == float("inf"):
+                place = config.origins.get(field.name, "default")
+                raise ConfigError(f"{field.name} is {value:g} ({place}); it cannot be {lowest} or endless.")
+    _reading(config.source)
+    since, until = _time("since", config.source.since), _time("until", config.source.until)
+    if since is not None and until is not None and since >= until:
+        raise ConfigError(
+            f"--since {config.source.since} is not before --until {config.source.until}.",
+            "Events from since on and before until are loaded: give an earlier --since or a later --until.",
+        )
+    if config.sync.destination not in DESTINATIONS:
+        raise ConfigError(
+            f"There is no destination {config.sync.destination}.", f"This version has: {', '.join(DESTINATIONS)}."
+        )
+    dataset = config.sync.dataset
+    if not dataset.strip() or (usual := NamingConvention().normalize_identifier(dataset)) != dataset:
+        instead = f" {usual} would do." if dataset.strip() else ""
+        raise ConfigError(
+            f"{dataset!r} cannot be the name of a dataset.", f"Use small letters, digits and single _.{instead}"
+        )
+
+
+def _reading(source: SourceSettings) -> Settings:
+    try:
+        return Settings(
+            leaf_rows=source.leaf_rows,
+            queries_in_flight=source.queries_in_flight,
+            pages_ahead=source.pages_ahead,
+            safety_lag=int(source.safety_lag_minutes * 60 * SECOND),
+            overlap=int(source.overlap_minutes * 60 * SECOND),
+            live_span=int(source.live_days * DAY),
+            sweep_span=int(source.sweep_days * DAY),
+            sweep_every=int(source.sweep_every_hours * HOUR),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _time(name: str, text: str | None) -> int | None:
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"{_flag(name)} cannot be read: {error}") from None
+
+
+def _known_tables(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in TABLES:
+            near = get_close_matches(name, TABLES, n=1, cutoff=0.5)
+            tables = f"Tables are: {', '.join(TABLES)}."
+            raise ConfigError(f"There is no table {name}.", f"Did you mean {near[0]}? {tables}" if near else tables)
+    return tuple(name for name in TABLES if not names or name in names)
+
+
+def _place(provider: ConfigProvider) -> str:
+    places = getattr(provider, "present_locations", None) or [provider.name]
+    return ", ".join(os.path.relpath(place) if place.startswith(".") else place for place in places)
+
+
+def _flag(name: str) -> str:
+    return {"max_wait_seconds": "--max-wait"}.get(name, "--" + name.replace("_", "-"))

@@ -1,0 +1,90 @@
+"""Exit codes, and what leads to which: one table for errors, one for results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+
+import duckdb
+
+from destinations.errors import DestinationError
+from pipelines.config import ConfigError
+from pipelines.sync import SyncResult
+from sources.posthog import PostHogError, errors
+from sources.posthog.extraction import OtherProject
+
+
+class ExitCode(IntEnum):
+    """What the program tells whoever started it."""
+
+    COMPLETE = 0
+    OUR_FAULT = 1
+    BAD_USAGE = 2
+    """Bad usage or configuration: a flag, a setting, the host, the project, a malformed key."""
+    KEY_REFUSED = 3
+    """PostHog refuses the key, or it lacks a scope for a table; what it may read is loaded."""
+    LIMITED = 4
+    """Stopped by PostHog's limits: state is saved, the same command resumes."""
+    NOT_PROVEN = 5
+    """Loaded, but the check is short or unknown."""
+    DESTINATION = 6
+    """The destination is held by another process, missing, or cannot be written."""
+    UNREACHABLE = 7
+    """PostHog gives no usable answer."""
+    INTERRUPTED = 130
+    """Ctrl-C (128 + the signal's number, so 143 after SIGTERM): state is saved."""
+
+
+_ERRORS: tuple[tuple[tuple[type[BaseException], ...], ExitCode], ...] = (
+    # The first line with a class of the error counts.
+    ((ConfigError, OtherProject), ExitCode.BAD_USAGE),
+    ((errors.KeyMissing, errors.KeyMalformed, errors.HostUnusable, errors.RedirectRefused), ExitCode.BAD_USAGE),
+    ((errors.ProjectNotFound, errors.EndpointNotFound), ExitCode.BAD_USAGE),
+    ((errors.KeyRefused, errors.AccessDenied, errors.PaymentRequired), ExitCode.KEY_REFUSED),
+    ((errors.WaitTooLong, errors.Waitable, errors.Narrow), ExitCode.LIMITED),
+    ((errors.Unreachable, errors.Retryable, errors.AnswerFromCache), ExitCode.UNREACHABLE),
+    ((errors.Cancelled, KeyboardInterrupt), ExitCode.INTERRUPTED),
+    # DuckDB's own, out of a load: a full disk, a lost mount, a merge beyond memory_limit.
+    ((DestinationError, duckdb.IOException, duckdb.OutOfMemoryException), ExitCode.DESTINATION),
+)
+
+_STATUSES = {
+    "complete": ExitCode.COMPLETE,
+    "short": ExitCode.NOT_PROVEN,
+    "unknown": ExitCode.NOT_PROVEN,
+    "blocked": ExitCode.KEY_REFUSED,
+}
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """The error that we know, out of those that dlt wraps around it; `error` itself if there is none."""
+    return next((each for each in _chain(error) if _code(each) is not None), error)
+
+
+def code_of_error(error: BaseException) -> ExitCode:
+    """The exit code for a run that ended with `error`."""
+    code = _code(cause_of(error))
+    return ExitCode.OUR_FAULT if code is None else code
+
+
+def code_of_result(result: SyncResult) -> ExitCode:
+    """The exit code for a sync that came to its end, or was stopped with its state saved."""
+    return code_of_error(result.stopped) if result.stopped is not None else _STATUSES[result.status]
+
+
+def _code(error: BaseException) -> ExitCode | None:
+    return next((code for kinds, code in _ERRORS if isinstance(error, kinds)), None)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        yield each
+        each = each.__cause__ or each.__context__
+
+
+def is_known(error: BaseException) -> bool:
+    """Whether `error` says itself what failed and what to do: it needs no traceback."""
+    return isinstance(error, (PostHogError, DestinationError, ConfigError))

@@ -1,0 +1,75 @@
+"""`sync`: settings to a sync, its result to an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from destinations.duckdb import DuckDbFile
+from pipelines.config import Config, load
+from pipelines.defaults import Flags
+from pipelines.exit_codes import ExitCode, code_of_result
+from pipelines.problems import Problem, problem_of
+from pipelines.program import Run
+from pipelines.sync import SyncOptions, SyncResult, sync
+
+_NOT_PROVEN = (
+    "the check found rows that PostHog has and the warehouse has not (short), or could not be made (unknown). Run the "
+    "same command again: rows that arrive late are found by a later run. If it stays so, a sync into a new file "
+    "(--database) reads everything anew."
+)
+
+
+def run_sync(run: Run, flags: Flags, tables: tuple[str, ...]) -> int:
+    """Loads what is new, checks it, and says how it went."""
+    config = load(flags)
+    run.key = config.api_key()
+    return sync_with(run, config, config.sync_options(tables))
+
+
+def sync_with(run: Run, config: Config, options: SyncOptions, shown: DuckDbFile | None = None) -> int:
+    """One sync with settings that are settled; prints its result. Returns the exit code.
+
+    `shown` is the destination to tell of, where it is to be another one in the end.
+    """
+    # Made before anything else, so that bad settings are told first; nothing is sent yet.
+    client = config.connect(run.reporter.waiting)
+    if client.host.advice:
+        run.reporter.note(client.host.advice)
+    with config.destination() as destination:
+        run.reporter.start()
+        run.reporter.connected(client)
+        try:
+            with run.stopping(client.cancel_all):
+                result = sync(lambda: client, destination, options, run.reporter)
+        finally:
+            run.reporter.stop()
+            client.close()
+        code = int(code_of_result(result))
+        if run.signal is not None and code != ExitCode.COMPLETE:
+            code = 128 + run.signal
+        run.reporter.result(result, shown or destination, code)
+    return _last_words(run, result, code)
+
+
+def _last_words(run: Run, result: SyncResult, code: int) -> int:
+    if run.signal is not None and code != ExitCode.COMPLETE:
+        return run.stopped()
+    if result.stopped is not None:
+        run.reporter.problem(problem_of(result.stopped, run.key))
+    for problem in _blocked(run, result):
+        run.reporter.problem(problem)
+    if code == ExitCode.NOT_PROVEN:
+        run.reporter.note(_NOT_PROVEN)
+    return code
+
+
+def _blocked(run: Run, result: SyncResult) -> Iterator[Problem]:
+    """One problem for each reason, with all tables that it blocks."""
+    by_reason: dict[str, list[str]] = {}
+    for table, error in result.blocked.items():
+        by_reason.setdefault(error.message, []).append(table)
+    for tables in by_reason.values():
+        problem = problem_of(result.blocked[tables[0]], run.key)
+        meaning = f"{problem.meaning} Not loaded: {', '.join(tables)}; the other tables are."
+        yield replace(problem, meaning=meaning.strip())
