@@ -8,10 +8,15 @@ import pyarrow.compute as pc
 
 
 class Deduplicator:
-    """Lets each key pass once. Called with page after page; holds the keys seen, so use one for each load package."""
+    """Lets each key pass once. Called with page after page; holds the keys seen, so use one for each load package.
 
-    def __init__(self, key: str) -> None:
+    Of a key's copies in one page the newest by `newest_by` passes, where the page has that column: ClickHouse keeps the
+    same one. Copies that it will merge have one place in its order, and so come in one page.
+    """
+
+    def __init__(self, key: str, newest_by: str = "created_at") -> None:
         self._key = key
+        self._newest_by = newest_by
         self._seen: list[pa.Array] = []
 
     def __call__(self, page: pa.Table) -> pa.Table:
@@ -24,8 +29,17 @@ class Deduplicator:
                 keys = page.column(self._key).combine_chunks()
         codes = keys.dictionary_encode()
         if len(codes.dictionary) < len(keys):
-            _, first = np.unique(codes.indices.to_numpy(zero_copy_only=False), return_index=True)
-            page = page.take(pa.array(np.sort(first)))
+            page = page.take(pa.array(self._one_each(page, codes.indices.to_numpy(zero_copy_only=False))))
             keys = page.column(self._key).combine_chunks()
         self._seen.append(keys)
         return page
+
+    def _one_each(self, page: pa.Table, codes: np.ndarray) -> np.ndarray:
+        """The numbers of the rows that stay: for each key the newest, the last of equals."""
+        ages = np.zeros(len(codes), dtype=np.int64)
+        if self._newest_by in page.column_names:
+            times = page.column(self._newest_by).combine_chunks().cast(pa.int64())
+            ages = times.fill_null(0).to_numpy(zero_copy_only=False)
+        order = np.lexsort((ages, codes))
+        is_last = np.append(codes[order][1:] != codes[order][:-1], [True])
+        return np.sort(order[is_last])

@@ -52,12 +52,16 @@ class Table:
     scope: str = "query:read"
     hard_delete: str | None = None
     """A boolean column: rows that arrive with it set are removed from the table instead."""
+    newest_by: str | None = None
+    """Of two rows with the same key the one with the greater value here counts."""
 
     def column_hints(self) -> dict[str, dict[str, Any]]:
         """Columns for `dlt.resource(columns=...)`."""
         hints = {column.name: column.dlt_hints() for column in self.columns}
         if self.hard_delete:
             hints[self.hard_delete]["hard_delete"] = True
+        if self.newest_by:
+            hints[self.newest_by]["dedup_sort"] = "desc"
         return hints
 
 
@@ -65,6 +69,8 @@ EVENTS = Table(
     name="events",
     primary_key="uuid",
     hogql_table="events",
+    # ClickHouse keeps the copy that landed last (ReplacingMergeTree by _timestamp, which HogQL does not have).
+    newest_by="created_at",
     description="One row per event. Query the view events_resolved where person merges should count.",
     columns=(
         Column("uuid", "text", "uuid", "PostHog events.uuid: the key.", nullable=False, is_uuid=True),
