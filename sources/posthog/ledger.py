@@ -30,6 +30,8 @@ class Plan:
     """Everything asked for was created before this."""
     sweeps: bool
     """Whether the windows hold the daily sweep."""
+    swept_from: int
+    """The oldest `timestamp` that the sweep looks at: what comes later for older ones is found by the check."""
     is_first: bool
 
     @property
@@ -56,31 +58,37 @@ class Ledger:
         self.covered = Region.from_state(state.get("covered", []))
 
     def plan(self, now: int, since: int | None, until: int | None, settings: Settings) -> Plan:
-        """What a run at `now` (the server's clock) must ask for; `since` None: as far back as any run before."""
+        """What a run at `now` (the server's clock) must ask for; `since` None: as far back as any run before.
+
+        A `since` later than that of an earlier run puts off what is left of the backfill, and nothing else: what was
+        wanted once is kept up to date.
+        """
         is_first = "origin" not in self._state
         origin, last = int(self._state.get("origin", now)), int(self._state.get("last", now))
         oldest = int(self._state.get("since", MAX))
         since = since if since is not None else (MIN if is_first else oldest)
+        wanted_since = min(since, oldest)
         until = MAX if until is None else until
         created_to = now if is_first else max(last, now - settings.safety_lag)
         sweeps = created_to - origin >= settings.sweep_every
+        # The overlap reaches below the origin, so the spans of timestamp that belong to it do too.
+        live_from, sweep_from = (
+            day_start(origin - settings.overlap - span) for span in (settings.live_span, settings.sweep_span)
+        )
 
         wanted = Region()
         for gap in self.covered.missing(Window(since, until, MIN, origin)):
             for part in self.covered.missing(gap._replace(created_from=MIN, created_to=created_to)):
-                wanted.add(part)
+                wanted.add(_with_overlap(part, settings))
         if not is_first:
-            live_from = max(since, day_start(origin - settings.live_span))
-            sweep_from = max(since, day_start(origin - settings.sweep_span))
-            spans = [(live_from, until, last - settings.overlap)]
+            spans = [(max(wanted_since, live_from), until, last - settings.overlap)]
             if sweeps:
-                spans.append((sweep_from, min(live_from, until), origin - settings.overlap))
+                spans.append((max(wanted_since, sweep_from), min(live_from, until), origin - settings.overlap))
             for ts_from, ts_to, again_from in spans:
-                again = Window(ts_from, ts_to, again_from, last)
-                for part in [*self.covered.missing(Window(ts_from, ts_to, origin, created_to)), again]:
-                    if not part.is_empty:
-                        wanted.add(part)
-        return Plan(list(wanted), origin, min(since, oldest), created_to, sweeps, is_first)
+                for part in self.covered.missing(Window(ts_from, ts_to, origin, created_to)):
+                    wanted.add(_with_overlap(part, settings))
+                wanted.add(Window(ts_from, ts_to, again_from, last))
+        return Plan(list(wanted), origin, wanted_since, created_to, sweeps, sweep_from, is_first)
 
     def cover(self, plan: Plan, windows: Iterable[Window]) -> None:
         """Notes that all rows of `windows` are in this load package."""
@@ -94,10 +102,28 @@ class Ledger:
         """Notes that all windows of `plan` are covered."""
         self.cover(plan, [])
         if plan.sweeps:
-            backfilled = [Window(MIN, MAX, MIN, plan.created_to)]
-            for gap in self.covered.missing(Window(MIN, MAX, MIN, plan.origin)):
+            # Before the sweep's span a timestamp that was backfilled counts as covered from now on. What this run or
+            # an earlier one left out (`until`, a backfill put off) stays missing, to be asked for when it is wanted.
+            forgotten = [Window(MIN, plan.swept_from, plan.origin, plan.created_to)]
+            for gap in self.covered.missing(Window(MIN, plan.swept_from, MIN, plan.origin)):
                 column = gap._replace(created_from=MIN, created_to=MAX)
-                backfilled = [part for span in backfilled for part in span.minus(column)]
-            self.covered = Region(backfilled)
+                forgotten = [part for span in forgotten for part in span.minus(column)]
+            for span in forgotten:
+                self.covered.add(span)
+            self.covered = _as_few_windows(self.covered)
             self._state.update(origin=plan.created_to, covered=self.covered.to_state())
         self._state["last"] = max(int(self._state["last"]), plan.created_to)
+
+
+def _with_overlap(part: Window, settings: Settings) -> Window:
+    """What comes after something covered is asked for from a bit before: rows may have become visible since."""
+    return part if part.created_from <= MIN else part._replace(created_from=part.created_from - settings.overlap)
+
+
+def _as_few_windows(region: Region) -> Region:
+    """The same region, cut as its gaps are: few where those are few."""
+    whole = Window(MIN, MAX, MIN, MAX)
+    spans = [whole]
+    for gap in region.missing(whole):
+        spans = [part for span in spans for part in span.minus(gap)]
+    return Region(spans)
