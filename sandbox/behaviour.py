@@ -12,11 +12,50 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: Query functions that a server of December 2023 refused.
-FUNCTIONS_UNKNOWN_IN_2023 = frozenset({"cityHash64", "toUnixTimestamp64Micro", "toDateTime64"})
+#: Query functions that a server of December 2023 refused, or that its list of functions did not have; "name/2" is
+#: the form of a function with so many arguments.
+FUNCTIONS_UNKNOWN_IN_2023 = frozenset(
+    {
+        "cityHash64",
+        "toUnixTimestamp64Micro",
+        "toDateTime64",
+        "toString/2",
+        "toDateTime/2",
+        "hex",
+        "unhex",
+        "_toUInt64",
+        "md5",
+        "JSONExtract",
+        "toTypeName",
+        "toBool",
+        "lag",
+        "lead",
+        "toStartOfInterval",
+        "fromUnixTimestamp64Milli",
+        "reinterpretAsUInt8",
+        "reinterpretAsUInt16",
+        "reinterpretAsUInt32",
+        "reinterpretAsUInt64",
+        "reinterpretAsInt64",
+        "reinterpretAsString",
+        "reinterpretAsUUID",
+        "groupBitXor",
+    }
+)
 
 #: Tables that a server of December 2023 did not have; a name ending in ".*" stands for a whole namespace.
-TABLES_UNKNOWN_IN_2023 = frozenset({"system.*", "sessions", "raw_sessions"})
+TABLES_UNKNOWN_IN_2023 = frozenset(
+    {
+        "system.*",
+        "sessions",
+        "raw_sessions",
+        # "table.column" hides one column.
+        "events.person_mode",
+        "events.event_person_id",
+        "persons.last_seen_at",
+        "raw_persons.last_seen_at",
+    }
+)
 
 #: Values of the modifier ``personsOnEventsMode`` today.
 PERSONS_ON_EVENTS_MODES = frozenset(
