@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 
 from .answers import QueryAnswer
 from .client import PostHogClient
-from .dialect import Dialect
+from .dialect import FEWEST_ROWS, Dialect
 from .errors import QueryRefused, RequestRefused, ServerFault
 from .windows import to_micros
 
@@ -45,8 +45,7 @@ def probe(client: PostHogClient) -> tuple[Dialect, int]:
     try:
         answer = _ask(client, f"SELECT toString(now(), 'UTC'), {_TYPED_TIME}, {_HASHES} LIMIT 1", MODERN_MODIFIERS)
         if answer.rows and answer.rows[0][1] == _PROBE_TIME:
-            cap = _row_cap(client, MODERN_MODIFIERS, _MODERN.max_rows)
-            return replace(_MODERN, max_rows=cap), _clock(answer.rows[0][0])
+            return _with_row_cap(client, _MODERN), _clock(answer.rows[0][0])
     except (QueryRefused, RequestRefused):
         pass
     return _probe_piece_by_piece(client)
@@ -63,20 +62,21 @@ def _probe_piece_by_piece(client: PostHogClient) -> tuple[Dialect, int]:
         has_hashes=has_hashes,
         has_typed_times=_knows(client, _TYPED_TIME, modifiers, expect=_PROBE_TIME),
         has_zoned_text=has_zoned_text,
-        max_rows=_row_cap(client, modifiers, _MODERN.max_rows if has_hashes else _OLD_SERVER_ROWS),
+        max_rows=_MODERN.max_rows if has_hashes else _OLD_SERVER_ROWS,
     )
     answer = _ask(client, f"SELECT {dialect.time_text('now()')} LIMIT 1", modifiers)
-    return dialect, _clock(answer.rows[0][0])
+    return _with_row_cap(client, dialect), _clock(answer.rows[0][0])
 
 
-def _row_cap(client: PostHogClient, modifiers: Mapping[str, object], assumed: int) -> int:
-    """How many rows one answer may have. The server lowers a larger LIMIT in silence, so it is asked for that many."""
+def _with_row_cap(client: PostHogClient, dialect: Dialect) -> Dialect:
+    """Finds out how many rows one answer may have: a larger LIMIT is lowered in silence, so it asks for that many."""
     most = _MODERN.max_rows
     try:
-        answer = _ask(client, f"SELECT arrayJoin(range({most})) LIMIT {most}", modifiers)
+        answer = _ask(client, f"SELECT arrayJoin(range({most})) LIMIT {most}", dialect.modifiers)
     except (QueryRefused, RequestRefused, ServerFault):
-        return assumed
-    return len(answer.rows) or assumed
+        return dialect
+    rows = len(answer.rows)
+    return replace(dialect, max_rows=rows, proven_rows=rows) if rows >= FEWEST_ROWS else dialect
 
 
 def _knows(client: PostHogClient, expression: str, modifiers: Mapping[str, object], expect: object = None) -> bool:

@@ -14,9 +14,9 @@ import pyarrow as pa
 from .answers import QueryAnswer
 from .arrow import declared_table, empty_table
 from .client import PostHogClient
-from .dialect import Dialect, select
+from .dialect import FEWEST_ROWS, Dialect, select
 from .errors import AnswerMalformed, Narrow
-from .leaves import Bar, Cell, Leaf, cut_by_bars, cut_by_cells, cut_evenly, day_of, histogram_query, plan
+from .leaves import Bar, Cell, Leaf, cut_by_bars, cut_by_cells, cut_evenly, cut_in_two, day_of, histogram_query, plan
 from .parallel import Job, Split, run_jobs
 from .progress import Progress
 from .settings import Settings
@@ -58,6 +58,7 @@ class EventsReader:
         self._progress = progress or Progress()
         self._lock = threading.Lock()
         self._max_rows = dialect.max_rows
+        self._proven_rows = dialect.proven_rows
 
     @property
     def _target(self) -> int:
@@ -101,15 +102,17 @@ class EventsReader:
                 rest[:0] = halves
                 continue
             found = [Cell(day_of(str(day)), str(event), int(rows)) for day, event, rows in answer.rows]
-            cells += found
-            if len(found) >= self._max_rows:
-                # They come in order of day and event: the rest of the last day, and the days after it, are still due.
-                last, span = found[-1], asked.window
-                day_end = last.day + DAY
-                day = span._replace(ts_from=max(span.ts_from, last.day), ts_to=min(span.ts_to, day_end))
-                rest.append(replace(asked, window=day, event_from=last.event + "\0"))
-                if day_end < span.ts_to:
-                    rest.append(replace(asked, window=span._replace(ts_from=day_end)))
+            if len(found) < 2 or self._is_whole(len(found)):
+                cells += found
+                continue
+            # They come in order of day and event: from the last one on, more are due on its day and on those after it.
+            cells += found[:-1]
+            last, span = found[-1], asked.window
+            day_end = last.day + DAY
+            day = span._replace(ts_from=max(span.ts_from, last.day), ts_to=min(span.ts_to, day_end))
+            rest.append(replace(asked, window=day, event_from=last.event))
+            if day_end < span.ts_to:
+                rest.append(replace(asked, window=span._replace(ts_from=day_end)))
         return cells
 
     def _halves(self, leaf: Leaf) -> list[Leaf]:
@@ -157,31 +160,47 @@ class EventsReader:
         if leaf.expected is not None and leaf.expected >= limit:
             return self._split(batch, leaf, self._target)
         try:
-            table = self._client.query(
-                leaf.rows_query(self._dialect, limit),
-                modifiers=self._dialect.modifiers,
-                name="posthog-warehouse events",
-                read=_events_table,
-            )
+            table = self._rows(leaf, limit)
         except Narrow as fault:
-            rows = leaf.expected or self._target
-            if rows <= 1 and leaf.is_one_part:
-                raise
+            if leaf.is_one_part and leaf.expected is not None and leaf.expected <= 1:
+                return batch, self._uncut(leaf, fault)
             logger.info("Splitting a leaf: %s", fault.message)
-            return self._split(batch, leaf, max(1, min(rows, self._target) // 2))
-        if table.num_rows >= limit:
-            return self._split(batch, leaf, self._target)
-        if leaf.expected is not None and table.num_rows < leaf.expected:
+            return self._split(batch, leaf, max(1, min(leaf.expected or self._target, self._target) // 2), fault)
+        while table.num_rows < limit:
+            if self._is_whole(table.num_rows) and table.num_rows >= (leaf.expected or 0):
+                return batch, table
             there = int(self._ask(leaf.count_query(self._dialect)).rows[0][0])
-            if there > table.num_rows:
-                return self._cut_off(batch, leaf, table.num_rows)
-        return batch, table
+            if there <= table.num_rows:
+                return batch, table
+            # Either more rows came meanwhile, and are there when asked again, or the server cuts its answers short.
+            again = self._rows(leaf, limit)
+            if again.num_rows <= table.num_rows:
+                self._lower_cap(again.num_rows)
+                break
+            table = again
+        return self._split(batch, leaf, self._target)
 
-    def _cut_off(self, batch: Batch, leaf: Leaf, answered: int) -> _Outcome:
+    def _rows(self, leaf: Leaf, limit: int, *, long: bool = False) -> pa.Table:
+        return self._client.query(
+            leaf.rows_query(self._dialect, limit),
+            modifiers=self._dialect.modifiers,
+            name="posthog-warehouse events",
+            long=long,
+            read=_events_table,
+        )
+
+    def _is_whole(self, rows: int) -> bool:
+        """Whether an answer of so many rows cannot have been cut short: the server has given longer ones."""
+        with self._lock:
+            is_whole = rows < self._proven_rows
+            self._proven_rows = max(self._proven_rows, rows)
+            return is_whole
+
+    def _lower_cap(self, answered: int) -> None:
         """The server holds more rows than it answered though fewer than asked for: its cap is lower than known."""
-        if answered == 0:
+        if answered < FEWEST_ROWS:
             raise AnswerMalformed(
-                "PostHog counts rows in a window but answers none of them",
+                f"PostHog counts more rows in a window than the {answered} that it answers",
                 meaning="The answer would leave a gap, so it was not used.",
                 advice="Try again later; if it stays so, narrow --since and --until to find the day, and tell PostHog.",
             )
@@ -189,34 +208,45 @@ class EventsReader:
             if answered < self._max_rows:
                 logger.warning("The server answers %d rows at most; planning for that from here.", answered)
                 self._max_rows = answered
-        return self._split(batch, leaf, self._target)
 
-    def _split(self, batch: Batch, leaf: Leaf, target: int) -> _Outcome:
+    def _split(self, batch: Batch, leaf: Leaf, target: int, fault: Narrow | None = None) -> _Outcome:
         leaves = self._refine(leaf, target)
+        if not leaves:
+            # Counted, and there is none: an answer without rows need not be asked for again.
+            return batch, self.empty()
+        if len(leaves) == 1:
+            return batch, self._uncut(leaf, fault)
         with self._lock:
             batch.leaves_left += len(leaves) - 1
         self._progress.split(EVENTS.name, len(leaves))
         return Split([partial(self._fetch, batch, part) for part in leaves])
 
+    def _uncut(self, leaf: Leaf, fault: Narrow | None) -> pa.Table:
+        """The rows of a leaf that nothing can part: in the time of a long query, if that was the trouble."""
+        limit = self._max_rows
+        table = self._rows(leaf, limit, long=fault is not None)
+        if table.num_rows >= limit:
+            raise AnswerMalformed(
+                f"PostHog holds {limit:,} events or more that differ in nothing by which they could be asked for",
+                meaning="They have the same event name, distinct_id or second, and uuid or end of it.",
+                advice="Leave their day out with --since or --until, and look at what sends them.",
+            )
+        return table
+
     def _refine(self, leaf: Leaf, target: int) -> list[Leaf]:
-        """At least two smaller leaves (or none, if its rows are gone) that together are exactly `leaf`."""
+        """Smaller leaves that together are exactly `leaf`: two at least, none if it has no rows, one if uncuttable."""
         dialect = self._dialect
         if not leaf.is_one_event:
             cells = self.histogram(leaf.window, leaf)
             leaves = cut_by_cells(leaf, cells, target, dialect)
-            if len(leaves) > 1 or not cells:
-                return leaves or [replace(leaf, expected=0)]
-            leaf = replace(leaves[0], is_one_event=True)
+            if len(leaves) != 1:
+                return leaves
+            leaf = replace(leaf, is_one_event=True)
         if not leaf.is_one_part:
             answer = self._ask(leaf.part_query(dialect, self._max_rows))
             bars = [Bar(int(low), int(high), int(rows)) for low, high, rows in answer.rows]
-            leaves = cut_by_bars(leaf, bars, target, dialect)
-            if len(leaves) > 1:
-                return leaves
-            if leaves:
-                leaf = leaves[0]
-            if bars and bars[0].low == bars[-1].high:
-                leaf = replace(leaf, part=(bars[0].low, bars[0].low + 1), is_one_part=True)
+            leaves = cut_by_bars(leaf, bars, target, dialect) if bars else []
+            return leaves if len(leaves) != 1 else cut_in_two(leaf, bars, dialect)
         return cut_evenly(leaf, max(2, math.ceil((leaf.expected or 0) / target)), dialect)
 
     def _ask(self, sql: str) -> QueryAnswer:

@@ -12,6 +12,7 @@ A server without `cityHash64` is cut by whole seconds instead, and within a seco
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -100,10 +101,10 @@ class Leaf:
         """The finer histogram: bars of distinct_id hashes (or seconds) of a leaf of one event."""
         axis = part_axis(dialect)
         low, high = self.part or WHOLE_PART
-        if dialect.has_hashes or (low > 0 and high < HASH_SPACE):
+        if dialect.has_hashes or high < HASH_SPACE:
             step = max(1, (high - low) // _HISTOGRAM_BARS)
         else:
-            # An end of the seconds is open, but they all lie in one day.
+            # The end of the seconds is open, but at planning they all lay in one day.
             step = DAY // SECOND // _HISTOGRAM_BARS
         return select(
             [f"min({axis})", f"max({axis})", "count()"],
@@ -176,9 +177,13 @@ def cut_by_cells(leaf: Leaf, cells: Sequence[Cell], target: int, dialect: Dialec
 
 def _cut_day(leaf: Leaf, bars: Sequence[Cell], target: int, dialect: Dialect) -> Iterator[Leaf]:
     """Cuts a leaf that holds one day's events into ranges of event names; an event too large is cut by hash."""
-    by_name = sorted(bars, key=lambda bar: bar.event.encode())
+    # A leaf planned for one day may have got rows of others since: a name still belongs into one piece.
+    rows_of: Counter[str] = Counter()
+    for bar in bars:
+        rows_of[bar.event] += bar.rows
     groups: list[list[Cell]] = []
-    for bar in by_name:
+    for event, rows in sorted(rows_of.items(), key=lambda item: item[0].encode()):
+        bar = Cell(bars[0].day, event, rows)
         if groups and sum(b.rows for b in groups[-1]) + bar.rows <= target:
             groups[-1].append(bar)
         else:
@@ -206,12 +211,15 @@ def cut_evenly(leaf: Leaf, pieces: int, dialect: Dialect) -> list[Leaf]:
     low, high = leaf.part or WHOLE_PART
     if dialect.has_hashes:
         edges = _even_edges((low, high), pieces)
-    elif leaf.window.ts_from > MIN and leaf.window.ts_to < MAX:
-        seconds = (max(low, leaf.window.ts_from // SECOND), min(high, math.ceil(leaf.window.ts_to / SECOND)))
-        edges = [low, *_even_edges(seconds, pieces)[1:-1], high]
     else:
-        # Seconds need bounds to be cut evenly: the finer histogram will find better ones.
-        return [leaf]
+        first, last = leaf.window.ts_from // SECOND, math.ceil(leaf.window.ts_to / SECOND)
+        if leaf.part is not None:
+            first, last = max(first, low), min(last, high)
+        if first <= MIN // SECOND or last >= MAX // SECOND:
+            # Seconds need bounds to be cut evenly: the finer histogram will find better ones.
+            return [leaf]
+        inner = [edge for edge in _even_edges((first, last), pieces) if max(low, first) < edge < min(high, last)]
+        edges = [low, *inner, high]
     return [replace(leaf, part=cut, expected=expected) for cut in _ranges(edges)]
 
 
@@ -226,21 +234,42 @@ def cut_by_bars(leaf: Leaf, bars: Sequence[Bar], target: int, dialect: Dialect) 
             groups[-1].append(bar)
         else:
             groups.append([bar])
-    low, high = leaf.part or WHOLE_PART
-    leaves = []
+    start, end = leaf.part or WHOLE_PART
+    leaves: list[Leaf] = []
     for index, group in enumerate(groups):
-        start = low if index == 0 else group[0].low
-        end = high if index == len(groups) - 1 else groups[index + 1][0].low
         rows = sum(bar.rows for bar in group)
-        one = len(group) == 1 and group[0].low == group[0].high
-        if one and rows > target and (start, end) != (group[0].low, group[0].low + 1):
-            # The heavy part alone, so that the uuid may cut it; its neighbourhood (empty at planning) beside it.
-            around = [(start, group[0].low), (group[0].low + 1, end)]
-            leaves += [replace(leaf, part=cut, expected=0) for cut in around if cut[0] < cut[1]]
-            start, end = group[0].low, group[0].low + 1
-        cut = replace(leaf, part=(start, end), is_one_part=one and rows > target, expected=rows)
-        leaves += cut_evenly(cut, math.ceil(rows / target), dialect) if cut.is_one_part else [cut]
-    return leaves
+        following = groups[index + 1][0].low if index + 1 < len(groups) else end
+        if rows <= target:
+            leaves.append(replace(leaf, part=(start, following), expected=rows))
+            start = following
+        else:
+            leaves += _gap(leaf, start, group[0].low)
+            leaves += _cut_bar(leaf, group[0], math.ceil(rows / target), dialect)
+            start = group[0].high + 1
+    return leaves + _gap(leaf, start, end)
+
+
+def cut_in_two(leaf: Leaf, bars: Sequence[Bar], dialect: Dialect) -> list[Leaf]:
+    """Cuts a leaf of one event that has few rows by its finer histogram, and is too large for one answer all the same.
+
+    One leaf comes back only where nothing can part its rows.
+    """
+    if len(bars) > 1:
+        return cut_by_bars(leaf, bars, max(1, sum(bar.rows for bar in bars) // 2), dialect)
+    start, end = leaf.part or WHOLE_PART
+    bar = bars[0]
+    return [*_gap(leaf, start, bar.low), *_cut_bar(leaf, bar, 2, dialect), *_gap(leaf, bar.high + 1, end)]
+
+
+def _cut_bar(leaf: Leaf, bar: Bar, pieces: int, dialect: Dialect) -> list[Leaf]:
+    """What lies between the ends of `bar`, in `pieces`: a single part is cut by the uuid."""
+    cut = replace(leaf, part=(bar.low, bar.high + 1), is_one_part=bar.low == bar.high, expected=bar.rows)
+    return cut_evenly(cut, pieces, dialect)
+
+
+def _gap(leaf: Leaf, start: int, end: int) -> list[Leaf]:
+    """The parts between, in which there were no rows at planning."""
+    return [replace(leaf, part=(start, end), expected=0)] if start < end else []
 
 
 def day_of(text: str) -> int:
