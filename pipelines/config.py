@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import dlt
@@ -233,6 +234,13 @@ def _refuse_nonsense(config: Config) -> None:
         instead = f" {usual} would do." if dataset.strip() else ""
         raise ConfigError(
             f"{dataset!r} cannot be the name of a dataset.", f"Use small letters, digits and single _.{instead}"
+        )
+    if Path(config.sync.database).name.split(".")[0].lower() == dataset:
+        # DuckDB names the catalog after the file, up to its first dot (1.5).
+        raise ConfigError(
+            f"The file {config.sync.database} and the dataset {dataset} have the same name.",
+            f"DuckDB could not tell which of the two is meant by {dataset}.events: give another --database "
+            f"({SyncSettings.database}) or another --dataset.",
         )
 
 

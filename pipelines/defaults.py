@@ -36,7 +36,7 @@ class SyncSettings:
     """`[sync]`: where the tables go, and how they are loaded."""
 
     destination: str = "duckdb"
-    database: str = "posthog.duckdb"
+    database: str = "posthog_warehouse.duckdb"
     dataset: str = "posthog"
     package_rows: int = 160_000
     memory_limit: str = "600MB"

@@ -59,7 +59,7 @@ Now with your own data:
   export POSTHOG_HOST=us                            # or eu, or https://posthog.example.com
   export POSTHOG_PERSONAL_API_KEY=phx_...           # PostHog: Settings, Personal API keys; scope query:read
   posthog-warehouse doctor                          # tries key, host and destination
-  posthog-warehouse sync --since 30d                # loads into posthog.duckdb"""
+  posthog-warehouse sync --since 30d                # loads into posthog_warehouse.duckdb"""
 
 
 @dataclass(frozen=True)

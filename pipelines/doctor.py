@@ -27,7 +27,6 @@ from pipelines.report import size_text
 from sources.posthog import TABLES, PostHogClient, PostHogError
 from sources.posthog.budget import Budget
 from sources.posthog.capabilities import probe
-from sources.posthog.dialect import Dialect
 from sources.posthog.errors import AccessDenied
 from sources.posthog.host import resolve_host
 from sources.posthog.keys import ApiKey, KeyKind
@@ -200,7 +199,7 @@ class _Doctor:
         left = client.usage.budget_remaining
         budget = f"; {size_text(left)} left of what queries may read in this hour" if left is not None else ""
         self._found("queries", "ok", f"the key reads {', '.join(TABLES)}{budget}")
-        if dialect == Dialect(modifiers=dialect.modifiers) and dialect.has_hashes:
+        if dialect.has_hashes and dialect.has_typed_times and dialect.has_zoned_text:
             self._found("server", "ok", f"today's HogQL, {dialect.max_rows:,} rows an answer")
             return
         lacks = {

@@ -18,6 +18,10 @@ from sources.posthog.errors import ScopeMissing, WaitTooLong
 from sources.posthog.keys import ApiKey, redact
 
 
+def _report_it() -> str:
+    return f"Run the same command with --debug and report what it prints (the key is not in it) to {_issues()}."
+
+
 def _issues() -> str:
     """Where faults of ours are reported, as the package's metadata says it."""
     try:
@@ -70,7 +74,7 @@ def problem_of(error: BaseException, key: ApiKey | None = None) -> Problem:
         type(innermost).__name__,
         f"A fault of ours: {type(innermost).__name__}: {_first_line(innermost, key)}",
         "This is a bug in posthog-warehouse; what was loaded before is kept.",
-        f"Run the same command with --debug and report what it prints (the key is not in it) to {_issues()}.",
+        _report_it(),
         code,
     )
 
@@ -93,6 +97,8 @@ def _of_posthog(error: PostHogError, code: ExitCode, key: ApiKey | None) -> Prob
     if isinstance(error, WaitTooLong):
         meaning = f"{meaning} What was loaded is kept."
         advice = f"Later, the same command goes on there: {command_line()} (or allow a longer wait: --max-wait)."
+    if code is ExitCode.OUR_FAULT:
+        advice = f"{advice} {_report_it()}".strip()
     facts = (error.status, error.code, error.path)
     return Problem(
         type(error).__name__, redact(error.message, key), redact(meaning, key), redact(advice, key), code, *facts

@@ -21,7 +21,6 @@ class TerminalReporter(TextReporter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._bars = _Bars(self)
         self._lock = threading.RLock()
         self._tasks: dict[str, TaskID] = {}
         self._expected: dict[str, int] = {}
@@ -29,6 +28,7 @@ class TerminalReporter(TextReporter):
         self.client: PostHogClient | None = None
         self.wait_until = 0.0
         self.wait_reason = ""
+        self._bars = _Bars(self)  # last: it asks for all of the above
 
     def start(self) -> None:
         """Bars appear."""

@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -142,7 +143,7 @@ class JsonReporter(Reporter):
 
     def _print(self, kind: str, fields: Mapping[str, Any]) -> None:
         line = json.dumps({"type": kind, **fields}, default=_plain, ensure_ascii=False)
-        with self._lock:
+        with self._lock, contextlib.suppress(BrokenPipeError):  # nobody reads on, which is no reason to stop a sync
             self._out.write(line + "\n")
             self._out.flush()
 
@@ -226,7 +227,7 @@ class TextReporter(Reporter):
 
 def waiting_text(wait: Wait) -> str:
     """A wait, in words."""
-    seconds = f"{wait.seconds:,.0f}" if wait.seconds >= 1 else f"{wait.seconds:.1f}"
+    seconds = f"{wait.seconds:,.0f}" if wait.seconds >= 0.95 else f"{wait.seconds:.1f}"
     return f"Waiting {seconds} s for {wait.reason}"
 
 
@@ -321,7 +322,8 @@ def _result_line(result: SyncResult) -> str:
 
 
 def _where(destination: DuckDbFile) -> str:
-    sql = f"FROM {destination.dataset}.events SELECT event, count(*) GROUP BY ALL ORDER BY ALL DESC LIMIT 10"
+    table = f"{destination.dataset}.events"
+    sql = f"SELECT event, count(*) AS events FROM {table} GROUP BY event ORDER BY events DESC LIMIT 10"
     if shutil.which("duckdb"):
         look = f'duckdb -readonly {destination.location} "{sql}"'
     else:
