@@ -142,7 +142,7 @@ class JsonReporter(Reporter):
         self._print("error", asdict(problem))
 
     def _print(self, kind: str, fields: Mapping[str, Any]) -> None:
-        line = json.dumps({"type": kind, **fields}, default=_plain, ensure_ascii=False)
+        line = json.dumps({"type": kind, **fields}, default=_plain)  # in ASCII: no reader finds other line ends in it
         with self._lock, contextlib.suppress(BrokenPipeError):  # nobody reads on, which is no reason to stop a sync
             self._out.write(line + "\n")
             self._out.flush()

@@ -196,7 +196,7 @@ def test_a_limit_that_lasts_too_long_keeps_what_is_loaded_and_is_exit_code_4(
     kept = _count(quick.folder / "posthog_warehouse.duckdb", "events")
     assert 0 < kept < posthog.counts()["events"]
     posthog.clear_faults()
-    assert quick("sync", "events").code == 0
+    assert quick.settings("")("sync", "events").code == 0
     assert _count(quick.folder / "posthog_warehouse.duckdb", "events", "DISTINCT uuid") == posthog.counts()["events"]
 
 
@@ -304,7 +304,7 @@ def test_a_stopped_sync_can_be_gone_on_with(
     kept = _count(program.folder / "posthog_warehouse.duckdb", "events")
     assert 0 < kept < posthog.counts()["events"]
     posthog.clear_faults()
-    assert program("sync", "events").code == 0
+    assert quick.settings("").pointed_at(posthog)("sync", "events").code == 0
     assert _count(program.folder / "posthog_warehouse.duckdb", "events", "DISTINCT uuid") == posthog.counts()["events"]
 
 
