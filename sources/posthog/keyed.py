@@ -37,13 +37,13 @@ _KEYS_A_QUERY = 2_000
 _QUERY = "posthog-warehouse "
 
 
-@dataclass
-class KeyRange:
-    """Keys after `after` up to and with `upto` (None: no bound), and how many requests are still to come for it."""
+@dataclass(frozen=True)
+class Selection:
+    """Which rows of the table to read, besides a range of keys, and what of them."""
 
-    after: str | None
-    upto: str | None
-    jobs_left: int = 1
+    conditions: list[str]
+    columns: Sequence[Column]
+    with_deleted: bool
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,13 @@ class KeyedPage:
     state: dict[str, Any] = field(default_factory=dict)
 
 
-_Piece = tuple[KeyRange, pa.Table]
+@dataclass(frozen=True)
+class Piece:
+    """The rows with keys after `after` up to and with `upto` (None: no bound)."""
+
+    after: str | None
+    upto: str | None
+    table: pa.Table
 
 
 class KeyedReader:
@@ -76,6 +82,7 @@ class KeyedReader:
         self._progress = progress or Progress()
         self._lock = threading.Lock()
         self._max_rows = dialect.max_rows
+        self._proven_rows = dialect.proven_rows
         self.held: int | None = None
         """Keys that PostHog held, deleted ones left out, when the manifest was read; None where there is none."""
 
@@ -93,7 +100,7 @@ class KeyedReader:
             now = state.get("started") or now
             yield KeyedPage(empty_table(self._table), {"started": now})
             total = manifest.total if manifest else 0
-            for table, after in self._ranges(total, state.get("after"), with_deleted=False):
+            for table, after in self._ranges(total, state.get("after")):
                 yield KeyedPage(table, {"after": after})
         else:
             for table in self._changes(manifest, state["done"], known):
@@ -119,34 +126,39 @@ class KeyedReader:
         )
         # HogQL's cityHash64 takes one argument (hogql/functions/mapping.py, autumn 2026).
         newest = "cityHash64(concat(toString(k), ' ', toString(v), ' ', toString(d)))"
-        answer = self._ask(
-            f"SELECT cityHash64(k) % {buckets} AS bucket, groupBitXor({newest}) AS checksum, "
-            f"count() AS key_count, countIf(d = 0) AS live_count FROM ({latest}) GROUP BY bucket ORDER BY bucket "
-            f"LIMIT {MOST_BUCKETS}"
-        )
+        rows: list[list[Any]] = []
+        more = True
+        while more:
+            beyond = f" WHERE bucket > {rows[-1][0]}" if rows else ""
+            answer = self._ask(
+                "SELECT bucket, groupBitXor(checksum), count(), countIf(d = 0) FROM "
+                f"(SELECT cityHash64(k) % {buckets} AS bucket, {newest} AS checksum, d FROM ({latest})){beyond} "
+                f"GROUP BY bucket ORDER BY bucket LIMIT {MOST_BUCKETS}"
+            )
+            rows += answer.rows
+            # An answer that ends early was cut, or its last buckets are empty.
+            more = int(rows[-1][0]) < buckets - 1 if rows and not self._is_whole(len(answer.rows)) else False
         return Manifest(
             buckets,
-            {int(row[0]): int(row[1]) for row in answer.rows},
-            {int(row[0]): int(row[2]) for row in answer.rows},
-            sum(int(row[3]) for row in answer.rows),
+            {int(row[0]): int(row[1]) for row in rows},
+            {int(row[0]): int(row[2]) for row in rows},
+            sum(int(row[3]) for row in rows),
         )
 
     # Everything, in order of the key
 
-    def _ranges(self, total: int, after: str | None, *, with_deleted: bool) -> Iterator[tuple[pa.Table, str | None]]:
+    def _ranges(self, total: int, after: str | None) -> Iterator[tuple[pa.Table, str | None]]:
         """All rows behind the key `after`, and with each page the key up to which none is missing any more."""
+        selection = Selection([], self._table.columns, with_deleted=False)
         self._progress.expect(self._table.name, total)
-        ranges = [KeyRange(low, high) for low, high in pairwise([after, *self._boundaries(total, after), None])]
-        reached, first_open = after, 0
-        for key_range, table in self._run(
-            partial(self._fetch_range, each, each.after, each.upto, with_deleted=with_deleted) for each in ranges
-        ):
-            with self._lock:
-                key_range.jobs_left -= 1
-                while first_open < len(ranges) and ranges[first_open].jobs_left == 0:
-                    reached = ranges[first_open].upto
-                    first_open += 1
-            yield table, reached
+        bounds = [after, *self._boundaries(total, after), None]
+        done: dict[str | None, str | None] = {}
+        reached = after
+        for piece in self._run(partial(self._fetch_range, selection, low, high) for low, high in pairwise(bounds)):
+            done[piece.after] = piece.upto
+            while (upto := done.pop(reached, None)) is not None:
+                reached = upto
+            yield piece.table, reached
 
     def _boundaries(self, total: int, after: str | None) -> list[str]:
         """Keys that cut the table into leaves, taken from a sample of them."""
@@ -158,30 +170,31 @@ class KeyedReader:
         a_leaf = max(1, leaf_rows * 9 // 10 // nth)
         return sample[a_leaf::a_leaf]
 
-    def _fetch_range(
-        self, key_range: KeyRange, after: str | None, upto: str | None, *, with_deleted: bool
-    ) -> _Piece | Split[_Piece]:
-        """The rows of a range, or two smaller ranges. Runs on a worker thread."""
-        conditions = self._between(after, upto)
-        again = partial(self._fetch_range, key_range, with_deleted=with_deleted)
+    def _fetch_range(self, selection: Selection, after: str | None, upto: str | None) -> Piece | Split[Piece]:
+        """The rows of a range, or smaller ranges. Runs on a worker thread."""
+        conditions = [*selection.conditions, *self._between(after, upto)]
+        again = partial(self._fetch_range, selection)
         try:
-            table = self._fetch(conditions, with_deleted=with_deleted)
-        except Narrow:
+            table = self._fetch(conditions, selection)
+        except Narrow as fault:
+            logger.info("Halving a range of %s: %s", self._table.name, fault.message)
             keys = self._keys(conditions)
-            if len(keys) < 2:
-                raise
-            middle = keys[(len(keys) - 1) // 2]
-            return self._split(key_range, [partial(again, after, middle), partial(again, middle, upto)])
-        # A cap is a round number; rows are in order of the key, so behind the last one is where more would be.
-        if table.num_rows == 0 or table.num_rows % 100:
-            return key_range, table
+            if len(keys) > 1:
+                middle = keys[(len(keys) - 1) // 2]
+                return Split([partial(again, after, middle), partial(again, middle, upto)])
+            table = self._fetch(conditions, selection, long=True)
+        if self._is_whole(table.num_rows):
+            return Piece(after, upto, table)
+        # Rows are in order of the key: behind the last one is where more would be, were this answer cut short.
         last = table.column(self._key.name)[-1].as_py()
-        return self._split(key_range, [lambda: (key_range, table), partial(again, last, upto)])
+        return Split([lambda: Piece(after, last, table), partial(again, last, upto)])
 
-    def _split(self, key_range: KeyRange, jobs: list[Job[_Piece]]) -> Split[_Piece]:
+    def _is_whole(self, rows: int) -> bool:
+        """Whether an answer of so many rows cannot have been cut short: the server has given longer ones."""
         with self._lock:
-            key_range.jobs_left += len(jobs) - 1
-        return Split(jobs)
+            is_whole = rows < self._proven_rows
+            self._proven_rows = max(self._proven_rows, rows)
+            return is_whole
 
     # What changed
 
@@ -197,14 +210,14 @@ class KeyedReader:
             expected = sum(manifest.rows.get(bucket, 0) for bucket in changed)
             selections = [self._in_buckets(manifest, chunk) for chunk in self._chunks(manifest, changed)]
         if known and self._table.hard_delete is None:
-            remote = (versions for _, versions in self._in_order(selections, self._version_columns))
+            remote = (piece.table for piece in self._in_order(selections, self._version_columns))
             keys = changed_keys(self._table, remote, known)
             expected = len(keys)
             chunks = [keys[start : start + _KEYS_A_QUERY] for start in range(0, len(keys), _KEYS_A_QUERY)]
             selections = [[f"{self._key.hogql} IN ({', '.join(map(text_literal, chunk))})"] for chunk in chunks]
         self._progress.expect(self._table.name, expected)
-        for _, table in self._in_order(selections, self._table.columns):
-            yield table
+        for piece in self._in_order(selections, self._table.columns):
+            yield piece.table
 
     def _chunks(self, manifest: Manifest, changed: Sequence[int]) -> Iterator[list[int]]:
         """Changed buckets, as many together as fill a request."""
@@ -229,42 +242,35 @@ class KeyedReader:
     def _version_columns(self) -> tuple[Column, ...]:
         return tuple(c for c in self._table.columns if c.name in {self._key.name, "version", "is_deleted"})
 
-    def _in_order(self, selections: Iterable[list[str]], columns: Sequence[Column]) -> Iterator[_Piece]:
+    def _in_order(self, selections: Iterable[list[str]], columns: Sequence[Column]) -> Iterator[Piece]:
         """Rows of each selection, deleted ones too, paged by the key where an answer was full."""
-        whole = KeyRange(None, None)
-
-        def fetch(conditions: list[str], after: str | None) -> _Piece | Split[_Piece]:
-            table = self._fetch([*conditions, *self._between(after, None)], columns=columns, with_deleted=True)
-            if table.num_rows == 0 or table.num_rows % 100:
-                return whole, table
-            last = table.column(self._key.name)[-1].as_py()
-            return Split([lambda: (whole, table), partial(fetch, conditions, last)])
-
-        return self._run(partial(fetch, conditions, None) for conditions in selections)
+        return self._run(
+            partial(self._fetch_range, Selection(each, columns, with_deleted=True), None, None) for each in selections
+        )
 
     # Requests
 
-    def _run(self, jobs: Iterable[Job[_Piece]]) -> Iterator[_Piece]:
+    def _run(self, jobs: Iterable[Job[Piece]]) -> Iterator[Piece]:
         threads, ahead = self._settings.queries_in_flight, self._settings.pages_ahead
-        for key_range, table in run_jobs(jobs, threads=threads, ahead=ahead):
-            if table.num_columns == len(self._table.columns):
-                self._progress.fetched(self._table.name, table.num_rows)
-            yield key_range, table
+        for piece in run_jobs(jobs, threads=threads, ahead=ahead):
+            if piece.table.num_columns == len(self._table.columns):
+                self._progress.fetched(self._table.name, piece.table.num_rows)
+            yield piece
 
-    def _fetch(self, conditions: list[str], *, with_deleted: bool, columns: Sequence[Column] | None = None) -> pa.Table:
+    def _fetch(self, conditions: list[str], selection: Selection, *, long: bool = False) -> pa.Table:
         """The newest version of each key that meets `conditions`, in order of the key, one answer's worth."""
-        columns = columns or self._table.columns
         sql = select(
-            [self._newest(column) for column in columns],
+            [self._newest(column) for column in selection.columns],
             self._table.hogql_table,
             conditions,
             group_by=self._key.hogql,
-            having="" if with_deleted else "argMax(is_deleted, version) = 0",
+            having="" if selection.with_deleted else "argMax(is_deleted, version) = 0",
             order_by=self._key.hogql,
             limit=self._max_rows,
         )
-        read = partial(_read_page, columns=columns)
-        return self._client.query(sql, modifiers=self._dialect.modifiers, name=_QUERY + self._table.name, read=read)
+        read = partial(_read_page, columns=selection.columns)
+        name = _QUERY + self._table.name
+        return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=long, read=read)
 
     def _newest(self, column: Column) -> str:
         if column is self._key:
