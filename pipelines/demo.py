@@ -83,6 +83,7 @@ def run_demo(run: Run, data: DemoData) -> int:
     """The demo. Raises ConfigError, DestinationError and PostHogError."""
     run.is_resumable = False
     with _fresh_file(DATABASE) as database:
+        run.reporter.start()
         run.reporter.phase("sandbox")
         with _sandbox(data) as posthog:
             config = Config(

@@ -41,7 +41,7 @@ def _count(database: Path, table: str, column: str = "*") -> int:
     return int(row[0])
 
 
-def test_a_sync_ends_with_a_table_and_complete(program: Program, posthog: Sandbox) -> None:
+def test_a_sync_ends_with_a_table_and_complete(program: Program, quick: InProcess, posthog: Sandbox) -> None:
     first = program.pointed_at(posthog)("sync")
     assert first.code == 0, first.err
     counts = posthog.counts()
@@ -58,21 +58,21 @@ def test_a_sync_ends_with_a_table_and_complete(program: Program, posthog: Sandbo
     shown = subprocess.run(look, shell=True, cwd=program.folder, capture_output=True, text=True, check=True)  # noqa: S602 - as people do
     assert "$pageview" in shown.stdout
 
-    second = program("sync", "--format", "json")
+    second = quick.pointed_at(posthog)("sync", "--format", "json")
     assert second.code == 0
     assert second.of("result")[0]["requests"] < 10
     assert program.databases == ["posthog_warehouse.duckdb"]
 
 
-def test_json_is_one_object_a_line_with_stable_fields(program: Program, posthog: Sandbox) -> None:
-    outcome = program.pointed_at(posthog)("sync", "events", "--since", "3650d", "--format", "json")
+def test_json_is_one_object_a_line_with_stable_fields(quick: InProcess, posthog: Sandbox) -> None:
+    outcome = quick.pointed_at(posthog)("sync", "events", "--since", "3650d", "--format", "json")
     assert outcome.code == 0
     assert outcome.err == ""
     assert [event["phase"] for event in outcome.of("phase")] == ["connect", "load", "check"]
     assert set(outcome.of("package")[0]) == {"type", "number", "rows", "seconds"}
     [table] = outcome.of("table")
     assert (table["table"], table["check"], table["missing"]) == ("events", "complete", 0)
-    assert table["rows_total"] == _count(program.folder / "posthog_warehouse.duckdb", "events")
+    assert table["rows_total"] == _count(quick.folder / "posthog_warehouse.duckdb", "events")
     [result] = outcome.of("result")
     assert outcome.events[-1] == result
     assert (result["status"], result["exit_code"], result["database"]) == ("complete", 0, "posthog_warehouse.duckdb")

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import duckdb
-import psutil
+import psutil  # type: ignore[import-untyped]  # it ships no types
 
 from pipelines.demo import EXAMPLES
 from sandbox.local import Sandbox
@@ -65,7 +65,7 @@ def test_a_file_that_no_demo_made_is_not_replaced(quick: InProcess) -> None:
 
 
 def test_a_demo_that_is_stopped_leaves_neither_a_file_nor_a_process(program: Program) -> None:
-    with program.start("demo", "--events", "200000") as process:
+    with program.start("demo", "--events", "20000") as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("Connecting"):

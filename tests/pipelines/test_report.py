@@ -42,7 +42,7 @@ def test_json_lines_hold_what_json_has_no_words_for() -> None:
     moment = datetime(2026, 11, 20, 9, tzinfo=timezone.utc)
     row = {"at": moment, "uuid": UUID(int=1), "share": Decimal("0.5"), "text": "naïve\n\u2028", "nothing": None}
     JsonReporter(out).records("row", [row])
-    [line] = out.getvalue().splitlines(keepends=False)[:1]
+    [line] = out.getvalue().splitlines()
     assert json.loads(line) == {
         "type": "row",
         "at": "2026-11-20T09:00:00+00:00",
@@ -67,6 +67,7 @@ def test_packages_are_numbered_and_those_of_our_own_records_are_left_out() -> No
 def test_nobody_who_stops_reading_stops_a_run() -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:
+            del text
             raise BrokenPipeError
 
     JsonReporter(Gone()).phase("load")
