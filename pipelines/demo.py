@@ -1,6 +1,7 @@
 """`demo`: a local PostHog, a sync from it, the check, and three queries on what came in.
 
-JSON objects a line: those of a sync, then {"type": "example", "title", "sql", "rows": [...]} for each query.
+JSON objects a line: those of a sync, then {"type": "example", "title", "sql", "rows": [...]} for each query, and
+{"type": "end", "database"}.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from destinations.errors import DestinationForeign
 from pipelines.config import Config, ConfigError
 from pipelines.defaults import SourceSettings, SyncSettings
 from pipelines.exit_codes import ExitCode
+from pipelines.problems import program_name
 from pipelines.program import Run
 from pipelines.sandbox_process import SandboxFailed, SandboxMissing, SandboxProcess
 from pipelines.sync_command import sync_with
@@ -58,8 +60,8 @@ Now with your own data:
 
   export POSTHOG_HOST=us                            # or eu, or https://posthog.example.com
   export POSTHOG_PERSONAL_API_KEY=phx_...           # PostHog: Settings, Personal API keys; scope query:read
-  posthog-warehouse doctor                          # tries key, host and destination
-  posthog-warehouse sync --since 30d                # loads into posthog_warehouse.duckdb"""
+  {program} doctor              # tries key, host and destination
+  {program} sync --since 30d    # loads into {database}"""
 
 
 @dataclass(frozen=True)
@@ -155,4 +157,5 @@ def _show_examples(run: Run) -> None:
             names = [column[0] for column in cursor.description or ()]
             rows: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
             run.reporter.example(title, sql, rows)
-    run.reporter.summary({"type": "end", "database": str(DATABASE)}, _GO_ON)
+    go_on = _GO_ON.format(program=program_name(), database=SyncSettings().database)
+    run.reporter.summary({"type": "end", "database": str(DATABASE)}, go_on)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import sys
 import traceback
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
 
 import duckdb
 
@@ -79,9 +82,17 @@ def problem_of(error: BaseException, key: ApiKey | None = None) -> Problem:
     )
 
 
+def program_name() -> str:
+    """How to call the program here: in a checkout whose environment is not active its name alone is not enough."""
+    called = Path(sys.argv[0])
+    if called.name == "posthog-warehouse" and shutil.which(called.name) is None:
+        return os.path.relpath(called)
+    return "posthog-warehouse"
+
+
 def command_line() -> str:
     """The command that was run, to be run again."""
-    return redact(shlex.join(["posthog-warehouse", *sys.argv[1:]]))
+    return redact(shlex.join([program_name(), *sys.argv[1:]]))
 
 
 def trace_of(error: BaseException, key: ApiKey | None = None) -> str:

@@ -185,7 +185,7 @@ class TextReporter(Reporter):
 
     def example(self, title: str, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """A query and what it found."""
-        self.out.print(f"\n[bold]{escape(title)}[/]\n{escape(sql)}")
+        self.out.print(f"\n[bold]{escape(title)}[/]\n{escape(sql)}", soft_wrap=True)
         self.records("example", rows)
 
     def finding(self, finding: Mapping[str, Any]) -> None:
