@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from .dialect import HASH_SPACE, Dialect, select, text_literal
+from .dialect import HASH_SPACE, LAST_DAY, Dialect, select, text_literal
 from .tables import EVENTS, Column
 from .windows import DAY, MAX, MIN, SECOND, Window, to_micros
 
@@ -125,7 +125,7 @@ def histogram_query(leaf: Leaf, dialect: Dialect, limit: int, *, distinct: bool 
     """Rows (or distinct uuids) by day and event of a leaf: what leaves are planned from, and checked by."""
     day = dialect.day("timestamp")
     return select(
-        [f"toString({day})", "event", "uniqExact(uuid)" if distinct else "count()"],
+        [day, "event", "uniqExact(uuid)" if distinct else "count()"],
         EVENTS.hogql_table,
         leaf.conditions(dialect),
         group_by=f"{day}, event",
@@ -144,7 +144,7 @@ def plan(window: Window, cells: Sequence[Cell], target: int, dialect: Dialect) -
     room = 0
     for day, bars in days:
         rows = sum(bar.rows for bar in bars)
-        if groups and rows <= room:
+        if groups and rows <= room and _era(day) == _era(groups[-1][-1][0]):
             groups[-1].append((day, bars))
             room -= rows
         else:
@@ -152,7 +152,7 @@ def plan(window: Window, cells: Sequence[Cell], target: int, dialect: Dialect) -
             room = target - rows
     start = window.ts_from
     for index, group in enumerate(groups):
-        end = window.ts_to if index == len(groups) - 1 else group[-1][0] + DAY
+        end = window.ts_to if index == len(groups) - 1 else _end(group[-1][0], groups[index + 1][0][0])
         part = window._replace(ts_from=start, ts_to=end)
         yield (
             part,
@@ -270,6 +270,23 @@ def _cut_bar(leaf: Leaf, bar: Bar, pieces: int, dialect: Dialect) -> list[Leaf]:
 def _gap(leaf: Leaf, start: int, end: int) -> list[Leaf]:
     """The parts between, in which there were no rows at planning."""
     return [replace(leaf, part=(start, end), expected=0)] if start < end else []
+
+
+def _era(day: int) -> int:
+    """Days before 1970 and after 2149 are asked for in another way: see `Dialect.time_bounds`."""
+    return -1 if day < 0 else int(day >= LAST_DAY)
+
+
+def _end(day: int, following: int) -> int:
+    """Where a window ends whose last day is `day`, if the next one's first is `following`."""
+    match _era(day), _era(following):
+        case (-1, 0):
+            return 0
+        case (-1, 1):
+            return -1
+        case (0, 1):
+            return LAST_DAY
+    return day + DAY
 
 
 def day_of(text: str) -> int:

@@ -11,13 +11,13 @@ import orjson
 import pytest
 
 from sandbox.local import Sandbox
-from sources.posthog.capabilities import MODERN_MODIFIERS
+from sources.posthog.capabilities import MODERN_MODIFIERS, probe
 from sources.posthog.dialect import Dialect
 from sources.posthog.errors import Narrow
 from sources.posthog.events import EventsReader
 from sources.posthog.settings import Settings
 from sources.posthog.tables import EVENTS
-from sources.posthog.windows import DAY, HOUR, MAX, MIN, Region, Window, to_micros
+from sources.posthog.windows import DAY, HOUR, MAX, MIN, Region, Window, to_micros, to_text
 from tests.conftest import StartSandbox
 from tests.sources.posthog.reading import EVERYTHING, Read, connected, read_events, uuids_of
 from tests.sources.posthog.test_leaves import ODD_NAMES, add_odd_events
@@ -222,6 +222,22 @@ def test_a_row_that_only_a_long_query_can_give_is_given(start_sandbox: StartSand
         pages = list(EventsReader(client, BELIEVES_50_000, settings).pages([EVERYTHING]))
     assert sum(page.table.num_rows for page in pages) == 1
     assert [fault["struck"] for fault in box.faults()] == [3]
+
+
+@pytest.mark.parametrize("profile", ["cloud", "selfhosted-2023"])
+def test_times_beyond_what_a_clickhouse_date_holds(start_sandbox: StartSandbox, profile: str) -> None:
+    """The table is sorted by toDate(timestamp), which wraps around: bounds on the bare column would skip these rows."""
+    box = start_sandbox(events=200, persons=20, seed=5, days=8, profile=profile)
+    for number, time in enumerate(
+        ["1969-12-31T23:59:59.999999", "1901-01-01T00:00:00.5", "2199-01-01T00:00:00", "2290-05-06T07:08:09"]
+    ):
+        box.add_events(30, timestamp=f"{time}Z", event="far away", seed=number)
+    for leaf_rows in (40, 40_000):
+        assert_whole(read_events(box, leaf_rows=leaf_rows), box)
+    with connected(box) as client:
+        cells = EventsReader(client, probe(client)[0], Settings()).histogram(EVERYTHING)
+    days = {to_text(cell.day)[:10] for cell in cells if cell.event == "far away"}
+    assert days == {"1969-12-31", "1901-01-01", "2199-01-01", "2290-05-06"}
 
 
 def test_columns_are_those_of_the_table(sandbox_cloud: Sandbox) -> None:

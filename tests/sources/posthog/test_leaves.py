@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sandbox.local import Sandbox
 from sources.posthog.capabilities import MODERN_MODIFIERS
 from sources.posthog.client import PostHogClient
-from sources.posthog.dialect import HASH_SPACE, Dialect
+from sources.posthog.dialect import HASH_SPACE, LAST_DAY, Dialect
 from sources.posthog.leaves import (
     Bar,
     Cell,
@@ -94,6 +94,7 @@ timestamps = st.one_of(
     # Whole seconds and midnights, where edges are.
     st.integers(-4, 4).map(lambda day: TODAY + day * DAY),
     st.sampled_from([0, 1, SECOND, TODAY - 9_000 * DAY, TODAY + 9_000 * DAY]),
+    st.sampled_from([-1, -DAY, -DAY - 1, -20_000 * DAY, LAST_DAY - 1, LAST_DAY, LAST_DAY + DAY, 90_000 * DAY]),
 )
 rows = st.builds(Row, timestamps, st.integers(0, 20), names, hashes, hashes, st.integers(0, 16**12 - 1))
 some_rows = st.lists(rows, max_size=20)
