@@ -5,6 +5,7 @@ Events are compared by UTC day and name, as numbers of distinct uuids; persons a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,19 +77,20 @@ def _check_events(extraction: Extraction, reading: TableReading, destination: Co
     if window.is_empty:
         return TableCheck(reading.table.name, "complete", 0, 0)
     reader = EventsReader(client, dialect, extraction.settings)
-    there = {
-        (to_datetime(cell.day).strftime("%Y-%m-%d"), cell.event): cell.rows
-        for cell in reader.histogram(window, distinct=True)
-    }
+    there: Counter[Cell] = Counter()
+    for cell in reader.histogram(window, distinct=True):
+        there[to_datetime(cell.day).strftime("%Y-%m-%d"), cell.event] += cell.rows
     here = destination.count_events(*(None if bound in {MIN, MAX} else to_datetime(bound) for bound in window))
     missing, extra = _differences(there, here)
-    reason = ""
-    if missing and missing <= extra + sum(there.values()) - reader.distinct_count(window):
+    reasons = []
+    if missing:
         # The same uuid sent again with another time or name stands in two cells there, and in one here.
-        reason = f"{missing:,} uuids stand in more than one day or under more than one name in PostHog"
-        missing = 0
-    if extra and not missing:
-        reason = "; ".join(filter(None, [reason, f"{extra:,} rows are no longer in PostHog"]))
+        doubled = min(missing, sum(there.values()) - reader.distinct_count(window))
+        missing -= doubled
+        if doubled > 0:
+            reasons.append(f"{doubled:,} uuids stand in more than one day or under more than one name in PostHog")
+    if extra:
+        reasons.append(f"{extra:,} rows are no longer in PostHog")
     return TableCheck(
         reading.table.name,
         "short" if missing else "complete",
@@ -97,7 +99,7 @@ def _check_events(extraction: Extraction, reading: TableReading, destination: Co
         missing,
         extra,
         len(there.keys() | here.keys()),
-        reason,
+        "; ".join(reasons),
     )
 
 

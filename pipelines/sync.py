@@ -32,11 +32,13 @@ from sources.posthog.dedup import Deduplicator
 PIPELINE_NAME = "posthog_warehouse"
 
 # dlt asks its makers' server about each run unless told not to; and the program, not dlt, tells people what happens.
-# Staging copies of rows would stay in the file.
+# Staging copies of rows would stay in the file. One table after the other, so that what is recorded of a package comes
+# after its rows, and only one table's pages are in memory.
 _DLT_DEFAULTS = {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "RUNTIME__LOG_LEVEL": "CRITICAL",
     "LOAD__TRUNCATE_STAGING_DATASET": "true",
+    "EXTRACT__NEXT_ITEM_MODE": "fifo",
 }
 
 
@@ -147,6 +149,8 @@ class _Sync:
             self._listener.phase("connect")
             self._extraction.open()
             self._pipeline = self._fresh_pipeline()
+            # A copy: whose tables these are is noted with the first rows.
+            self._extraction.claim(dict(self._pipeline.state.get("sources", {}).get("posthog", {})))
             stopped = self._load_all()
             if stopped is not None and not self._destination.totals([*TABLES, SYNC_RUNS.name]):
                 raise stopped  # A first sync that loaded nothing leaves no file behind.
