@@ -170,7 +170,7 @@ class DuckDbFile:
         """Closes the file; one that was made for this run and holds no table goes."""
         if self._connection is None:
             return
-        is_empty = not self._columns()
+        is_empty = all(table.startswith("_dlt") for table in self._columns())
         self._connection.close()
         self._connection = None
         if self._is_new and is_empty:

@@ -26,7 +26,6 @@ from sources.posthog import TABLES, PostHogClient, Settings, parse_time
 from sources.posthog.budget import Budget, Wait
 from sources.posthog.errors import KeyMissing
 from sources.posthog.keys import ApiKey
-from sources.posthog.windows import DAY, HOUR, SECOND
 
 S = TypeVar("S", SourceSettings, SyncSettings)
 
@@ -246,15 +245,15 @@ def _refuse_nonsense(config: Config) -> None:
 
 def _reading(source: SourceSettings) -> Settings:
     try:
-        return Settings(
+        return Settings.of(
             leaf_rows=source.leaf_rows,
             queries_in_flight=source.queries_in_flight,
             pages_ahead=source.pages_ahead,
-            safety_lag=int(source.safety_lag_minutes * 60 * SECOND),
-            overlap=int(source.overlap_minutes * 60 * SECOND),
-            live_span=int(source.live_days * DAY),
-            sweep_span=int(source.sweep_days * DAY),
-            sweep_every=int(source.sweep_every_hours * HOUR),
+            safety_lag_minutes=source.safety_lag_minutes,
+            overlap_minutes=source.overlap_minutes,
+            live_days=source.live_days,
+            sweep_days=source.sweep_days,
+            sweep_every_hours=source.sweep_every_hours,
         )
     except ValueError as error:
         raise ConfigError(str(error)) from None

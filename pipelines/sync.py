@@ -114,12 +114,13 @@ def sync(
 class _Package:
     """Room in one load package, shared by the resources that fill it."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, extraction: Extraction) -> None:
         self._left = rows
+        self._extraction = extraction
 
     def has_room(self, rows: int) -> bool:
         self._left -= rows
-        return self._left > 0
+        return self._left > 0 and self._extraction.failed is None
 
 
 class _Sync:
@@ -141,6 +142,7 @@ class _Sync:
             progress=listener,
             known=self._known_versions,
             tables=options.tables,
+            keeps_partial=True,
         )
 
     def run(self) -> SyncResult:
@@ -183,10 +185,10 @@ class _Sync:
         return pipeline
 
     def _load_all(self) -> PostHogError | None:
-        """Package after package, until all tables are read; or what ended it early, with what was whole loaded."""
+        """Package after package, until all tables are read; or what ended it early: what came before it is loaded."""
         self._listener.phase("load")
-        while not self._extraction.is_done:
-            package = _Package(self._options.package_rows)
+        while not self._extraction.is_done and self._extraction.failed is None:
+            package = _Package(self._options.package_rows, self._extraction)
             resources = resources_of(self._extraction, package.has_room)
             try:
                 self._load([*map(_unique, resources), SYNC_WINDOWS.resource(self._window_rows())])
@@ -195,7 +197,7 @@ class _Sync:
                 if cause is None:
                     raise
                 return cause
-        return None
+        return self._extraction.failed
 
     def _load(self, resources: list[DltResource]) -> None:
         # The same source name as in a plain dlt script, so that the state is the same too.

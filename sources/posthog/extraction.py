@@ -55,6 +55,10 @@ class TableReading:
     is_done: bool = False
     blocked: PostHogError | None = None
     """Why the key may not read it."""
+    keeps_partial: bool = False
+    """Whether a failure just ends the pages (see `failed`), so that those before it are loaded, or is raised."""
+    failed: PostHogError | None = None
+    """What ended the reading early."""
     _pages: Iterator[_Noted] | None = None
 
     def pages(self, state: State, has_room: Callable[[int], bool]) -> Iterator[pa.Table]:
@@ -62,7 +66,7 @@ class TableReading:
 
         A page is noted in `state` only when the next one is asked for: by then the page itself is in the package.
         """
-        if self.is_done or not has_room(0):
+        if self.is_done or self.failed is not None or not has_room(0):
             return
         if self._pages is None:
             self._pages = self.start(self, state)
@@ -75,6 +79,11 @@ class TableReading:
                     return
         except AccessDenied as error:
             self.blocked = error
+        except PostHogError as error:
+            if not self.keeps_partial:
+                raise
+            self.failed = error
+            return
         except GeneratorExit:
             # dlt has what it wanted (`add_limit`), or failed: nothing will ask for the rest.
             self.close()
@@ -101,6 +110,7 @@ class Extraction:
         progress: Progress | None = None,
         known: KnownVersions | None = None,
         tables: Iterable[str] = tuple(TABLES),
+        keeps_partial: bool = False,
     ) -> None:
         self._connect = connect
         self.settings = settings or Settings()
@@ -110,7 +120,11 @@ class Extraction:
         self._known = known
         self._opened: tuple[PostHogClient, Dialect, int, Project] | None = None
         self.readings = {
-            name: TableReading(table, self._read_events if table is EVENTS else partial(self._read_keyed, table))
+            name: TableReading(
+                table,
+                self._read_events if table is EVENTS else partial(self._read_keyed, table),
+                keeps_partial=keeps_partial,
+            )
             for name, table in TABLES.items()
             if name in set(tables)
         }
@@ -131,6 +145,11 @@ class Extraction:
     def is_done(self) -> bool:
         """Whether every table is read to its end."""
         return all(reading.is_done for reading in self.readings.values())
+
+    @property
+    def failed(self) -> PostHogError | None:
+        """What ended the reading of a table early, if anything did."""
+        return next((reading.failed for reading in self.readings.values() if reading.failed is not None), None)
 
     def claim(self, source_state: State) -> None:
         """Makes sure that what `source_state` belongs to is this project's, or new.

@@ -28,6 +28,31 @@ class Settings:
     sweep_every: int = DAY
     """How often the sweep is due, by `created_at`."""
 
+    @classmethod
+    def of(
+        cls,
+        *,
+        leaf_rows: int,
+        queries_in_flight: int,
+        pages_ahead: int,
+        safety_lag_minutes: float,
+        overlap_minutes: float,
+        live_days: float,
+        sweep_days: float,
+        sweep_every_hours: float,
+    ) -> Settings:
+        """The figures in the units of the configuration. Raises ValueError that names the one out of range."""
+        return cls(
+            leaf_rows=leaf_rows,
+            queries_in_flight=queries_in_flight,
+            pages_ahead=pages_ahead,
+            safety_lag=int(safety_lag_minutes * 60 * SECOND),
+            overlap=int(overlap_minutes * 60 * SECOND),
+            live_span=int(live_days * DAY),
+            sweep_span=int(sweep_days * DAY),
+            sweep_every=int(sweep_every_hours * HOUR),
+        )
+
     def __post_init__(self) -> None:
         """Raises ValueError that names the setting."""
         for field in fields(self):
