@@ -56,7 +56,8 @@ class TableReading:
     blocked: PostHogError | None = None
     """Why the key may not read it."""
     keeps_partial: bool = False
-    """Whether a failure just ends the pages (see `failed`), so that those before it are loaded, or is raised."""
+    """Whether a refusal or a failure ends the pages (see `blocked`, `failed`), so that what came before and the other
+    tables are loaded. Else it is raised: who does not look there must not take the table for whole."""
     failed: PostHogError | None = None
     """What ended the reading early."""
     _pages: Iterator[_Noted] | None = None
@@ -77,13 +78,13 @@ class TableReading:
                 note(state)
                 if not has_room(table.num_rows):
                     return
-        except AccessDenied as error:
-            self.blocked = error
         except PostHogError as error:
             if not self.keeps_partial:
                 raise
-            self.failed = error
-            return
+            if not isinstance(error, AccessDenied):
+                self.failed = error
+                return
+            self.blocked = error
         except GeneratorExit:
             # dlt has what it wanted (`add_limit`), or failed: nothing will ask for the rest.
             self.close()
