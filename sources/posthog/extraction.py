@@ -91,6 +91,11 @@ class TableReading:
             raise
         self.is_done = True
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything was asked for."""
+        return self._pages is not None
+
     def close(self) -> None:
         """Ends the reading; requests under way are waited for."""
         close = getattr(self._pages, "close", None)
@@ -120,14 +125,18 @@ class Extraction:
         self._progress = progress or Progress()
         self._known = known
         self._opened: tuple[PostHogClient, Dialect, int, Project] | None = None
-        self.readings = {
-            name: TableReading(
+        self._tables = [table for name, table in TABLES.items() if name in set(tables)]
+        self._keeps_partial = keeps_partial
+        self.readings = self._readings()
+
+    def _readings(self) -> dict[str, TableReading]:
+        return {
+            table.name: TableReading(
                 table,
                 self._read_events if table is EVENTS else partial(self._read_keyed, table),
-                keeps_partial=keeps_partial,
+                keeps_partial=self._keeps_partial,
             )
-            for name, table in TABLES.items()
-            if name in set(tables)
+            for table in self._tables
         }
 
     def open(self) -> tuple[PostHogClient, Dialect, int, Project]:
@@ -173,6 +182,12 @@ class Extraction:
             reading.close()
         if self._opened is not None:
             self._opened[0].close()
+
+    def renew(self) -> None:
+        """Ends this run and begins another: its pages are what is new since."""
+        self.close()
+        self._opened = None
+        self.readings = self._readings()
 
     def _read_events(self, reading: TableReading, state: State) -> Iterator[_Noted]:
         client, dialect, now, _ = self.open()
