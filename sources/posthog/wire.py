@@ -106,7 +106,7 @@ class Wire:
                 timeout=httpx.USE_CLIENT_DEFAULT if timeout_seconds is None else timeout_seconds,
                 extensions={"trace": self._keep_socket},
             ) as response:
-                return self._read(response, method, started, progress)
+                return self._read(response, method, started + (timeout_seconds or 3 * self._timeout), progress)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             fault = self._fault(error, url, self._clock() - started, progress, is_query=is_query)
         # Not raised in the handler: an error must not carry the httpx one, which knows the key, as its context.
@@ -158,7 +158,7 @@ class Wire:
         """Close all connections."""
         self._http.close()
 
-    def _read(self, response: httpx.Response, method: str, started: float, progress: _Progress) -> Reply:
+    def _read(self, response: httpx.Response, method: str, until: float, progress: _Progress) -> Reply:
         progress.answered = True
         now = self._clock()
         date = header_date(response.headers)
@@ -168,7 +168,7 @@ class Wire:
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
-            if self._clock() - started > 3 * self._timeout:
+            if self._clock() > until:
                 progress.dripping = True
                 raise httpx.ReadTimeout("the body takes too long")
         return Reply(
