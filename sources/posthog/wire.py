@@ -106,7 +106,8 @@ class Wire:
                 timeout=httpx.USE_CLIENT_DEFAULT if timeout_seconds is None else timeout_seconds,
                 extensions={"trace": self._keep_socket},
             ) as response:
-                return self._read(response, method, started + (timeout_seconds or 3 * self._timeout), progress)
+                until = started + (timeout_seconds or 3 * self._timeout)
+                return self._read(response, method, started, until, progress)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             fault = self._fault(error, url, self._clock() - started, progress, is_query=is_query)
         # Not raised in the handler: an error must not carry the httpx one, which knows the key, as its context.
@@ -158,7 +159,7 @@ class Wire:
         """Close all connections."""
         self._http.close()
 
-    def _read(self, response: httpx.Response, method: str, until: float, progress: _Progress) -> Reply:
+    def _read(self, response: httpx.Response, method: str, started: float, until: float, progress: _Progress) -> Reply:
         progress.answered = True
         now = self._clock()
         date = header_date(response.headers)
