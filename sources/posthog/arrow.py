@@ -90,7 +90,7 @@ def column_array(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
     if pa.types.is_floating(wanted):
         # JSON writes a whole float as an integer, and Arrow refuses those beyond 2^53 in a column of floats.
         return pa.array([float(v) if isinstance(v, int) else v for v in values], wanted)
-    if pa.types.is_integer(wanted):
+    if pa.types.is_signed_integer(wanted):
         # Not `pa.array(values, wanted)`, which cuts 1.5 to 1 in silence.
         return pa.array(values).cast(wanted)
     return pa.array(values, wanted)
