@@ -247,7 +247,10 @@ class EventsReader:
             bars = [Bar(int(low), int(high), int(rows)) for low, high, rows in answer.rows]
             leaves = cut_by_bars(leaf, bars, target, dialect) if bars else []
             return leaves if len(leaves) != 1 else cut_in_two(leaf, bars, dialect)
-        return cut_evenly(leaf, max(2, math.ceil((leaf.expected or 0) / target)), dialect)
+        ((first, last, rows),) = self._ask(leaf.tail_query(dialect)).rows
+        if not int(rows) or first == last:
+            return [leaf] if int(rows) else []
+        return cut_evenly(leaf, max(2, math.ceil(int(rows) / target)), dialect)
 
     def _ask(self, sql: str) -> QueryAnswer:
         """A counting query: cheap by rows, but it may read long, so it is asked again as a long one if need be."""

@@ -75,13 +75,12 @@ class Leaf:
         if self.part is not None:
             conditions += _range(part_axis(dialect), self.part)
         if self.tail is not None and dialect.has_hashes:
-            conditions += _range("cityHash64(uuid)", self.tail)
+            conditions += _range(tail_axis(dialect), self.tail)
         elif self.tail is not None:
             low, high = self.tail
-            tail = f"substring(toString(uuid), {37 - _UUID_TAIL_DIGITS}, {_UUID_TAIL_DIGITS})"
-            conditions.append(f"{tail} >= '{low:0{_UUID_TAIL_DIGITS}x}'")
+            conditions.append(f"{tail_axis(dialect)} >= '{low:0{_UUID_TAIL_DIGITS}x}'")
             if high < _UUID_TAIL_SPACE:
-                conditions.append(f"{tail} < '{high:0{_UUID_TAIL_DIGITS}x}'")
+                conditions.append(f"{tail_axis(dialect)} < '{high:0{_UUID_TAIL_DIGITS}x}'")
         return conditions + dialect.time_bounds("created_at", self.window.created_from, self.window.created_to)
 
     def rows_query(self, dialect: Dialect, limit: int, columns: Sequence[Column] = EVENTS.columns) -> str:
@@ -96,6 +95,12 @@ class Leaf:
     def count_query(self, dialect: Dialect) -> str:
         """Counts the leaf's rows."""
         return select(["count()"], EVENTS.hogql_table, self.conditions(dialect), limit=1)
+
+    def tail_query(self, dialect: Dialect) -> str:
+        """The first and the last on the axis that cuts a leaf of one part, and how many rows there are."""
+        axis = tail_axis(dialect)
+        ends = [f"min({axis})", f"max({axis})", "count()"]
+        return select(ends, EVENTS.hogql_table, self.conditions(dialect), limit=1)
 
     def part_query(self, dialect: Dialect, limit: int) -> str:
         """The finer histogram: bars of distinct_id hashes (or seconds) of a leaf of one event."""
@@ -119,6 +124,13 @@ class Leaf:
 def part_axis(dialect: Dialect) -> str:
     """The expression whose ranges cut a leaf of one event."""
     return "cityHash64(distinct_id)" if dialect.has_hashes else "toUnixTimestamp(timestamp)"
+
+
+def tail_axis(dialect: Dialect) -> str:
+    """The expression whose ranges cut a leaf of one distinct_id (or second)."""
+    if dialect.has_hashes:
+        return "cityHash64(uuid)"
+    return f"substring(toString(uuid), {37 - _UUID_TAIL_DIGITS}, {_UUID_TAIL_DIGITS})"
 
 
 def histogram_query(leaf: Leaf, dialect: Dialect, limit: int, *, distinct: bool = False) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,42 +12,14 @@ from hypothesis import strategies as st
 
 from pipelines.check import TableCheck, _differences
 from pipelines.sync import Listener
-from sandbox.api.state import State
-from sandbox.behaviour import Behaviour
-from sandbox.clock import Clock
-from sandbox.generator import Dataset, generate
 from sandbox.local import Sandbox
-from sandbox.server import listen, serve
-from sandbox.store import Store
+from tests.own_posthog import OwnPostHog
 from tests.pipelines.test_sync import Warehouse
 
 
-class Own:
-    """A local PostHog in this process, whose ClickHouse tests may write to."""
-
-    def __init__(self) -> None:
-        clock = Clock()
-        self._store = Store(clock)
-        until = clock.now().replace(second=0, microsecond=0)
-        generate(self._store, Dataset(events=900, persons=80, seed=5, days=8, until=until))
-        self._state = State(self._store, clock, Behaviour())
-        ready: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._thread = threading.Thread(target=serve, args=(self._state, listen(0), ready.put), daemon=True)
-        self._thread.start()
-        self.posthog = Sandbox(ready.get(timeout=30))
-
-    def execute(self, sql: str) -> None:
-        self._store.execute(sql)
-
-    def close(self) -> None:
-        self._state.stop()
-        self._thread.join(timeout=10)
-        self._store.close()
-
-
 @pytest.fixture
-def own() -> Iterator[Own]:
-    own = Own()
+def own() -> Iterator[OwnPostHog]:
+    own = OwnPostHog(events=900, persons=80, seed=5, days=8)
     yield own
     own.close()
 
@@ -124,7 +93,7 @@ def test_a_whole_empty_table_is_missing(warehouse: Warehouse, still: Sandbox) ->
     assert found["events"].missing == found["events"].posthog_rows
 
 
-def test_rows_gone_from_posthog_hide_none_that_are_missing_here(warehouse: Warehouse, own: Own) -> None:
+def test_rows_gone_from_posthog_hide_none_that_are_missing_here(warehouse: Warehouse, own: OwnPostHog) -> None:
     """As many extra rows as missing ones, in other cells: the sums alone are equal."""
 
     def tamper() -> None:
@@ -144,7 +113,7 @@ def test_rows_gone_from_posthog_hide_none_that_are_missing_here(warehouse: Wareh
     assert (events.status, events.missing, events.extra) == ("short", 6, 20)
 
 
-def test_a_uuid_in_two_cells_there_is_not_missing_here(warehouse: Warehouse, own: Own) -> None:
+def test_a_uuid_in_two_cells_there_is_not_missing_here(warehouse: Warehouse, own: OwnPostHog) -> None:
     """The same event sent again with another time and name: two rows there, and one here, which is right."""
     own.execute(
         "INSERT INTO events SELECT * REPLACE (timestamp - INTERVAL 2 DAY AS timestamp, 'renamed' AS event) FROM events "
@@ -161,7 +130,7 @@ def test_a_uuid_in_two_cells_there_is_not_missing_here(warehouse: Warehouse, own
     assert (tampered.status, tampered.missing) == ("short", 4)
 
 
-def test_days_before_1970_are_the_same_days_on_both_sides(warehouse: Warehouse, own: Own) -> None:
+def test_days_before_1970_are_the_same_days_on_both_sides(warehouse: Warehouse, own: OwnPostHog) -> None:
     own.posthog.add_events(5, timestamp="1969-12-30T12:00:00Z", event="early", seed=1)
     own.posthog.add_events(5, timestamp="2200-01-01T12:00:00Z", event="late", seed=2)
     own.posthog.advance_clock(timedelta(hours=1).total_seconds())
@@ -170,7 +139,7 @@ def test_days_before_1970_are_the_same_days_on_both_sides(warehouse: Warehouse, 
     assert events.posthog_rows == own.posthog.counts()["events"]
 
 
-def test_what_posthog_has_no_more_is_told(warehouse: Warehouse, own: Own) -> None:
+def test_what_posthog_has_no_more_is_told(warehouse: Warehouse, own: OwnPostHog) -> None:
     def delete() -> None:
         own.posthog.delete_events(30)
 
@@ -181,7 +150,7 @@ def test_what_posthog_has_no_more_is_told(warehouse: Warehouse, own: Own) -> Non
     assert "no longer in PostHog" in events.reason
 
 
-def test_a_check_that_cannot_be_made_is_unknown(warehouse: Warehouse, own: Own) -> None:
+def test_a_check_that_cannot_be_made_is_unknown(warehouse: Warehouse, own: OwnPostHog) -> None:
     def fail() -> None:
         own.posthog.add_fault("status", path="/query/", always=True, status=401)
 
@@ -192,7 +161,7 @@ def test_a_check_that_cannot_be_made_is_unknown(warehouse: Warehouse, own: Own) 
     assert events.reason
 
 
-def test_an_unknown_row_cap_hides_no_cell(warehouse: Warehouse, own: Own) -> None:
+def test_an_unknown_row_cap_hides_no_cell(warehouse: Warehouse, own: OwnPostHog) -> None:
     """More days and names than one answer holds."""
     own.posthog.set_behaviour(max_rows=100)
     latest = f"SELECT uuid FROM posthog.events WHERE {SETTLED} ORDER BY timestamp DESC LIMIT 5"

@@ -13,12 +13,13 @@ import pytest
 from sandbox.local import Sandbox
 from sources.posthog.capabilities import MODERN_MODIFIERS, probe
 from sources.posthog.dialect import Dialect
-from sources.posthog.errors import Narrow
+from sources.posthog.errors import AnswerMalformed, Narrow
 from sources.posthog.events import EventsReader
 from sources.posthog.settings import Settings
 from sources.posthog.tables import EVENTS
 from sources.posthog.windows import DAY, HOUR, MAX, MIN, Region, Window, to_micros, to_text
 from tests.conftest import StartSandbox
+from tests.own_posthog import OwnPostHog
 from tests.sources.posthog.reading import EVERYTHING, Read, connected, read_events, uuids_of
 from tests.sources.posthog.test_leaves import ODD_NAMES, add_odd_events
 
@@ -238,6 +239,22 @@ def test_times_beyond_what_a_clickhouse_date_holds(start_sandbox: StartSandbox, 
         cells = EventsReader(client, probe(client)[0], Settings()).histogram(EVERYTHING)
     days = {to_text(cell.day)[:10] for cell in cells if cell.event == "far away"}
     assert days == {"1969-12-31", "1901-01-01", "2199-01-01", "2290-05-06"}
+
+
+@pytest.mark.parametrize("has_hashes", [True, False])
+def test_copies_that_nothing_parts_are_an_error_and_no_endless_loop(has_hashes: bool) -> None:  # noqa: FBT001 - parametrized
+    """One event sent again so often that its copies alone fill an answer: more might be behind them."""
+    own = OwnPostHog(events=100, persons=20, seed=6, days=2)
+    try:
+        copies = "SELECT e.* FROM (SELECT * FROM events LIMIT 1) AS e CROSS JOIN numbers(300) AS n"
+        own.execute(f"INSERT INTO events {copies} SETTINGS optimize_on_insert = 0")
+        own.posthog.set_behaviour(max_rows=100)
+        dialect = Dialect(modifiers=MODERN_MODIFIERS, max_rows=100, has_hashes=has_hashes)
+        with pytest.raises(AnswerMalformed, match="100 events or more"):
+            read_events(own.posthog, dialect=dialect)
+        assert own.posthog.counters()["requests"] < 400
+    finally:
+        own.close()
 
 
 def test_columns_are_those_of_the_table(sandbox_cloud: Sandbox) -> None:
