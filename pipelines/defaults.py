@@ -23,7 +23,7 @@ class SourceSettings:
     queries_in_flight: int = 3
     max_wait_seconds: float = 900
     leaf_rows: int = 40_000
-    pages_ahead: int = 4
+    pages_ahead: int = 3
     safety_lag_minutes: float = 10
     overlap_minutes: float = 60
     live_days: float = 2
@@ -39,7 +39,7 @@ class SyncSettings:
     database: str = "posthog_warehouse.duckdb"
     dataset: str = "posthog"
     package_rows: int = 160_000
-    memory_limit: str = "600MB"
+    memory_limit: str = "400MB"
 
 
 DESTINATIONS = ("duckdb",)

@@ -147,6 +147,8 @@ class _Sync:
 
     def run(self) -> SyncResult:
         self._destination.check()
+        # Arrow's own pool keeps what it freed, up to several pages; the system's gives large pieces back at once.
+        pa.set_memory_pool(pa.system_memory_pool())
         try:
             self._listener.phase("connect")
             self._extraction.open()

@@ -79,7 +79,7 @@ def posthog(
     queries_in_flight: int = 3,
     max_wait_seconds: float = 900,
     leaf_rows: int = 40_000,
-    pages_ahead: int = 4,
+    pages_ahead: int = 3,
     safety_lag_minutes: float = 10,
     overlap_minutes: float = 60,
     live_days: float = 2,

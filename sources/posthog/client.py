@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from sources.posthog import answers, errors
+from sources.posthog import answers, errors, memory
 from sources.posthog.answers import Identity, Project, QueryAnswer, Usage
 from sources.posthog.budget import Allowance, Budget
 from sources.posthog.decoding import decode
@@ -38,6 +38,7 @@ _POLL_SECONDS = (0.5, 10.0)
 _POLL_GROWTH = 1.5
 # PostHog keeps the status of a long query for 20 minutes (older servers 10) and runs it for 10 (autumn 2026).
 _LONG_SECONDS = 1200.0
+_LARGE_BODY = 8_000_000  # decoded, it leaves enough free memory behind to give it back
 _SMALL_BODY = 16_384  # a long query that still runs tells so in less; its result is worth reading only once
 
 
@@ -240,8 +241,10 @@ class PostHogClient:
             )
             last = self._poll(first, query_id, started)
         with _decoding, self._exchange.redacting():
-            document = decode(last.body, last.path)
-            last.body.clear()
+            text = last.body.take()
+            size = len(text)
+            document = decode(text, last.path)
+            del text
             answer = answers.query_answer(
                 document,
                 last.path,
@@ -254,7 +257,13 @@ class PostHogClient:
             self._counts.add(bytes_read=answer.bytes_read or 0)
             if answer.budget_remaining is not None:
                 self.budget.note_bytes_remaining(answer.budget_remaining)
-            return answer if read is None else read(answer)
+            if read is None:
+                return answer
+            result = read(answer)
+            del answer
+            if size > _LARGE_BODY:
+                memory.give_back()
+            return result
 
     def _poll(self, reply: Reply, query_id: str, started: float) -> Reply:
         """Follow a query that runs in the background to its result; any other reply is its own."""
@@ -279,7 +288,7 @@ class PostHogClient:
         def once(allowance: Allowance) -> Any:
             reply = self._exchange.send("GET", url, allowance, params=params)
             with self._exchange.redacting():
-                return decode(reply.body, reply.path)
+                return decode(reply.body.read(), reply.path)
 
         return self._retrier.call(once)
 
@@ -327,7 +336,7 @@ def _runs(reply: Reply) -> bool:
         return True
     if len(reply.body) > _SMALL_BODY:
         return False
-    document = decode(reply.body, reply.path)
+    document = decode(reply.body.read(), reply.path)
     status = document.get("query_status") or document if isinstance(document, dict) else {}
     return isinstance(status, dict) and status.get("complete") is False
 
@@ -339,7 +348,7 @@ def _tells_of_query(reply: Reply) -> bool:
     if reply.status not in {400, 500}:
         return False
     try:
-        document = decode(reply.body, reply.path)
+        document = decode(reply.body.read(), reply.path)
     except errors.Retryable:
         return False
     return isinstance(document, dict) and query_status_failure(document, reply.path) is not None

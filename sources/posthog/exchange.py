@@ -77,7 +77,9 @@ class Exchange:
     def error(self, reply: Reply, *, is_query: bool) -> errors.PostHogError:
         """What a refusal stands for, without the key even where PostHog quotes it."""
         now = self._wire.server_time() or datetime.now(timezone.utc)
-        error = diagnose(Refusal(reply.status, reply.headers, reply.body, reply.path, is_query=is_query, now=now))
+        error = diagnose(
+            Refusal(reply.status, reply.headers, reply.body.read(), reply.path, is_query=is_query, now=now)
+        )
         return self._redacted(error)
 
     @contextmanager

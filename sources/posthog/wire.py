@@ -22,6 +22,7 @@ import httpx
 import orjson
 
 from sources.posthog import errors
+from sources.posthog.bodies import Body
 from sources.posthog.diagnosis import header_date
 from sources.posthog.host import Host
 from sources.posthog.keys import ApiKey, redact
@@ -34,13 +35,13 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 @dataclass
 class Reply:
-    """An answer with its whole body, uncompressed. `seconds`: from sending to the end of the body."""
+    """An answer with its whole body. `seconds`: from sending to the end of the body."""
 
     method: str
     path: str
     status: int
     headers: Mapping[str, str]
-    body: bytearray = field(repr=False)
+    body: Body = field(repr=False)
     seconds: float
     asked_at: datetime | None
     """The server's time (UTC, to a second) when we asked; None when it does not tell its time."""
@@ -166,8 +167,9 @@ class Wire:
         if date is not None:
             with self._lock:
                 self._seen = (date, now)
+        is_gzip = response.headers.get("content-encoding", "").strip().lower() in {"gzip", "x-gzip"}
         body = bytearray()
-        for chunk in response.iter_bytes():
+        for chunk in response.iter_raw() if is_gzip else response.iter_bytes():
             body += chunk
             if self._clock() > until:
                 progress.dripping = True
@@ -177,7 +179,7 @@ class Wire:
             path=response.request.url.path,
             status=response.status_code,
             headers=response.headers,
-            body=body,
+            body=Body(body, response.request.url.path, is_gzip=is_gzip),
             seconds=self._clock() - started,
             asked_at=date - timedelta(seconds=now - started) if date else None,
         )
