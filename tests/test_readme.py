@@ -1,0 +1,60 @@
+"""The README is true: its script runs, its links lead somewhere, its exit codes and output are the program's."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.exit_codes import ExitCode
+from sandbox.local import Sandbox
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_dlt_script_loads_every_event(sandbox_cloud: Sandbox, tmp_path: Path) -> None:
+    script = re.search(r"<!-- test: dlt script -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert script is not None
+    (tmp_path / "load.py").write_text(script[1])
+
+    done = subprocess.run(
+        [sys.executable, "load.py"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SOURCES__POSTHOG__API_KEY": sandbox_cloud.api_key,
+            "SOURCES__POSTHOG__HOST": sandbox_cloud.host,
+            "DLT_DATA_DIR": str(tmp_path / "dlt"),
+            "RUNTIME__DLTHUB_TELEMETRY": "false",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert f"{sandbox_cloud.counts()['events']} events" in done.stdout
+    assert len(script[1].strip().splitlines()) <= 20
+    assert "WARNING" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_every_link_leads_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()
+
+
+def test_exit_codes_are_the_programs() -> None:
+    listed = {int(code) for code in re.findall(r"^\| (\d) \| ", README, re.MULTILINE)}
+    assert listed == {int(code) for code in ExitCode if int(code) < 10}
+
+
+def test_the_shown_output_is_what_the_demo_prints() -> None:
+    shown = README.split("<!-- demo output: begin -->")[1].split("<!-- demo output: end -->")[0]
+    for line in ("Connecting to PostHog ...", "Checking against PostHog ...", "complete:", "events_resolved"):
+        assert line in shown
