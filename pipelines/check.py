@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from sources.posthog import Extraction, PostHogError, TableReading
-from sources.posthog.events import EventsReader
-from sources.posthog.keyed import KeyedReader
-from sources.posthog.windows import MAX, MIN, Window, to_datetime
+from sources.posthog.hogql.events import EventsReader
+from sources.posthog.hogql.keyed import KeyedReader
+from sources.posthog.hogql.windows import MAX, MIN, Window, to_datetime
 
 Status = Literal["complete", "short", "unknown"]
 Cell = tuple[str, str]

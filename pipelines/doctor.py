@@ -26,8 +26,8 @@ from pipelines.program import Run
 from pipelines.report import size_text
 from sources.posthog import TABLES, PostHogClient, PostHogError
 from sources.posthog.budget import Budget
-from sources.posthog.capabilities import probe
 from sources.posthog.errors import AccessDenied
+from sources.posthog.hogql.capabilities import probe
 from sources.posthog.host import resolve_host
 from sources.posthog.keys import ApiKey, KeyKind
 

@@ -11,7 +11,7 @@ import dlt
 from dlt.extract import DltResource
 
 from sources.posthog import Column
-from sources.posthog.windows import MAX, MIN, Window, to_datetime
+from sources.posthog.hogql.windows import MAX, MIN, Window, to_datetime
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,14 @@ import pyarrow as pa
 from dlt.common.exceptions import DltException
 from dlt.extract import DltResource
 
-from .budget import Budget
-from .client import PostHogClient
-from .errors import PostHogError
-from .extraction import Extraction, TableReading
-from .progress import Progress
-from .settings import Settings
-from .tables import TABLES, Column, Table
-from .windows import DAY, HOUR, to_micros
+from sources.posthog.budget import Budget
+from sources.posthog.client import PostHogClient
+from sources.posthog.errors import PostHogError
+from sources.posthog.extraction import Extraction, TableReading
+from sources.posthog.hogql.windows import DAY, HOUR, to_micros
+from sources.posthog.progress import Progress
+from sources.posthog.settings import Settings
+from sources.posthog.tables import TABLES, Column, Table
 
 __all__ = [
     "TABLES",

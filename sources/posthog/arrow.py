@@ -10,8 +10,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .json_text import parsable
-from .tables import Column, Table
+from sources.posthog.json_text import parsable
+from sources.posthog.tables import Column, Table
 
 UTC_MICROS = pa.timestamp("us", tz="UTC")
 

@@ -14,16 +14,17 @@ from uuid import uuid4
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from sources.posthog import answers, errors, memory
+from sources.posthog import answers, errors
 from sources.posthog.answers import Identity, Project, QueryAnswer, Usage
 from sources.posthog.budget import Allowance, Budget
-from sources.posthog.decoding import decode
-from sources.posthog.diagnosis import query_status_failure
-from sources.posthog.exchange import Counts, Exchange
 from sources.posthog.host import Host, resolve_host
+from sources.posthog.http import memory
+from sources.posthog.http.decoding import decode
+from sources.posthog.http.diagnosis import query_status_failure
+from sources.posthog.http.exchange import Counts, Exchange
+from sources.posthog.http.retry import Retrier
+from sources.posthog.http.wire import Reply, Wire
 from sources.posthog.keys import ApiKey
-from sources.posthog.retry import Retrier
-from sources.posthog.wire import Reply, Wire
 
 T = TypeVar("T")
 

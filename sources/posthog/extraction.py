@@ -13,19 +13,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from .answers import Project
-from .capabilities import probe
-from .client import PostHogClient
-from .dialect import Dialect
-from .errors import AccessDenied, PostHogError
-from .events import Batch, EventsReader
-from .keyed import KeyedReader
-from .ledger import Ledger, Plan
-from .manifest import KnownVersions
-from .progress import Progress
-from .settings import Settings
-from .tables import EVENTS, TABLES, Table
-from .windows import Window
+from sources.posthog.answers import Project
+from sources.posthog.client import PostHogClient
+from sources.posthog.errors import AccessDenied, PostHogError
+from sources.posthog.hogql.capabilities import probe
+from sources.posthog.hogql.dialect import Dialect
+from sources.posthog.hogql.events import Batch, EventsReader
+from sources.posthog.hogql.keyed import KeyedReader
+from sources.posthog.hogql.ledger import Ledger, Plan
+from sources.posthog.hogql.manifest import KnownVersions
+from sources.posthog.hogql.windows import Window
+from sources.posthog.progress import Progress
+from sources.posthog.settings import Settings
+from sources.posthog.tables import EVENTS, TABLES, Table
 
 State = dict[str, Any]
 _Noted = tuple[pa.Table, Callable[[State], None]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from .windows import DAY, HOUR, SECOND
+from sources.posthog.hogql.windows import DAY, HOUR, SECOND
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import duckdb
 from destinations.duckdb import DuckDbFile
 from pipelines.sync import PIPELINE_NAME
 from sources.posthog import TABLES
-from sources.posthog.windows import MAX, MIN, Region, Window
+from sources.posthog.hogql.windows import MAX, MIN, Region, Window
 
 DATASET = "posthog"
 

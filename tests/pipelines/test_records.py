@@ -8,7 +8,7 @@ import dlt
 import pytest
 
 from pipelines.records import RECORD_TABLES, SYNC_WINDOWS, RecordTable, window_row
-from sources.posthog.windows import DAY, MAX, MIN, Window
+from sources.posthog.hogql.windows import DAY, MAX, MIN, Window
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 

@@ -18,7 +18,7 @@ from sources.posthog import TABLES, PostHogClient, Settings
 from sources.posthog.budget import Budget
 from sources.posthog.errors import ScopeMissing, Unreachable
 from sources.posthog.extraction import OtherProject
-from sources.posthog.windows import DAY, to_micros
+from sources.posthog.hogql.windows import DAY, to_micros
 from tests.conftest import StartSandbox
 
 SMALL: dict[str, Any] = {"events": 1_500, "persons": 120, "seed": 5, "days": 8}

@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from sandbox.local import Sandbox
-from sources.posthog.capabilities import probe
 from sources.posthog.client import PostHogClient
-from sources.posthog.dialect import Dialect
-from sources.posthog.events import Batch, EventsReader
+from sources.posthog.hogql.capabilities import probe
+from sources.posthog.hogql.dialect import Dialect
+from sources.posthog.hogql.events import Batch, EventsReader
+from sources.posthog.hogql.windows import MAX, MIN, Window
 from sources.posthog.settings import Settings
-from sources.posthog.windows import MAX, MIN, Window
 
 EVERYTHING = Window(MIN, MAX, MIN, MAX)
 IMPATIENT = {"attempts": 4, "backoff_seconds": (0.01, 0.05)}

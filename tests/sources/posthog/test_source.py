@@ -18,8 +18,8 @@ from sandbox.local import Sandbox
 from sources.posthog import TABLES, parse_time, posthog
 from sources.posthog.errors import KeyRefused, ScopeMissing
 from sources.posthog.extraction import OtherProject
-from sources.posthog.ledger import Ledger
-from sources.posthog.windows import DAY, HOUR, MAX, MIN, Window, to_micros
+from sources.posthog.hogql.ledger import Ledger
+from sources.posthog.hogql.windows import DAY, HOUR, MAX, MIN, Window, to_micros
 from tests.conftest import StartSandbox
 
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from .answers import QueryAnswer
-from .client import PostHogClient
-from .dialect import FEWEST_ROWS, Dialect
-from .errors import QueryRefused, RequestRefused, ServerFault
-from .windows import to_micros
+from sources.posthog.answers import QueryAnswer
+from sources.posthog.client import PostHogClient
+from sources.posthog.errors import QueryRefused, RequestRefused, ServerFault
+from sources.posthog.hogql.dialect import FEWEST_ROWS, Dialect
+from sources.posthog.hogql.windows import to_micros
 
 MODERN_MODIFIERS: Mapping[str, object] = {
     # Without it datetimes are in the project's zone and filters on them skip less (posthog-api 6.7, autumn 2026).

@@ -11,17 +11,28 @@ from functools import partial
 
 import pyarrow as pa
 
-from .answers import QueryAnswer
-from .arrow import declared_table, empty_table
-from .client import PostHogClient
-from .dialect import FEWEST_ROWS, Dialect, select
-from .errors import AnswerMalformed, Narrow
-from .leaves import Bar, Cell, Leaf, cut_by_bars, cut_by_cells, cut_evenly, cut_in_two, day_of, histogram_query, plan
-from .parallel import Job, Split, run_jobs
-from .progress import Progress
-from .settings import Settings
-from .tables import EVENTS
-from .windows import DAY, MAX, MIN, Window, day_start
+from sources.posthog.answers import QueryAnswer
+from sources.posthog.arrow import declared_table, empty_table
+from sources.posthog.client import PostHogClient
+from sources.posthog.errors import AnswerMalformed, Narrow
+from sources.posthog.hogql.dialect import FEWEST_ROWS, Dialect, select
+from sources.posthog.hogql.leaves import (
+    Bar,
+    Cell,
+    Leaf,
+    cut_by_bars,
+    cut_by_cells,
+    cut_evenly,
+    cut_in_two,
+    day_of,
+    histogram_query,
+    plan,
+)
+from sources.posthog.hogql.parallel import Job, Split, run_jobs
+from sources.posthog.hogql.windows import DAY, MAX, MIN, Window, day_start
+from sources.posthog.progress import Progress
+from sources.posthog.settings import Settings
+from sources.posthog.tables import EVENTS
 
 logger = logging.getLogger(__name__)
 

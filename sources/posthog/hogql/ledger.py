@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .settings import Settings
-from .windows import MAX, MIN, Region, Window, day_start
+from sources.posthog.hogql.windows import MAX, MIN, Region, Window, day_start
+from sources.posthog.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.local import Sandbox
-from sources.posthog.capabilities import MODERN_MODIFIERS
 from sources.posthog.client import PostHogClient
-from sources.posthog.dialect import HASH_SPACE, LAST_DAY, Dialect
-from sources.posthog.leaves import (
+from sources.posthog.hogql.capabilities import MODERN_MODIFIERS
+from sources.posthog.hogql.dialect import HASH_SPACE, LAST_DAY, Dialect
+from sources.posthog.hogql.leaves import (
     Bar,
     Cell,
     Leaf,
@@ -26,8 +26,8 @@ from sources.posthog.leaves import (
     histogram_query,
     plan,
 )
+from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND, Window, to_micros
 from sources.posthog.tables import EVENTS
-from sources.posthog.windows import DAY, MAX, MIN, SECOND, Window, to_micros
 
 MODERN = Dialect(modifiers=MODERN_MODIFIERS)
 LEGACY = Dialect(has_hashes=False, has_typed_times=False, has_zoned_text=False, max_rows=10_000)

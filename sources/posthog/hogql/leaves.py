@@ -19,9 +19,9 @@ from datetime import datetime, timezone
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from .dialect import HASH_SPACE, LAST_DAY, Dialect, select, text_literal
-from .tables import EVENTS, Column
-from .windows import DAY, MAX, MIN, SECOND, Window, to_micros
+from sources.posthog.hogql.dialect import HASH_SPACE, LAST_DAY, Dialect, select, text_literal
+from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND, Window, to_micros
+from sources.posthog.tables import EVENTS, Column
 
 _UUID_TAIL_DIGITS = 12
 _UUID_TAIL_SPACE = 16**_UUID_TAIL_DIGITS

@@ -7,11 +7,11 @@ from datetime import datetime
 import pytest
 
 from sandbox.local import Sandbox
-from sources.posthog.capabilities import MODERN_MODIFIERS, probe
 from sources.posthog.client import PostHogClient
-from sources.posthog.dialect import Dialect
 from sources.posthog.errors import KeyRefused
-from sources.posthog.windows import SECOND, to_micros
+from sources.posthog.hogql.capabilities import MODERN_MODIFIERS, probe
+from sources.posthog.hogql.dialect import Dialect
+from sources.posthog.hogql.windows import SECOND, to_micros
 from tests.conftest import StartSandbox
 from tests.sources.posthog.reading import connected
 

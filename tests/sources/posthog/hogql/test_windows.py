@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.posthog.windows import DAY, MAX, MIN, Region, Window, day_start, to_datetime, to_micros, to_text
+from sources.posthog.hogql.windows import DAY, MAX, MIN, Region, Window, day_start, to_datetime, to_micros, to_text
 
 EDGE = 6
 bounds = st.tuples(st.integers(0, EDGE), st.integers(0, EDGE))

@@ -10,9 +10,9 @@ from typing import Any
 
 from sources.posthog import errors
 from sources.posthog.budget import Allowance, Budget
-from sources.posthog.diagnosis import Refusal, diagnose
+from sources.posthog.http.diagnosis import Refusal, diagnose
+from sources.posthog.http.wire import Reply, Wire
 from sources.posthog.keys import ApiKey, redact
-from sources.posthog.wire import Reply, Wire
 
 _REDIRECTS_FOLLOWED = 5
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.manifest import FEWEST_BUCKETS, MOST_BUCKETS, Manifest, buckets_for, changed_keys
+from sources.posthog.hogql.manifest import FEWEST_BUCKETS, MOST_BUCKETS, Manifest, buckets_for, changed_keys
 from sources.posthog.tables import PERSON_DISTINCT_IDS, PERSONS, Table
 
 sums = st.dictionaries(st.integers(0, 255), st.integers(1, 2**64 - 1), max_size=40)

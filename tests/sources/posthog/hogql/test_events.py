@@ -11,17 +11,17 @@ import orjson
 import pytest
 
 from sandbox.local import Sandbox
-from sources.posthog.capabilities import MODERN_MODIFIERS, probe
-from sources.posthog.dialect import Dialect
 from sources.posthog.errors import AnswerMalformed, Narrow
-from sources.posthog.events import EventsReader
+from sources.posthog.hogql.capabilities import MODERN_MODIFIERS, probe
+from sources.posthog.hogql.dialect import Dialect
+from sources.posthog.hogql.events import EventsReader
+from sources.posthog.hogql.windows import DAY, HOUR, MAX, MIN, Region, Window, to_micros, to_text
 from sources.posthog.settings import Settings
 from sources.posthog.tables import EVENTS
-from sources.posthog.windows import DAY, HOUR, MAX, MIN, Region, Window, to_micros, to_text
 from tests.conftest import StartSandbox
 from tests.own_posthog import OwnPostHog
+from tests.sources.posthog.hogql.test_leaves import ODD_NAMES, add_odd_events
 from tests.sources.posthog.reading import EVERYTHING, Read, connected, read_events, uuids_of
-from tests.sources.posthog.test_leaves import ODD_NAMES, add_odd_events
 
 BELIEVES_50_000 = Dialect(modifiers=MODERN_MODIFIERS)
 

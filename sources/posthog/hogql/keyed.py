@@ -19,16 +19,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .answers import QueryAnswer
-from .arrow import declared_table, empty_table
-from .client import PostHogClient
-from .dialect import Dialect, select, text_literal
-from .errors import Narrow
-from .manifest import FEWEST_BUCKETS, MOST_BUCKETS, KnownVersions, Manifest, buckets_for, changed_keys
-from .parallel import Job, Split, run_jobs
-from .progress import Progress
-from .settings import Settings
-from .tables import Column, Table
+from sources.posthog.answers import QueryAnswer
+from sources.posthog.arrow import declared_table, empty_table
+from sources.posthog.client import PostHogClient
+from sources.posthog.errors import Narrow
+from sources.posthog.hogql.dialect import Dialect, select, text_literal
+from sources.posthog.hogql.manifest import (
+    FEWEST_BUCKETS,
+    MOST_BUCKETS,
+    KnownVersions,
+    Manifest,
+    buckets_for,
+    changed_keys,
+)
+from sources.posthog.hogql.parallel import Job, Split, run_jobs
+from sources.posthog.progress import Progress
+from sources.posthog.settings import Settings
+from sources.posthog.tables import Column, Table
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from sources.posthog.bodies import Body
 from sources.posthog.errors import AnswerMalformed, AnswerTruncated
+from sources.posthog.http.bodies import Body
 
 TEXT = b'{"results": [' + b"1, " * 100_000 + b"1]}"
 PACKED = gzip.compress(TEXT)

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 from sandbox.local import Sandbox
-from sources.posthog.capabilities import MODERN_MODIFIERS, probe
-from sources.posthog.dialect import Dialect
 from sources.posthog.errors import Narrow
-from sources.posthog.keyed import KeyedPage, KeyedReader
-from sources.posthog.manifest import FEWEST_BUCKETS
+from sources.posthog.hogql.capabilities import MODERN_MODIFIERS, probe
+from sources.posthog.hogql.dialect import Dialect
+from sources.posthog.hogql.keyed import KeyedPage, KeyedReader
+from sources.posthog.hogql.manifest import FEWEST_BUCKETS
 from sources.posthog.settings import Settings
 from sources.posthog.tables import PERSON_DISTINCT_IDS, PERSONS, Table
 from tests.conftest import StartSandbox

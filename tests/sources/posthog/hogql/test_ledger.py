@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.ledger import Ledger, Plan
+from sources.posthog.hogql.ledger import Ledger, Plan
+from sources.posthog.hogql.windows import DAY, HOUR, MAX, MIN, SECOND, Region, Window
 from sources.posthog.settings import Settings
-from sources.posthog.windows import DAY, HOUR, MAX, MIN, SECOND, Region, Window
 
 MINUTE = 60 * SECOND
 FIGURES = Settings()

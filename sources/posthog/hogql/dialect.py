@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .tables import Column
-from .windows import DAY, MAX, MIN, to_datetime, to_text
+from sources.posthog.hogql.windows import DAY, MAX, MIN, to_datetime, to_text
+from sources.posthog.tables import Column
 
 HASH_SPACE = 2**64
 """One past the largest value of `cityHash64`."""

@@ -22,9 +22,9 @@ import httpx
 import orjson
 
 from sources.posthog import errors
-from sources.posthog.bodies import Body
-from sources.posthog.diagnosis import header_date
 from sources.posthog.host import Host
+from sources.posthog.http.bodies import Body
+from sources.posthog.http.diagnosis import header_date
 from sources.posthog.keys import ApiKey, redact
 
 # The proxies before PostHog Cloud cut a silent request at about 300 s (PR#94595), Cloudflare at about 100 s.

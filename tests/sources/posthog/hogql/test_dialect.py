@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox.local import Sandbox
-from sources.posthog.capabilities import MODERN_MODIFIERS
-from sources.posthog.dialect import LAST_DAY, Dialect, select, text_literal
-from sources.posthog.windows import DAY, MAX, MIN, SECOND
+from sources.posthog.hogql.capabilities import MODERN_MODIFIERS
+from sources.posthog.hogql.dialect import LAST_DAY, Dialect, select, text_literal
+from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND
 from tests.sources.posthog.reading import connected
 
 MODERN = Dialect(modifiers=MODERN_MODIFIERS)
