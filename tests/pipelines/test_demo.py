@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import duckdb
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 
 from pipelines.demo import EXAMPLES
 from sandbox.local import Sandbox

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import httpx
-import psutil  # type: ignore[import-untyped] # it ships no type information
+import psutil
 import pytest
 
 from sandbox.local import Sandbox, SandboxError
