@@ -189,6 +189,8 @@ class DuckDbFile:
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         config: dict[str, Any] = {
             "memory_limit": self._memory_limit,
+            # What its allocator keeps for later does not count for that limit: 128 MB a thread by default.
+            "allocator_flush_threshold": "16MB",
             # Rows have no order in these tables, and keeping one costs memory in every merge.
             "preserve_insertion_order": False,
         }
