@@ -88,7 +88,7 @@ def histories(draw: st.DrawFn) -> list[Run]:
 def test_every_event_that_is_promised_was_asked_for_when_it_could_be_seen(
     history: list[Run], happened: list[Event]
 ) -> None:
-    last = history[-1].now
+    last = history[-1].now if history else START
     # Two undisturbed runs end every history, with a sweep in each.
     history = [*history, Run(last + 3 * DAY, None, None, 1.0), Run(last + 6 * DAY, None, None, 1.0)]
     state: dict[str, Any] = {}
