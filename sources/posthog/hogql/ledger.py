@@ -70,7 +70,10 @@ class Ledger:
         wanted_since = min(since, oldest)
         until = MAX if until is None else until
         created_to = now if is_first else max(last, now - settings.safety_lag)
-        sweeps = created_to - origin >= settings.sweep_every
+        # A run each day at about the same time sweeps each time: what is left to the next run does not count, nor do
+        # some minutes that it began earlier than the day before.
+        slack = settings.safety_lag + min(settings.overlap, settings.sweep_every // 10)
+        sweeps = not is_first and created_to - origin >= settings.sweep_every - slack
         # The overlap reaches below the origin, so the spans of timestamp that belong to it do too.
         live_from, sweep_from = (
             day_start(origin - settings.overlap - span) for span in (settings.live_span, settings.sweep_span)

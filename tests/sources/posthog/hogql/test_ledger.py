@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -227,3 +228,13 @@ def test_a_server_whose_clock_went_back_is_asked_for_nothing_backwards() -> None
     plan = sync(state, START - 3 * HOUR)
     assert all(w.created_to <= START for w in plan.windows)
     assert state["last"] == START
+
+
+@pytest.mark.parametrize("late", [0, 25 * MINUTE, -25 * MINUTE], ids=["on time", "late", "early"])
+def test_a_run_each_day_at_about_the_same_time_sweeps_each_time(late: int) -> None:
+    state: dict[str, Any] = {}
+    sync(state, START)
+
+    assert sync(state, START + DAY + late).sweeps
+    assert sync(state, START + 2 * DAY).sweeps
+    assert not sync(state, START + 2 * DAY + 12 * HOUR).sweeps
