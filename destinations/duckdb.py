@@ -85,6 +85,12 @@ class DuckDbFile:
         if self.path == ":memory:" or self._connection is not None:
             return
         path = Path(self.path)
+        if path.name.split(".")[0].lower() == self.dataset.lower():
+            # DuckDB names the catalog after the file, and then cannot tell `posthog.events` from `posthog.main.events`.
+            raise DestinationUnusable(
+                f"The file {self.location} and its schema have the same name, which DuckDB cannot tell apart.",
+                "Give another --database or --dataset.",
+            )
         if path.is_dir():
             raise DestinationUnusable(f"{self.location} is a folder.", "Give the path of a file: --database FILE.")
         folder = path.resolve().parent

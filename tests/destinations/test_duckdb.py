@@ -192,3 +192,9 @@ def test_two_files_and_two_datasets_have_different_identities(tmp_path: Path) ->
     }
     assert len(identities) == 4
     assert DuckDbFile(tmp_path / "sub" / ".." / "a.duckdb", "x").identity in identities
+
+
+def test_a_file_named_like_its_schema_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    with pytest.raises(DestinationUnusable, match="same name"):
+        DuckDbFile(tmp_path / "posthog.duckdb", "PostHog").check()
+    assert not list(tmp_path.iterdir())
