@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+_MOST_CUTS = 500
 
 
 class Deduplicator:
@@ -25,21 +29,29 @@ class Deduplicator:
         if self._seen:
             again = pc.is_in(keys, value_set=pa.concat_arrays(self._seen))
             if pc.any(again).as_py():
-                page = page.filter(pc.invert(again))
+                page = _without(page, again.to_numpy(zero_copy_only=False).nonzero()[0])
                 keys = page.column(self._key).combine_chunks()
         codes = keys.dictionary_encode()
         if len(codes.dictionary) < len(keys):
-            page = page.take(pa.array(self._one_each(page, codes.indices.to_numpy(zero_copy_only=False))))
+            page = _without(page, self._older_copies(page, codes.indices.to_numpy(zero_copy_only=False)))
             keys = page.column(self._key).combine_chunks()
         self._seen.append(keys)
         return page
 
-    def _one_each(self, page: pa.Table, codes: np.ndarray) -> np.ndarray:
-        """The numbers of the rows that stay: for each key the newest, the last of equals."""
+    def _older_copies(self, page: pa.Table, codes: np.ndarray) -> np.ndarray:
+        """The numbers of the rows that go: all but the newest of each key, or the last of equals."""
         ages = np.zeros(len(codes), dtype=np.int64)
         if self._newest_by in page.column_names:
             times = page.column(self._newest_by).combine_chunks().cast(pa.int64())
             ages = times.fill_null(0).to_numpy(zero_copy_only=False)
         order = np.lexsort((ages, codes))
-        is_last = np.append(codes[order][1:] != codes[order][:-1], [True])
-        return np.sort(order[is_last])
+        is_older = np.append(codes[order][1:] == codes[order][:-1], [False])
+        return np.sort(order[is_older])
+
+
+def _without(page: pa.Table, rows: np.ndarray) -> pa.Table:
+    """`page` without the rows of these numbers (ascending). A few are cut out, which copies nothing."""
+    if len(rows) > _MOST_CUTS:
+        return page.take(pa.array(np.delete(np.arange(page.num_rows), rows)))
+    edges = [-1, *rows.tolist(), page.num_rows]
+    return pa.concat_tables([page.slice(low + 1, high - low - 1) for low, high in pairwise(edges)])

@@ -34,6 +34,15 @@ def test_what_an_earlier_page_had_does_not_pass_again() -> None:
     assert texts(deduplicator(page(("b", 2, "b again"), ("c", 1, "c")))) == ["c"]
 
 
+def test_many_copies_and_few_leave_the_same() -> None:
+    for copies in (2, 600):
+        rows = [("a", 1, "a"), *[("b", 1, "b")] * copies, ("c", 1, "c")]
+        deduplicator = Deduplicator("uuid")
+        assert texts(deduplicator(page(*rows))) == ["a", "b", "c"]
+        assert texts(deduplicator(page(*rows, ("d", 1, "d")))) == ["d"]
+        assert texts(deduplicator(page(*rows))) == []
+
+
 def test_rows_stay_in_their_order_and_a_page_without_the_column_passes() -> None:
     rows = page(("c", 1, "c"), ("a", 1, "a"), ("a", 1, "a"), ("b", 1, "b")).drop_columns(["created_at"])
     assert texts(Deduplicator("uuid")(rows)) == ["c", "a", "b"]
