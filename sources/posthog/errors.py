@@ -31,6 +31,7 @@
         ├── PaymentRequired        402
         ├── RequestRefused         400 and other 4xx
         │   └── QueryRefused       400 on a query, with .code and .position
+        ├── ListUnreadable         an answer that is no list, or a list without an end
         ├── AnswerFromCache        PostHog replays an old result, however it is asked
         ├── RedirectRefused        a redirect or `next` to another host: the key does not go there
         ├── HostUnusable           this text, or what answers there, is no usable PostHog host
@@ -336,6 +337,13 @@ class QueryRefused(RequestRefused):
     ) -> None:
         super().__init__(message, meaning=meaning, advice=advice, status=status, code=code, path=path)
         self.position = position
+
+
+class ListUnreadable(Final):
+    """What should be a list is none, or has no end."""
+
+    meaning = "The list could not be read to its end, so nothing of it was used."
+    advice = "Leave this table out, and report it with PostHog's version: its API may have changed."
 
 
 class AnswerFromCache(Final):

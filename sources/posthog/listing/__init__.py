@@ -1,0 +1,1 @@
+"""The listing engine: tables that PostHog's REST lists hold."""
