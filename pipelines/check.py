@@ -1,6 +1,6 @@
 """The check by counts: is what was loaded what PostHog holds?
 
-Events are compared by UTC day and name, as numbers of distinct uuids; persons and distinct_ids as numbers of keys.
+Events are compared by UTC day and name, as numbers of distinct uuids; all other tables as numbers of keys.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from sources.posthog import Extraction, PostHogError, TableReading
+from sources.posthog import PostHogError, Run, TableReading
 from sources.posthog.hogql.events import EventsReader
-from sources.posthog.hogql.keyed import KeyedReader
 from sources.posthog.hogql.windows import MAX, MIN, Window, to_datetime
 
-Status = Literal["complete", "short", "unknown"]
+Status = Literal["complete", "short", "unknown", "skipped"]
 Cell = tuple[str, str]
 """A UTC day (YYYY-MM-DD) and an event name."""
 
@@ -51,32 +50,36 @@ class TableCheck:
     reason: str = ""
 
     def __str__(self) -> str:
-        """`complete`, `short by N`, or `unknown`, as people are told."""
+        """`complete`, `short by N`, `unknown` or `skipped`, as people are told."""
         return f"short by {self.missing:,}" if self.status == "short" else self.status
 
 
-def check(extraction: Extraction, reading: TableReading, destination: Counting) -> TableCheck:
+def check(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
     """Compares one table with PostHog. What cannot be found out is `unknown`, never an error."""
     name = reading.table.name
-    if reading.blocked is not None:
-        return TableCheck(name, "unknown", reason=str(reading.blocked))
+    if reading.skipped is not None:
+        # Who may not read a main table has proven nothing; a table that is not there for this key, plan or server is
+        # no part of what was to be proven.
+        status: Status = "skipped" if reading.table.is_optional else "unknown"
+        return TableCheck(name, status, reason=str(reading.skipped))
+    if reading.failed is not None:
+        return TableCheck(name, "unknown", reason=str(reading.failed))
     try:
         if reading.plan is not None:
-            return _check_events(extraction, reading, destination)
-        return _check_keys(extraction, reading, destination)
+            return _check_events(run, reading, destination)
+        return _check_keys(reading, destination)
     except PostHogError as error:
         return TableCheck(name, "unknown", reason=f"PostHog could not be asked: {error.message}")
 
 
-def _check_events(extraction: Extraction, reading: TableReading, destination: Counting) -> TableCheck:
-    client, dialect, now, _ = extraction.open()
+def _check_events(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
     plan = reading.plan
     assert plan is not None  # noqa: S101 - the caller looked
     # What came in during the last minutes may not be visible yet on either side.
-    window = Window(plan.ts_from, plan.ts_to, MIN, min(plan.created_to, now - extraction.settings.safety_lag))
+    window = Window(plan.ts_from, plan.ts_to, MIN, min(plan.created_to, run.now - run.settings.safety_lag))
     if window.is_empty:
         return TableCheck(reading.table.name, "complete", 0, 0)
-    reader = EventsReader(client, dialect, extraction.settings)
+    reader = EventsReader(run.client, run.dialect, run.settings)
     there: Counter[Cell] = Counter()
     for cell in reader.histogram(window, distinct=True):
         there[to_datetime(cell.day).strftime("%Y-%m-%d"), cell.event] += cell.rows
@@ -103,16 +106,18 @@ def _check_events(extraction: Extraction, reading: TableReading, destination: Co
     )
 
 
-def _check_keys(extraction: Extraction, reading: TableReading, destination: Counting) -> TableCheck:
-    client, dialect, _, _ = extraction.open()
+def _check_keys(reading: TableReading, destination: Counting) -> TableCheck:
     table = reading.table
-    here = destination.count_keys(table.name, has_tombstones=table.hard_delete is None)
+    has_tombstones = table.hard_delete is None and any(column.name == "is_deleted" for column in table.columns)
+    here = destination.count_keys(table.name, has_tombstones=has_tombstones)
     there = reading.held
-    if there is None or there != here:
-        # Persons come and go while they are read: the number may lie anywhere between then and now.
-        now = KeyedReader(client, dialect, extraction.settings, table).live_count()
+    if there != here and reading.recount is not None:
+        # Rows come and go while they are read: the number may lie anywhere between then and now.
+        now = reading.recount()
         low, high = min(now, there if there is not None else now), max(now, there if there is not None else now)
         there = min(max(here, low), high)
+    if there is None:
+        return TableCheck(table.name, "unknown", None, here, reason="PostHog does not say how many there are")
     return TableCheck(
         table.name,
         "short" if here < there else "complete",

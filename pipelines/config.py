@@ -7,6 +7,7 @@ the whole machine, with the sections `[sources.posthog]` and `[sync]`: the same 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -22,7 +23,7 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from destinations.duckdb import DuckDbFile
 from pipelines.defaults import DESTINATIONS, Flags, SourceSettings, SyncSettings
 from pipelines.sync import SyncOptions
-from sources.posthog import TABLES, PostHogClient, Settings, parse_time
+from sources.posthog import DEFAULT, TABLES, PostHogClient, Requests, Settings, Table, parse_time
 from sources.posthog.budget import Budget, Wait
 from sources.posthog.errors import KeyMissing
 from sources.posthog.keys import ApiKey
@@ -37,6 +38,7 @@ ENVIRONMENT = {
 _SOURCE = ("sources", "posthog")
 _SYNC = ("sync",)
 _KEY = "api_key"
+_REQUESTS = "requests"
 _KEY_PLACES = (
     "Make a personal API key (phx_…) with the scope query:read in PostHog under Settings, Personal API keys. "
     "Put it into the environment as POSTHOG_PERSONAL_API_KEY, into .dlt/secrets.toml of this folder "
@@ -60,6 +62,8 @@ class Config:
     source: SourceSettings
     sync: SyncSettings
     origins: Mapping[str, str]
+    requests: Requests = dataclasses.field(default_factory=Requests)
+    """What is wanted of the tables that are read on request."""
     _secret: str | None = None
 
     def __repr__(self) -> str:
@@ -96,6 +100,8 @@ class Config:
         """What one sync is to do. Raises ConfigError."""
         return SyncOptions(
             tables=_known_tables(tables),
+            named=frozenset(tables),
+            requests=self.requests,
             since=_time("since", self.source.since),
             until=_time("until", self.source.until),
             package_rows=self.sync.package_rows,
@@ -118,6 +124,7 @@ def load(flags: Flags | None = None) -> Config:
             reader.section(SourceSettings, _SOURCE),
             reader.section(SyncSettings, _SYNC),
             reader.origins,
+            reader.requests(),
             reader.key(),
         )
     except (ConfigurationException, OSError) as error:
@@ -148,6 +155,18 @@ class _Reader:
             return str(value)
         return None
 
+    def requests(self) -> Requests:
+        """`[sources.posthog.requests]`, each setting from the first place that has it."""
+        found: dict[str, Any] = {}
+        for provider in self._providers:
+            given, _ = provider.get_value(_REQUESTS, dict, None, *_SOURCE)
+            for name, value in given.items() if isinstance(given, Mapping) else ():
+                found.setdefault(name, value)
+        try:
+            return Requests.of(found)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
     def _values(self, name: str, section: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
         """Where a setting is set, and to what; the first counts. An empty variable is no setting."""
         flag = getattr(self._flags, name, None)
@@ -163,7 +182,7 @@ class _Reader:
 
 
 def _refuse_unknown(providers: list[ConfigProvider]) -> None:
-    source = {field.name for field in fields(SourceSettings)} | {_KEY}
+    source = {field.name for field in fields(SourceSettings)} | {_KEY, _REQUESTS}
     sync = {field.name for field in fields(SyncSettings)}
     for provider in providers:
         for section, known, others in ((_SOURCE, source, sync), (_SYNC, sync, source)):
@@ -180,7 +199,7 @@ def _refuse_unknown(providers: list[ConfigProvider]) -> None:
                     raise ConfigError(f"There is no setting {setting} in {where}.", _closest(setting, known, others))
     prefix = "__".join(_SOURCE).upper() + "__"
     for variable in os.environ:
-        if variable.startswith(prefix) and variable[len(prefix) :].lower() not in source:
+        if variable.startswith(prefix) and variable[len(prefix) :].lower().split("__")[0] not in source:
             name = variable[len(prefix) :].lower()
             raise ConfigError(f"There is no setting {name} ({variable}).", _closest(name, source, sync))
 
@@ -266,13 +285,13 @@ def _time(name: str, text: str | None) -> int | None:
         raise ConfigError(f"{_flag(name)} cannot be read: {error}") from None
 
 
-def _known_tables(names: tuple[str, ...]) -> tuple[str, ...]:
+def _known_tables(names: tuple[str, ...]) -> tuple[Table, ...]:
     for name in names:
         if name not in TABLES:
             near = get_close_matches(name, TABLES, n=1, cutoff=0.5)
             tables = f"Tables are: {', '.join(TABLES)}."
             raise ConfigError(f"There is no table {name}.", f"Did you mean {near[0]}? {tables}" if near else tables)
-    return tuple(name for name in TABLES if not names or name in names)
+    return tuple(TABLES[name] for name in TABLES if name in names) if names else tuple(DEFAULT.values())
 
 
 def _place(provider: ConfigProvider) -> str:

@@ -93,7 +93,7 @@ def run_demo(run: Run, data: DemoData) -> int:
                 SourceSettings(host=posthog.host, project_id=posthog.project_id),
                 SyncSettings(database=str(database), dataset=_DATASET),
                 {},
-                posthog.api_key,
+                _secret=posthog.api_key,
             )
             run.key = config.api_key()
             code = sync_with(run, config, config.sync_options(), shown=DuckDbFile(DATABASE, _DATASET))

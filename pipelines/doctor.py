@@ -24,7 +24,7 @@ from pipelines.exit_codes import ExitCode
 from pipelines.problems import problem_of
 from pipelines.program import Run
 from pipelines.report import size_text
-from sources.posthog import TABLES, PostHogClient, PostHogError
+from sources.posthog import CORE, PostHogClient, PostHogError
 from sources.posthog.budget import Budget
 from sources.posthog.errors import AccessDenied
 from sources.posthog.hogql.capabilities import probe
@@ -198,7 +198,7 @@ class _Doctor:
             return
         left = client.usage.budget_remaining
         budget = f"; {size_text(left)} left of what queries may read in this hour" if left is not None else ""
-        self._found("queries", "ok", f"the key reads {', '.join(TABLES)}{budget}")
+        self._found("queries", "ok", f"the key reads {', '.join(CORE)}{budget}")
         if dialect.has_hashes and dialect.has_typed_times and dialect.has_zoned_text:
             self._found("server", "ok", f"today's HogQL, {dialect.max_rows:,} rows an answer")
             return

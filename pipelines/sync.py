@@ -26,8 +26,20 @@ from destinations.duckdb import DuckDbFile
 from pipelines import __version__
 from pipelines.check import TableCheck, check
 from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS, SYNC_WINDOWS, RecordTable, window_row
-from sources.posthog import TABLES, Extraction, PostHogClient, PostHogError, Progress, Settings, Table, resources_of
+from sources.posthog import (
+    CORE,
+    TABLES,
+    Extraction,
+    PostHogClient,
+    PostHogError,
+    Progress,
+    Requests,
+    Settings,
+    Table,
+    resources_of,
+)
 from sources.posthog.dedup import Deduplicator
+from sources.posthog.reading import TableReading
 
 PIPELINE_NAME = "posthog_warehouse"
 
@@ -56,7 +68,10 @@ class Listener(Progress):
 class SyncOptions:
     """What one sync is to do. Times are microseconds UTC."""
 
-    tables: tuple[str, ...] = tuple(TABLES)
+    tables: tuple[Table, ...] = tuple(CORE.values())
+    named: frozenset[str] = frozenset()
+    """Tables that somebody asked for by name: one of these that cannot be read is not just left out."""
+    requests: Requests = field(default_factory=Requests)
     since: int | None = None
     until: int | None = None
     package_rows: int = 160_000
@@ -77,7 +92,11 @@ class SyncResult:
     """Rows that the warehouse holds now, by table."""
     checks: list[TableCheck]
     blocked: dict[str, PostHogError]
-    """Tables that the key may not read, and why."""
+    """Tables that the run was to load and may not read, and why."""
+    skipped: dict[str, PostHogError]
+    """Tables that this server, plan or key does not have, and which nobody asked for by name."""
+    notes: dict[str, list[str]]
+    """What people should know of a table."""
     stopped: PostHogError | None
     """What ended the run early; what was loaded until then is kept."""
     requests: int
@@ -142,6 +161,7 @@ class _Sync:
             progress=listener,
             known=self._known_versions,
             tables=options.tables,
+            requests=options.requests,
             keeps_partial=True,
         )
 
@@ -156,8 +176,9 @@ class _Sync:
             # A copy: whose tables these are is noted with the first rows.
             self._extraction.claim(dict(self._pipeline.state.get("sources", {}).get("posthog", {})))
             stopped = self._load_all()
-            if stopped is not None and not self._destination.totals([*TABLES, SYNC_RUNS.name]):
-                raise stopped  # A first sync that loaded nothing leaves no file behind.
+            nothing = stopped or next(iter(self._refused(is_named=True).values()), None)
+            if nothing is not None and not self._destination.totals([*TABLES, *self._readings, SYNC_RUNS.name]):
+                raise nothing  # A first sync that loaded nothing leaves no file behind.
             self._listener.phase("check")
             checks = [] if stopped else self._check()
             result = self._result(checks, stopped)
@@ -167,7 +188,7 @@ class _Sync:
                     SYNC_CHECKS.resource(iter(self._check_rows(result))),
                 ]
             )
-            self._destination.finish(_descriptions())
+            self._destination.finish(_descriptions(self._options.tables))
             return result
         finally:
             self._extraction.close()
@@ -193,7 +214,7 @@ class _Sync:
             package = _Package(self._options.package_rows, self._extraction)
             resources = resources_of(self._extraction, package.has_room)
             try:
-                self._load([*map(_unique, resources), SYNC_WINDOWS.resource(self._window_rows())])
+                self._load([*map(self._unique, resources), SYNC_WINDOWS.resource(self._window_rows())])
             except PipelineStepFailed as failure:
                 cause = _posthog_cause(failure)
                 if cause is None:
@@ -207,15 +228,28 @@ class _Sync:
         def posthog() -> list[DltResource]:
             return resources
 
-        before = {name: reading.rows for name, reading in self._extraction.readings.items()}
+        before = {name: reading.rows for name, reading in self._readings.items()}
         self._pipeline.run(posthog())
         self._packages += 1
-        after = {name: reading.rows for name, reading in self._extraction.readings.items()}
+        after = {name: reading.rows for name, reading in self._readings.items()}
         self._listener.loaded({name: after[name] - before[name] for name in after})
+
+    def _unique(self, resource: DltResource) -> DltResource:
+        """A resource whose rows of one package have different keys, and which says so, where its pages are made so.
+
+        dlt need not look for duplicates then, which takes it several times the memory. That is safe here because a
+        package is never taken up again half loaded: a killed run's package is thrown away.
+        """
+        table = self._readings[resource.name].table
+        if table.reads.copies_come_together:
+            merge: Any = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
+            resource.apply_hints(write_disposition=merge)
+            resource.add_map(Deduplicator(table.key))
+        return resource
 
     def _window_rows(self) -> Iterator[dict[str, Any]]:
         """Rows of sync_windows for what this package completes. Lazy: dlt reads it after the tables."""
-        for name, reading in self._extraction.readings.items():
+        for name, reading in self._readings.items():
             for batch in reading.completed[self._windows_noted :]:
                 self._windows_noted += 1
                 yield window_row(self._run_id, name, batch.window, batch.rows, _now())
@@ -224,14 +258,28 @@ class _Sync:
         dataset = self._pipeline.dataset()
         if table.name not in dataset.tables:
             return []
-        return dataset(f"SELECT {table.primary_key}, version, is_deleted FROM {table.name}").iter_arrow(100_000)
+        return dataset(f"SELECT {table.key}, version, is_deleted FROM {table.name}").iter_arrow(100_000)
 
     def _check(self) -> list[TableCheck]:
-        return [check(self._extraction, reading, self._destination) for reading in self._extraction.readings.values()]
+        run = self._extraction.open()
+        return [check(run, reading, self._destination) for reading in self._readings.values()]
+
+    @property
+    def _readings(self) -> dict[str, TableReading]:
+        return self._extraction.readings
+
+    def _refused(self, *, is_named: bool) -> dict[str, PostHogError]:
+        """Tables that were not read: those that the run was for (`is_named`), or the others."""
+        return {
+            name: reading.skipped
+            for name, reading in self._readings.items()
+            if reading.skipped is not None
+            and is_named == (name in self._options.named or not reading.table.is_optional)
+        }
 
     def _result(self, checks: list[TableCheck], stopped: PostHogError | None) -> SyncResult:
-        client = self._extraction.open()[0]
-        readings = self._extraction.readings
+        client = self._extraction.open().client
+        readings = self._readings
         return SyncResult(
             run_id=self._run_id,
             started_at=self._started_at,
@@ -239,7 +287,9 @@ class _Sync:
             rows={name: reading.rows for name, reading in readings.items()},
             totals=self._destination.totals(readings),
             checks=checks,
-            blocked={name: r.blocked for name, r in readings.items() if r.blocked is not None},
+            blocked=self._refused(is_named=True),
+            skipped=self._refused(is_named=False),
+            notes={name: reading.notes for name, reading in readings.items() if reading.notes},
             stopped=stopped,
             requests=client.usage.requests,
             bytes_read=client.usage.bytes_read,
@@ -248,14 +298,14 @@ class _Sync:
         )
 
     def _run_row(self, result: SyncResult) -> dict[str, Any]:
-        client, _, _, project = self._extraction.open()
+        run = self._extraction.open()
         return {
             "run_id": result.run_id,
             "started_at": result.started_at,
             "finished_at": result.finished_at,
             "status": result.status,
-            "host": client.host.url,
-            "project_id": project.id,
+            "host": run.client.host.url,
+            "project_id": run.project.id,
             "rows": sum(result.rows.values()),
             "requests": result.requests,
             "bytes_read": result.bytes_read,
@@ -282,19 +332,6 @@ class _Sync:
         ]
 
 
-def _unique(resource: DltResource) -> DltResource:
-    """A resource whose rows of one package have different keys, and which says so.
-
-    dlt need not look for duplicates then, which takes it several times the memory. That is safe here because a package
-    is never taken up again half loaded: a killed run's package is thrown away.
-    """
-    table = TABLES[resource.name]
-    merge: Any = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
-    resource.apply_hints(write_disposition=merge)
-    resource.add_map(Deduplicator(table.primary_key))
-    return resource
-
-
 def _posthog_cause(failure: BaseException) -> PostHogError | None:
     seen: BaseException | None = failure
     while seen is not None:
@@ -304,8 +341,8 @@ def _posthog_cause(failure: BaseException) -> PostHogError | None:
     return None
 
 
-def _descriptions() -> dict[str, tuple[str, dict[str, str]]]:
-    tables: tuple[Table | RecordTable, ...] = (*TABLES.values(), *RECORD_TABLES)
+def _descriptions(read: Iterable[Table]) -> dict[str, tuple[str, dict[str, str]]]:
+    tables: tuple[Table | RecordTable, ...] = (*TABLES.values(), *read, *RECORD_TABLES)
     return {table.name: (table.description, {c.name: c.description for c in table.columns}) for table in tables}
 
 

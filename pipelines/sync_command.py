@@ -59,6 +59,11 @@ def _last_words(run: Run, result: SyncResult, code: int) -> int:
         run.reporter.problem(problem_of(result.stopped, run.key))
     for problem in _blocked(run, result):
         run.reporter.problem(problem)
+    for text in _skipped(result):
+        run.reporter.note(text)
+    for table, notes in result.notes.items():
+        for text in notes:
+            run.reporter.note(f"{table}: {text}")
     if code == ExitCode.NOT_PROVEN:
         run.reporter.note(_NOT_PROVEN)
     return code
@@ -73,3 +78,12 @@ def _blocked(run: Run, result: SyncResult) -> Iterator[Problem]:
         problem = problem_of(result.blocked[tables[0]], run.key)
         meaning = f"{problem.meaning} Not loaded: {', '.join(tables)}; the other tables are."
         yield replace(problem, meaning=meaning.strip())
+
+
+def _skipped(result: SyncResult) -> Iterator[str]:
+    """One line for each reason, with all tables that are left out for it."""
+    by_reason: dict[str, list[str]] = {}
+    for table, error in result.skipped.items():
+        by_reason.setdefault(error.message, []).append(table)
+    for reason, tables in by_reason.items():
+        yield f"Skipped {', '.join(tables)}: {reason}"

@@ -1,4 +1,4 @@
-"""PostHog as a dlt source: events, persons and distinct_ids, incrementally and complete.
+"""PostHog as a dlt source: every table that its API has, incrementally and complete.
 
     import dlt
     from sources.posthog import posthog
@@ -17,26 +17,32 @@ from datetime import datetime, timezone
 from typing import Any
 
 import dlt
-import pyarrow as pa
 from dlt.common.exceptions import DltException
 from dlt.extract import DltResource
 
 from sources.posthog.budget import Budget
 from sources.posthog.client import PostHogClient
 from sources.posthog.errors import PostHogError
-from sources.posthog.extraction import Extraction, TableReading
+from sources.posthog.extraction import Extraction
 from sources.posthog.hogql.windows import DAY, HOUR, to_micros
 from sources.posthog.progress import Progress
+from sources.posthog.reading import Page, TableReading
+from sources.posthog.requests import Requests
+from sources.posthog.run import Run
 from sources.posthog.settings import Settings
-from sources.posthog.tables import TABLES, Column, Table
+from sources.posthog.tables import CORE, DEFAULT, TABLES, Column, Table
 
 __all__ = [
+    "CORE",
+    "DEFAULT",
     "TABLES",
     "Column",
     "Extraction",
     "PostHogClient",
     "PostHogError",
     "Progress",
+    "Requests",
+    "Run",
     "Settings",
     "Table",
     "TableReading",
@@ -85,8 +91,9 @@ def posthog(
     live_days: float = 2,
     sweep_days: float = 30,
     sweep_every_hours: float = 24,
+    requests: dict[str, Any] | None = None,
 ) -> list[DltResource]:
-    """Events, persons and distinct_ids of a PostHog project.
+    """The tables of a PostHog project.
 
     Args:
         api_key: A personal API key (`phx_...`) with the scope `query:read`; also `pha_...` and `phs_...`.
@@ -107,9 +114,11 @@ def posthog(
         live_days: Days of `timestamp` that every run looks at.
         sweep_days: Days of `timestamp` that the daily sweep for late events looks at.
         sweep_every_hours: How often that sweep is due.
+        requests: What is wanted of the tables that are read on request, by the names of `Requests`.
 
     Returns:
-        The resources `events`, `persons` and `person_distinct_ids`, as Arrow tables, merged on their keys.
+        A resource for each table of `TABLES`, in the order of loading. Those that are read on request
+        (`recording_snapshots`, ...) are there but not selected: `source.with_resources("recording_snapshots")`.
 
     Raises:
         PostHogError: the key, host or project is refused (when the resources are read).
@@ -140,6 +149,8 @@ def posthog(
         ),
         since=parse_time(since),
         until=parse_time(until),
+        tables=TABLES.values(),
+        requests=Requests.of(requests),
     )
     return resources_of(extraction)
 
@@ -147,24 +158,45 @@ def posthog(
 def resources_of(extraction: Extraction, has_room: Callable[[int], bool] | None = None) -> list[DltResource]:
     """dlt resources that read `extraction` for one load package: until `has_room` says that the package is full.
 
-    Without `has_room` each evaluation of a resource is a run of its own, as with any dlt source that is run twice.
+    Without `has_room` each evaluation of a resource is a run of its own, as with any dlt source that is run twice; and
+    tables that are read on request only are there, but not selected.
     """
-    return [_resource(extraction, reading.table, has_room) for reading in extraction.readings.values()]
+    readings = extraction.readings.values()
+    return [
+        _resource(extraction, reading.table, has_room)
+        for reading in readings
+        if has_room is None or not reading.is_over
+    ]
 
 
 def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bool] | None) -> DltResource:
-    def pages() -> Iterator[pa.Table]:
+    def pages() -> Iterator[Page]:
         if has_room is None and extraction.readings[table.name].is_begun:
             extraction.renew()
         extraction.claim(dlt.current.source_state())
-        reading = extraction.readings[table.name]
-        yield from reading.pages(dlt.current.resource_state(), has_room or (lambda _: True))
+        has_pages = False
+        for page in extraction.pages(table.name, dlt.current.resource_state(), has_room or (lambda _: True)):
+            has_pages = True
+            yield page
+        if table.loads == "replace" and not has_pages:
+            # dlt would take it for a table that is empty now. This one was not read, or has not changed.
+            dlt.current.resource().apply_hints(write_disposition="append")
 
-    merge: Any = {"disposition": "merge", "strategy": "delete-insert"}
-    columns: Any = table.column_hints()
-    return dlt.resource(
-        name=table.name, primary_key=table.primary_key, write_disposition=merge, columns=columns, file_format="parquet"
-    )(pages)()
+    hints: dict[str, Any] = {
+        "name": table.name,
+        "primary_key": table.primary_key,
+        "merge_key": table.merge_key,
+        "write_disposition": "replace"
+        if table.loads == "replace"
+        else {"disposition": "merge", "strategy": "delete-insert"},
+        "columns": table.column_hints(),
+        "max_table_nesting": table.max_nesting,
+        "file_format": "parquet" if table.reads.engine == "hogql" else None,
+        "selected": has_room is not None or not table.is_on_request,
+        **table.hints,
+    }
+    resource: DltResource = dlt.resource(**hints)(pages)()
+    return resource
 
 
 def parse_time(text: str | None, now: datetime | None = None) -> int | None:

@@ -11,7 +11,7 @@ import duckdb
 
 from destinations.duckdb import DuckDbFile
 from pipelines.sync import PIPELINE_NAME
-from sources.posthog import TABLES
+from sources.posthog import CORE
 from sources.posthog.hogql.windows import MAX, MIN, Region, Window
 
 DATASET = "posthog"
@@ -49,7 +49,7 @@ def end_state(path: Path) -> EndState:
     """The state of each table of PostHog's in the file `path`."""
     with duckdb.connect(str(path), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        return {name: _table_state(connection, name, table.primary_key) for name, table in TABLES.items()}
+        return {name: _table_state(connection, name, table.key) for name, table in CORE.items()}
 
 
 def _table_state(connection: duckdb.DuckDBPyConnection, name: str, key: str) -> TableState:
@@ -80,5 +80,5 @@ def ledgers(path: Path, folder: Path) -> Ledgers:
         covered,
         origin,
         covered.covers(Window(MIN, MAX, MIN, origin)),
-        {name: resources[name].get("done") for name in TABLES if name != "events"},
+        {name: resources[name].get("done") for name in CORE if name != "events"},
     )

@@ -14,7 +14,7 @@ import pytest
 from destinations.duckdb import DuckDbFile
 from pipelines.sync import Listener, SyncOptions, SyncResult, sync
 from sandbox.local import Sandbox
-from sources.posthog import TABLES, PostHogClient, Settings
+from sources.posthog import CORE, PostHogClient, Settings
 from sources.posthog.budget import Budget
 from sources.posthog.errors import ScopeMissing, Unreachable
 from sources.posthog.extraction import OtherProject
@@ -63,7 +63,7 @@ class Warehouse:
 
     def keys(self, table: str) -> set[str]:
         where = "WHERE NOT is_deleted" if table == "persons" else ""
-        found = [str(key) for (key,) in self.rows(f"SELECT {TABLES[table].primary_key} FROM {table} {where}")]
+        found = [str(key) for (key,) in self.rows(f"SELECT {CORE[table].key} FROM {table} {where}")]
         assert len(found) == len(set(found)), f"{table} holds a key twice"
         return set(found)
 
@@ -92,7 +92,7 @@ def keys_of(posthog: Sandbox, table: str) -> set[str]:
 
 
 def assert_equal(warehouse: Warehouse, posthog: Sandbox) -> None:
-    for table in TABLES:
+    for table in CORE:
         assert warehouse.keys(table) == keys_of(posthog, table), table
 
 
@@ -100,7 +100,7 @@ def test_a_sync_ends_complete_with_every_row_once(warehouse: Warehouse, still: S
     result = warehouse.sync(still)
     assert result.status == "complete"
     assert [check.status for check in result.checks] == ["complete"] * 3
-    assert result.totals == {name: still.counts()[name] for name in TABLES}
+    assert result.totals == {name: still.counts()[name] for name in CORE}
     assert_equal(warehouse, still)
 
 
@@ -285,7 +285,7 @@ def test_nothing_is_lost_by_a_narrow_sync_in_between(warehouse: Warehouse, start
 def test_two_datasets_of_one_file_do_not_know_each_other(warehouse: Warehouse, still: Sandbox) -> None:
     other = Warehouse(warehouse.path, "second")
     warehouse.sync(still)
-    result = other.sync(still, tables=("persons",))
+    result = other.sync(still, tables=(CORE["persons"],))
     assert result.totals == {"persons": still.counts()["persons"]}
     assert other.keys("persons") == warehouse.keys("persons")
     assert warehouse.sync(still).status == "complete"
@@ -372,7 +372,7 @@ def test_column_types_comments_and_compression(warehouse: Warehouse, start_sandb
     )
     assert stored == [("ZSTD",)]
 
-    for table in TABLES.values():
+    for table in CORE.values():
         missing = warehouse.rows(
             f"SELECT column_name FROM duckdb_columns() WHERE schema_name = 'posthog' AND table_name = '{table.name}' "
             "AND comment IS NULL AND column_name NOT LIKE '\\_dlt%' ESCAPE '\\'"
@@ -398,4 +398,4 @@ def test_a_run_leaves_a_record_for_people(warehouse: Warehouse, still: Sandbox) 
     assert len(runs) == 2
     assert runs[0] == (result.run_id, "complete", still.host, still.project_id, sum(result.rows.values()))
     checks = warehouse.rows("SELECT table_name, status, missing_rows FROM sync_checks")
-    assert sorted(checks) == sorted([(name, "complete", 0) for name in TABLES] * 2)
+    assert sorted(checks) == sorted([(name, "complete", 0) for name in CORE] * 2)

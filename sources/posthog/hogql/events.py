@@ -131,7 +131,7 @@ class EventsReader:
         span = leaf.window
         if span.ts_from <= MIN or span.ts_to >= MAX:
             ends = [self._dialect.time_text(f"{end}(timestamp)") for end in ("min", "max")]
-            answer = self._ask(select(ends, EVENTS.hogql_table, leaf.conditions(self._dialect), limit=1))
+            answer = self._ask(select(ends, "events", leaf.conditions(self._dialect), limit=1))
             first, last = (day_of(str(text)) for text in answer.rows[0])
         else:
             first, last = day_start(span.ts_from), day_start(span.ts_to - 1)
@@ -143,7 +143,7 @@ class EventsReader:
     def distinct_count(self, window: Window) -> int:
         """Distinct uuids in `window`."""
         conditions = Leaf(window).conditions(self._dialect)
-        return int(self._ask(select(["uniqExact(uuid)"], EVENTS.hogql_table, conditions, limit=1)).rows[0][0])
+        return int(self._ask(select(["uniqExact(uuid)"], "events", conditions, limit=1)).rows[0][0])
 
     def _jobs(self, windows: Sequence[Window], empty: list[Batch]) -> Iterator[Job[tuple[Batch, pa.Table]]]:
         for window in windows:

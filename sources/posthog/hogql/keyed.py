@@ -36,6 +36,7 @@ from sources.posthog.hogql.parallel import Job, Split, run_jobs
 from sources.posthog.progress import Progress
 from sources.posthog.settings import Settings
 from sources.posthog.tables import Column, Table
+from sources.posthog.tables.core import Versioned
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +85,11 @@ class KeyedReader:
         self._client = client
         self._dialect = dialect
         self._settings = settings
+        if not isinstance(table.reads, Versioned):
+            raise TypeError(f"{table.name} has no versions")
         self._table = table
-        self._key = next(column for column in table.columns if column.name == table.primary_key)
+        self._from = table.reads.table
+        self._key = next(column for column in table.columns if column.name == table.key)
         self._progress = progress or Progress()
         self._lock = threading.Lock()
         self._max_rows = dialect.max_rows
@@ -117,7 +121,7 @@ class KeyedReader:
     def live_count(self) -> int:
         """How many keys PostHog holds now, deleted ones left out."""
         key = self._key.hogql
-        live = f"SELECT {key} AS k FROM {self._table.hogql_table} GROUP BY {key} HAVING argMax(is_deleted, version) = 0"
+        live = f"SELECT {key} AS k FROM {self._from} GROUP BY {key} HAVING argMax(is_deleted, version) = 0"
         return int(self._ask(f"SELECT count() AS live_count FROM ({live}) LIMIT 1").rows[0][0])
 
     def _manifest(self, buckets: int) -> Manifest:
@@ -128,8 +132,7 @@ class KeyedReader:
     def _read_manifest(self, buckets: int) -> Manifest:
         key = self._key.hogql
         latest = (
-            f"SELECT {key} AS k, max(version) AS v, argMax(is_deleted, version) AS d "
-            f"FROM {self._table.hogql_table} GROUP BY {key}"
+            f"SELECT {key} AS k, max(version) AS v, argMax(is_deleted, version) AS d FROM {self._from} GROUP BY {key}"
         )
         # HogQL's cityHash64 takes one argument (hogql/functions/mapping.py, autumn 2026).
         newest = "cityHash64(concat(toString(k), ' ', toString(v), ' ', toString(d)))"
@@ -268,7 +271,7 @@ class KeyedReader:
         """The newest version of each key that meets `conditions`, in order of the key, one answer's worth."""
         sql = select(
             [self._newest(column) for column in selection.columns],
-            self._table.hogql_table,
+            self._from,
             conditions,
             group_by=self._key.hogql,
             having="" if selection.with_deleted else "argMax(is_deleted, version) = 0",
@@ -291,7 +294,7 @@ class KeyedReader:
         key = self._key.hogql
         sql = select(
             [self._dialect.cell(self._key, key)],
-            self._table.hogql_table,
+            self._from,
             conditions,
             group_by=key,
             order_by=key,

@@ -26,6 +26,7 @@ from sources.posthog.tables import EVENTS, Column
 _UUID_TAIL_DIGITS = 12
 _UUID_TAIL_SPACE = 16**_UUID_TAIL_DIGITS
 _HISTOGRAM_BARS = 512
+_TABLE = "events"
 
 WHOLE_PART = (0, HASH_SPACE)
 """All hashes; or all seconds, as a range that ends where the axis does asks for no bound there."""
@@ -87,20 +88,20 @@ class Leaf:
         """Selects the leaf's rows. No ORDER BY, no OFFSET, no cursor: fewer rows than `limit` are all of them."""
         return select(
             [dialect.cell(column, column.hogql) for column in columns],
-            EVENTS.hogql_table,
+            _TABLE,
             self.conditions(dialect),
             limit=limit,
         )
 
     def count_query(self, dialect: Dialect) -> str:
         """Counts the leaf's rows."""
-        return select(["count()"], EVENTS.hogql_table, self.conditions(dialect), limit=1)
+        return select(["count()"], _TABLE, self.conditions(dialect), limit=1)
 
     def tail_query(self, dialect: Dialect) -> str:
         """The first and the last on the axis that cuts a leaf of one part, and how many rows there are."""
         axis = tail_axis(dialect)
         ends = [f"min({axis})", f"max({axis})", "count()"]
-        return select(ends, EVENTS.hogql_table, self.conditions(dialect), limit=1)
+        return select(ends, _TABLE, self.conditions(dialect), limit=1)
 
     def part_query(self, dialect: Dialect, limit: int) -> str:
         """The finer histogram: bars of distinct_id hashes (or seconds) of a leaf of one event."""
@@ -113,7 +114,7 @@ class Leaf:
             step = DAY // SECOND // _HISTOGRAM_BARS
         return select(
             [f"min({axis})", f"max({axis})", "count()"],
-            EVENTS.hogql_table,
+            _TABLE,
             self.conditions(dialect),
             group_by=f"intDiv({axis}, {step})",
             order_by=f"min({axis})",
@@ -138,7 +139,7 @@ def histogram_query(leaf: Leaf, dialect: Dialect, limit: int, *, distinct: bool 
     day = dialect.day("timestamp")
     return select(
         [day, "event", "uniqExact(uuid)" if distinct else "count()"],
-        EVENTS.hogql_table,
+        _TABLE,
         leaf.conditions(dialect),
         group_by=f"{day}, event",
         order_by=f"{day}, event",

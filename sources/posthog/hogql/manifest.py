@@ -67,7 +67,7 @@ def changed_keys(table: Table, remote: Iterable[pa.Table], known: KnownVersions)
     Keys that PostHog has deleted and the warehouse never had are left out. Memory holds what `remote` gives, and of
     the warehouse's rows only those with the same keys.
     """
-    key = table.primary_key
+    key = table.key
     with duckdb.connect(":memory:", config={"threads": 2}) as con:
         con.execute("CREATE TABLE remote (key VARCHAR, version HUGEINT, is_deleted BOOLEAN)")
         con.execute("CREATE TABLE known (key VARCHAR, version HUGEINT, is_deleted BOOLEAN)")

@@ -15,7 +15,7 @@ from dlt.common.runtime.run_context import active
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from sandbox.local import Sandbox
-from sources.posthog import TABLES, parse_time, posthog
+from sources.posthog import CORE, parse_time, posthog
 from sources.posthog.errors import KeyRefused, ScopeMissing
 from sources.posthog.extraction import OtherProject
 from sources.posthog.hogql.ledger import Ledger
@@ -59,7 +59,7 @@ def pipeline(folder: str = "working", database: str = "warehouse.duckdb") -> dlt
 
 
 def keys(made: dlt.Pipeline, table: str) -> set[str]:
-    key = TABLES[table].primary_key
+    key = CORE[table].key
     with made.sql_client() as client:
         found = client.execute_sql(f"SELECT {key} FROM {table}")
     assert found is not None
@@ -68,7 +68,7 @@ def keys(made: dlt.Pipeline, table: str) -> set[str]:
 
 
 def counts(made: dlt.Pipeline) -> dict[str, int]:
-    return {table: len(keys(made, table)) for table in TABLES}
+    return {table: len(keys(made, table)) for table in CORE}
 
 
 def loaded(made: dlt.Pipeline) -> dict[str, int]:
@@ -76,11 +76,11 @@ def loaded(made: dlt.Pipeline) -> dict[str, int]:
     trace = made.last_trace
     assert trace is not None
     assert trace.last_normalize_info is not None
-    return {table: trace.last_normalize_info.row_counts.get(table, 0) for table in TABLES}
+    return {table: trace.last_normalize_info.row_counts.get(table, 0) for table in CORE}
 
 
 def held(posthog_: Sandbox) -> dict[str, int]:
-    return {table: posthog_.counts()[table] for table in TABLES}
+    return {table: posthog_.counts()[table] for table in CORE}
 
 
 @pytest.mark.usefixtures("environment")

@@ -37,7 +37,7 @@ class Copy:
     def apply(self, page: KeyedPage) -> None:
         for row in page.table.to_pylist():
             self.fetched += 1
-            key = row[self.table.primary_key]
+            key = row[self.table.key]
             if self.table.hard_delete and row["is_deleted"]:
                 self.rows.pop(key, None)
             else:
@@ -50,9 +50,7 @@ class Copy:
 
     def known(self, table: Table) -> Iterable[pa.Table]:
         assert table is self.table
-        rows = [
-            {name: row[name] for name in (table.primary_key, "version", "is_deleted")} for row in self.rows.values()
-        ]
+        rows = [{name: row[name] for name in (table.key, "version", "is_deleted")} for row in self.rows.values()]
         yield from [pa.Table.from_pylist(rows)] if rows else []
 
     @property

@@ -59,7 +59,7 @@ def table_of(table: Table, rows: dict[str, tuple[int, bool]]) -> list[pa.Table]:
         chunks.append(
             pa.table(
                 {
-                    table.primary_key: pa.array([key for key, _ in part], pa.string()),
+                    table.key: pa.array([key for key, _ in part], pa.string()),
                     "version": pa.array([value[0] for _, value in part], pa.int64()),
                     "is_deleted": pa.array([value[1] for _, value in part], pa.bool_()),
                 }

@@ -1,74 +1,44 @@
-"""The tables, declared as data: a new one costs one declaration here."""
+"""Events, persons and distinct_ids: what everything else refers to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import ClassVar
 
-DataType = Literal["text", "timestamp", "json", "bigint", "bool", "double", "date"]
-"""dlt's names of types."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table: what it is, and where PostHog keeps it."""
-
-    name: str
-    data_type: DataType
-    hogql: str
-    """Its name in PostHog. UUIDs and times are asked for as text, times in UTC."""
-    description: str
-    nullable: bool = True
-    is_uuid: bool = False
-    """Text in a UUID's canonical form: destinations that have a UUID type use it."""
-    empty_is_null: bool = False
-    """PostHog has no NULL there and writes an empty text instead."""
-
-    def dlt_hints(self) -> dict[str, Any]:
-        """The column as dlt's schema wants it. `x-uuid` is ours: dlt has no UUID type."""
-        hints: dict[str, Any] = {
-            "name": self.name,
-            "data_type": self.data_type,
-            "nullable": self.nullable,
-            "description": self.description,
-        }
-        if self.data_type == "timestamp":
-            hints["timezone"] = True
-            hints["precision"] = 6
-        if self.is_uuid:
-            hints["x-uuid"] = True
-        return hints
+from sources.posthog.tables.declaration import Column, EngineName, Reads, Table
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of the warehouse: its key, its columns, and what a key needs to read it."""
+class EventLeaves(Reads):
+    """Events, in leaves of the order in which PostHog stores them (`sources.posthog.hogql.events`)."""
 
-    name: str
-    primary_key: str
-    columns: tuple[Column, ...]
-    description: str
-    hogql_table: str
-    scope: str = "query:read"
-    hard_delete: str | None = None
-    """A boolean column: rows that arrive with it set are removed from the table instead."""
-    newest_by: str | None = None
-    """Of two rows with the same key the one with the greater value here counts."""
+    engine: ClassVar[EngineName] = "hogql"
+    copies_come_together: ClassVar[bool] = True
 
-    def column_hints(self) -> dict[str, dict[str, Any]]:
-        """Columns for `dlt.resource(columns=...)`."""
-        hints = {column.name: column.dlt_hints() for column in self.columns}
-        if self.hard_delete:
-            hints[self.hard_delete]["hard_delete"] = True
-        if self.newest_by:
-            hints[self.newest_by]["dedup_sort"] = "desc"
-        return hints
+    def kept_up_to_date(self) -> str:
+        """How the table follows PostHog, in a phrase for people."""
+        return "windows of created_at, an overlap, a daily sweep for late events"
+
+
+@dataclass(frozen=True)
+class Versioned(Reads):
+    """A table of HogQL with a version for each key (`sources.posthog.hogql.keyed`)."""
+
+    table: str
+    """Its name in HogQL."""
+
+    engine: ClassVar[EngineName] = "hogql"
+    copies_come_together: ClassVar[bool] = True
+
+    def kept_up_to_date(self) -> str:
+        """How the table follows PostHog, in a phrase for people."""
+        return "versions: only what changed is read"
 
 
 EVENTS = Table(
     name="events",
     primary_key="uuid",
-    hogql_table="events",
+    reads=EventLeaves(),
     # ClickHouse keeps the copy that landed last (ReplacingMergeTree by _timestamp, which HogQL does not have).
     newest_by="created_at",
     description="One row per event. Query the view events_resolved where person merges should count.",
@@ -133,7 +103,7 @@ EVENTS = Table(
 PERSONS = Table(
     name="persons",
     primary_key="person_id",
-    hogql_table="raw_persons",
+    reads=Versioned("raw_persons"),
     description="One row per person, the latest version. The view persons_current leaves out the deleted ones.",
     columns=(
         Column("person_id", "text", "id", "PostHog persons.id: the key.", nullable=False, is_uuid=True),
@@ -168,7 +138,7 @@ PERSONS = Table(
 PERSON_DISTINCT_IDS = Table(
     name="person_distinct_ids",
     primary_key="distinct_id",
-    hogql_table="raw_person_distinct_ids",
+    reads=Versioned("raw_person_distinct_ids"),
     description="Which person each distinct_id belongs to now. Ids that PostHog dropped are dropped here too.",
     hard_delete="is_deleted",
     columns=(
@@ -196,5 +166,4 @@ PERSON_DISTINCT_IDS = Table(
     ),
 )
 
-TABLES: dict[str, Table] = {table.name: table for table in (EVENTS, PERSONS, PERSON_DISTINCT_IDS)}
-"""The tables that `sync` knows by name, in the order in which they are loaded."""
+CORE_TABLES = (EVENTS, PERSONS, PERSON_DISTINCT_IDS)

@@ -1,0 +1,144 @@
+"""One table of one run: its pages, and what they prove.
+
+A run may be loaded in several load packages. The pages go on where the last package stopped, and what is noted in the
+state of a package is true of the rows that are in it or in those before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from sources.posthog.errors import (
+    AccessDenied,
+    Cancelled,
+    ConnectionFailed,
+    NotFound,
+    PaymentRequired,
+    PostHogError,
+    Unreachable,
+    Waitable,
+    WaitTooLong,
+)
+from sources.posthog.hogql.events import Batch
+from sources.posthog.hogql.ledger import Plan
+from sources.posthog.run import Run
+from sources.posthog.tables import Table
+
+State = dict[str, Any]
+"""What dlt keeps for a table, in the destination, from run to run."""
+
+Page: TypeAlias = "pa.Table | list[dict[str, Any]]"
+"""Rows: typed columns, or objects as PostHog's JSON has them."""
+
+Noted = tuple[Page, Callable[[State], None]]
+"""A page, and what is to be noted in the state once the page is in a load package."""
+
+
+logger = logging.getLogger(__name__)
+
+_ENDS_ALL = (WaitTooLong, Cancelled, Waitable)
+"""What fails one table with these would fail the next one as well."""
+
+
+@dataclass
+class TableReading:
+    """One table of one run."""
+
+    table: Table
+    rows: int = 0
+    """Rows read so far in this run."""
+    held: int | None = None
+    """Keys that PostHog held when they were read, deleted ones left out; None: not known."""
+    recount: Callable[[], int] | None = None
+    """Asks PostHog how many keys it holds now; None: it cannot be asked."""
+    plan: Plan | None = None
+    """Events only: what this run asks for."""
+    completed: list[Batch] = field(default_factory=list)
+    """Events only: windows completed so far in this run."""
+    notes: list[str] = field(default_factory=list)
+    """What people should know of this table, for the run's report."""
+    is_unchanged: bool = False
+    """Set by the engine of a table that is replaced, which yields nothing then: PostHog holds what was loaded last."""
+    is_done: bool = False
+    skipped: PostHogError | None = None
+    """Why it is not read: the key may not, the plan does not have it, or the server does not."""
+    failed: PostHogError | None = None
+    """What ended the reading early."""
+    keeps_partial: bool = False
+    """Whether a refusal or a failure ends the pages (see `skipped`, `failed`), so that what came before and the other
+    tables are loaded. Else it is raised: who does not look there must not take the table for whole."""
+    _pages: Iterator[Noted] | None = None
+
+    def pages(self, start: Callable[[State], Iterator[Noted]], state: State, has_room: HasRoom) -> Iterator[Page]:
+        """Goes on reading until the table is done or `has_room` (told the rows of each page) says that it is enough.
+
+        A page is noted in `state` only when the next one is asked for: by then the page itself is in the package.
+        """
+        if self.is_over or not has_room(0):
+            return
+        if self._pages is None:
+            self._pages = start(state)
+        is_whole = self.table.loads == "replace"
+        try:
+            # A table that is replaced goes into one package, and none of it does unless all of it was read.
+            for page, note in [*self._pages] if is_whole else self._pages:
+                self.rows += len(page)
+                yield page
+                note(state)
+                if not has_room(len(page)) and not is_whole:
+                    return
+        except PostHogError as error:
+            self._refused(error)
+            return
+        except GeneratorExit:
+            # dlt has what it wanted (`add_limit`), or failed: nothing will ask for the rest.
+            self.close()
+            raise
+        self.is_done = True
+
+    def _refused(self, error: PostHogError) -> None:
+        is_closed = isinstance(error, (AccessDenied, PaymentRequired, NotFound)) and not self.rows
+        if is_closed and (self.keeps_partial or self.table.is_optional):
+            logger.warning("Table %s is skipped: %s", self.table.name, error.message)
+            self.skipped = error
+            self.is_done = True
+        elif self.keeps_partial:
+            self.failed = error
+        else:
+            raise error
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything was asked for."""
+        return self._pages is not None
+
+    @property
+    def ends_run(self) -> bool:
+        """Whether what failed here leaves no hope for other tables either, or leaves the run without a main table."""
+        if self.failed is None:
+            return False
+        is_gone = isinstance(self.failed, Unreachable) and isinstance(self.failed.last, (ConnectionFailed, type(None)))
+        return is_gone or isinstance(self.failed, _ENDS_ALL) or not self.table.is_optional
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes in this run."""
+        return self.is_done or self.failed is not None
+
+    def close(self) -> None:
+        """Ends the reading; requests under way are waited for."""
+        close = getattr(self._pages, "close", None)
+        if close is not None:
+            close()
+
+
+HasRoom = Callable[[int], bool]
+"""Told the rows of a page: whether the load package takes another one."""
+
+Engine = Callable[[Run, TableReading, State], Iterator[Noted]]
+"""Reads a table: its pages in their order."""

@@ -1,0 +1,75 @@
+"""One run: the connection, and what all engines are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+from sources.posthog.answers import Project
+from sources.posthog.client import PostHogClient
+from sources.posthog.hogql.capabilities import probe
+from sources.posthog.hogql.dialect import Dialect
+from sources.posthog.hogql.manifest import KnownVersions
+from sources.posthog.hogql.windows import to_micros
+from sources.posthog.progress import Progress
+from sources.posthog.requests import Requests
+from sources.posthog.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass
+class Run:
+    """What an engine gets."""
+
+    client: PostHogClient
+    project: Project
+    settings: Settings = field(default_factory=Settings)
+    progress: Progress = field(default_factory=Progress)
+    known: KnownVersions | None = None
+    since: int | None = None
+    """Oldest `timestamp` wanted, microseconds UTC; None: no bound."""
+    until: int | None = None
+    """The first `timestamp` not wanted any more; None: no bound."""
+    requests: Requests = field(default_factory=Requests)
+    _probed: tuple[Dialect, int] | None = None
+    _shared: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def dialect(self) -> Dialect:
+        """The HogQL of this server, found out when it is first needed.
+
+        Raises:
+            PostHogError: the key may not query, or the server has no HogQL.
+        """
+        return self._probe()[0]
+
+    @property
+    def now(self) -> int:
+        """The server's clock at the start of the run, microseconds UTC.
+
+        Raises:
+            PostHogError: as `dialect`.
+        """
+        return self._probe()[1]
+
+    @property
+    def clock(self) -> int:
+        """The server's clock, microseconds UTC, for whom whole seconds are enough: it needs no HogQL."""
+        if self._probed is not None:
+            return self._probed[1]
+        return to_micros(self.client.server_time() or datetime.now(timezone.utc))
+
+    def shared(self, key: str, make: Callable[[], T]) -> T:
+        """What several tables of this run share: made by the first that asks."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        found: T = self._shared[key]
+        return found
+
+    def _probe(self) -> tuple[Dialect, int]:
+        if self._probed is None:
+            self._probed = probe(self.client)
+        return self._probed

@@ -1,0 +1,34 @@
+"""The tables, declared as data: a new one costs one declaration."""
+
+from __future__ import annotations
+
+from sources.posthog.tables.core import CORE_TABLES, EVENTS, PERSON_DISTINCT_IDS, PERSONS
+from sources.posthog.tables.declaration import Column, DataType, Reads, Table
+
+__all__ = [
+    "CORE",
+    "DEFAULT",
+    "EVENTS",
+    "PERSONS",
+    "PERSON_DISTINCT_IDS",
+    "TABLES",
+    "Column",
+    "DataType",
+    "Reads",
+    "Table",
+]
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        *CORE_TABLES,
+        # One line for each module of tables, in the order in which they are loaded.
+    )
+}
+"""The tables that are known by name, in the order in which they are loaded."""
+
+CORE: dict[str, Table] = {table.name: table for table in CORE_TABLES}
+"""Events, persons and distinct_ids: without them a run has failed."""
+
+DEFAULT: dict[str, Table] = {name: table for name, table in TABLES.items() if not table.is_on_request}
+"""What is loaded when no table is named."""
