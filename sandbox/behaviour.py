@@ -230,6 +230,8 @@ class Behaviour:
     # --- session recordings ---
     #: Pages by cursor (version 4); without it ``{results, has_next, version}`` and offsets only.
     recordings_cursor: bool = True
+    #: ``{count, next, previous, results}`` by limit and offset, as the documentation shows it.
+    recordings_counted: bool = False
     #: ``version`` in the envelope.
     recordings_version: int = 4
     #: How far back a request without ``date_from`` looks.
@@ -238,6 +240,33 @@ class Behaviour:
     recordings_retention_days: int = 90
     #: A recording with data this recent is ``ongoing``: its figures still grow.
     recordings_ongoing_seconds: float = 300.0
+
+    # --- lists of configuration ---
+    #: Endpoints that this version does not have: 404. A name is a path under the project's, and covers what is below.
+    missing_endpoints: frozenset[str] = frozenset()
+    #: Endpoints that the plan does not pay for: 402 ``payment_required``.
+    unpaid_endpoints: frozenset[str] = frozenset()
+    #: Endpoints that the key's owner may not use, whatever the key's scopes: 403.
+    forbidden_endpoints: frozenset[str] = frozenset()
+    #: Lists that come as one bare array: neither pages nor ``next``.
+    bare_lists: frozenset[str] = frozenset()
+    #: Softly deleted rows are neither listed nor found.
+    hide_deleted_rows: bool = True
+    #: Rows that tie in a list's order come in another order with every request: Postgres promises none.
+    unstable_ties: bool = False
+    #: Most rows of a page, whatever ``limit`` or ``page_size`` says; ``next`` goes on from there.
+    list_page_cap: int | None = None
+    #: Pages say how many rows there are: without it only ``next`` shows the end.
+    list_count: bool = True
+    #: ``next``: ``honest``; ``repeats`` points at the page itself from the second page on; ``loops`` leads from the
+    #: last page to the first; ``ends_early`` is null from the second page on although there is more.
+    next_link: str = "honest"
+    #: ``next`` names this scheme and host instead of the ones that the client asked, as behind a careless proxy.
+    next_host: str | None = None
+    #: ``list.field`` of fields that this version gives another type: a number as text, an object as JSON text, ...
+    changed_types: frozenset[str] = frozenset()
+    #: ``list.field`` of fields that this version does not have.
+    missing_fields: frozenset[str] = frozenset()
 
     # --- transport ---
     #: ``/api/environments/``: ``deprecated`` answers with Deprecation, Sunset and Link headers, ``redirect``
@@ -253,6 +282,8 @@ class Behaviour:
             raise ValueError(
                 f"environments_prefix is {self.environments_prefix!r}; known: deprecated, redirect, missing"
             )
+        if self.next_link not in ("honest", "repeats", "loops", "ends_early"):
+            raise ValueError(f"next_link is {self.next_link!r}; known: honest, repeats, loops, ends_early")
         for name in ("throttle_minute_seconds", "throttle_hour_seconds"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be above 0")
@@ -329,6 +360,7 @@ PROFILES: Mapping[str, Behaviour] = {
         events_max_offset=None,
         events_offset_delay_seconds=0.0,
         recordings_cursor=False,
+        recordings_blob_v2=False,
         recordings_version=3,
         recordings_default_days=7,
         recordings_retention_days=21,

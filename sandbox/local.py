@@ -188,6 +188,61 @@ class Sandbox:
         return self._ids("recordings/grow", {"count": count})
 
     def now(self) -> str:
+    def delete_recordings(self, count: int) -> list[Any]:
+        """Recordings are deleted. Returns their session ids."""
+        return self._ids("recordings/delete", {"count": count})
+
+    def update_groups(self, count: int) -> list[Any]:
+        """Change properties of groups, and add a group for every ten. Returns index and key, as `0/company-7`."""
+        return self._ids("groups/update", {"count": count})
+
+    def recalculate_cohorts(self, count: int) -> list[Any]:
+        """Work dynamic cohorts out anew. Returns their ids."""
+        return self._ids("cohorts/recalculate", {"count": count})
+
+    def list_counts(self, *names: str) -> dict[str, int]:
+        """How many rows a client finds in each list of configuration, or in these: ``list_counts("cohorts")``."""
+        found: dict[str, int] = self._call("POST", "lists", {"only": list(names)})
+        return found
+
+    def list_rows(self, name: str) -> list[dict[str, Any]]:
+        """The rows that a client finds in a list, with all fields that its items have."""
+        rows: list[dict[str, Any]] = self._call("POST", "lists/rows", {"list": name})["rows"]
+        return rows
+
+    def list_keys(self, name: str) -> list[str]:
+        """Their keys, as text."""
+        found = self._call("POST", "lists/rows", {"list": name})
+        return [str(row[found["key"]]) for row in found["rows"]]
+
+    def change_list(
+        self,
+        name: str,
+        *,
+        insert: int = 0,
+        update: int = 0,
+        delete: int = 0,
+        seed: int = 0,
+        after_pages: int | None = None,
+    ) -> dict[str, list[str]]:
+        """Rows of a list come, change and go: ``change_list("annotations", insert=50, delete=20)``.
+
+        Args:
+            name: the list.
+            insert: rows that are created now.
+            update: rows whose title and time of the last change become others.
+            delete: rows that go, softly where PostHog deletes softly.
+            seed: which rows.
+            after_pages: wait until so many more pages of the list were answered: a change in the middle of a read.
+
+        Returns:
+            The keys that were touched, as text: ``inserted``, ``updated``, ``deleted``; empty for a later change.
+        """
+        body = {"list": name, "insert": insert, "update": update, "delete": delete, "seed": seed}
+        body |= {} if after_pages is None else {"after_pages": after_pages}
+        keys: dict[str, list[str]] = self._call("POST", "lists/change", body)
+        return keys
+
         """The sandbox's time, ISO in UTC."""
         return str(self._call("GET", "clock")["now"])
 

@@ -107,10 +107,14 @@ def prepare(options: Options, progress: Callable[[int], None] | None = None) -> 
         _check_folder(options.data, wanted)
     temporary = tempfile.TemporaryDirectory(prefix="posthog-sandbox-") if options.data is None else None
     folder = options.data if temporary is None else Path(temporary.name)
-    served = Served(State(Store(clock, folder), clock, options.behaviour), temporary)
+    # Rows are made up to a whole minute, or were when a kept folder was filled.
+    until = clock.now().replace(second=0, microsecond=0)
+    if marker is not None and marker.exists():
+        until = utc(json.loads(marker.read_text())["until"])
+    state = State(Store(clock, folder), clock, options.behaviour, seed=options.seed, until=until)
+    served = Served(state, temporary)
     try:
         if marker is None or not marker.exists():
-            until = clock.now().replace(second=0, microsecond=0)
             generate(served.state.store, Dataset(**wanted, until=until), progress)
             if marker is not None:
                 marker.write_text(json.dumps({**wanted, "until": until.isoformat()}))

@@ -13,14 +13,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import control, events, faults, persons, projects, query, recordings
+from . import control, events, faults, persons, projects, query, recordings, snapshots
 from .dispatch import METHODS, Action, endpoint
 from .envelope import ApiError, Reply, not_found, reply
+from .lists import endpoints
+from .lists.registry import LISTINGS
 from .state import State
 
 _PROJECT = "/api/projects/{project_id}"
 
-_ROUTES: Mapping[str, Mapping[str, Action]] = {
+_ROUTES: dict[str, Mapping[str, Action]] = {
     "/api/projects/": projects.LISTING,
     "/api/users/{user_id}/": projects.ME,
     f"{_PROJECT}/": projects.RETRIEVE,
@@ -34,7 +36,12 @@ _ROUTES: Mapping[str, Mapping[str, Action]] = {
     f"{_PROJECT}/events/{{item}}/": events.RETRIEVE,
     f"{_PROJECT}/session_recordings/": recordings.LISTING,
     f"{_PROJECT}/session_recordings/{{item}}/": recordings.RETRIEVE,
+    f"{_PROJECT}/session_recordings/{{item}}/snapshots/": snapshots.SNAPSHOTS,
+    f"{_PROJECT}/session_recordings/{{item}}/sharing/": snapshots.SHARING,
 }
+
+# Fixed words after a list's path come before its items.
+_ROUTES |= endpoints.routes(LISTINGS)
 
 _ENVIRONMENTS = re.compile(r"^/api/environments(/.*)?$")
 

@@ -5,7 +5,8 @@ JSON in and out, no key: the server listens on the loopback interface only.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from starlette.routing import Route
 
 from sandbox import changes
 from sandbox.clock import Clock
+from sandbox.configuration.rows import Change
 from sandbox.store import ClickHouseError, Store
 
 from . import dates
@@ -194,6 +196,28 @@ def _by_count(change: Callable[[Store, Clock, int, int], list[str]], summary: st
     return verb
 
 
+async def lists(state: State, body: Body) -> object:
+    """How many rows a client finds in each list of configuration; {"only": [...]} for some."""
+    names = _texts(body, "only") or state.configuration.names
+    return {name: len((await state.in_thread(state.configuration.rows, name)).visible()) for name in names}
+
+
+async def list_rows(state: State, body: Body) -> object:
+    """The rows that a client finds in a list, whole, as they lie on disk: {"list": name} -> key and rows."""
+    rows = await state.in_thread(state.configuration.rows, str(body.get("list")))
+    return {"key": rows.kind.key, "rows": rows.visible()}
+
+
+async def change_list(state: State, body: Body) -> object:
+    """Rows come, change and go: {"list", "insert", "update", "delete", "seed"?} now, or after {"after_pages": N}."""
+    rows = await state.in_thread(state.configuration.rows, str(body.get("list")))
+    change = Change(**{name: _whole(body, name, 0) for name in ("insert", "update", "delete", "seed")})
+    if "after_pages" in body:
+        rows.schedule(change, max(1, _whole(body, "after_pages")))
+        return {"inserted": [], "updated": [], "deleted": []}
+    return asdict(rows.change(change, state.clock.now()))
+
+
 VERBS: Mapping[str, Mapping[str, Verb]] = {
     "/_sandbox/counts/": {"GET": counts},
     "/_sandbox/events/": {"POST": add_events},
@@ -202,6 +226,12 @@ VERBS: Mapping[str, Mapping[str, Verb]] = {
     "/_sandbox/persons/update/": {"POST": _by_count(changes.update_persons, "Change properties of persons")},
     "/_sandbox/persons/delete/": {"POST": _by_count(changes.delete_persons, "Delete persons")},
     "/_sandbox/recordings/grow/": {"POST": _by_count(changes.grow_recordings, "More data for recordings")},
+    "/_sandbox/recordings/delete/": {"POST": _by_count(changes.delete_recordings, "Delete recordings")},
+    "/_sandbox/groups/update/": {"POST": _by_count(changes.update_groups, "Change groups, add one for every ten")},
+    "/_sandbox/cohorts/recalculate/": {"POST": _by_count(changes.recalculate_cohorts, "Recalculate dynamic cohorts")},
+    "/_sandbox/lists/": {"GET": lists, "POST": lists},
+    "/_sandbox/lists/rows/": {"POST": list_rows},
+    "/_sandbox/lists/change/": {"POST": change_list},
     "/_sandbox/sql/": {"POST": sql},
     "/_sandbox/clock/": {"GET": clock, "POST": advance_clock},
     "/_sandbox/requests/": {"GET": requests},

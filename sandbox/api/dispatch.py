@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from . import auth
 from .auth import Key, Project
-from .envelope import ApiError, Reply, parse_error, permission_denied
+from .envelope import ApiError, Reply, not_found, parse_error, payment_required, permission_denied
 from .request_log import Entry
 from .state import State
 
@@ -35,6 +35,10 @@ _GZIPPED = tuple(
         r"^/api/(environments|projects)/[^/]+/persons/?$",
     )
 )
+
+
+#: What stands before the name of an endpoint.
+_ABOVE_ENDPOINT = re.compile(r"^/api/(projects/[^/]+/(?=.)|organizations/[^/]+/(?=.))?")
 
 
 @dataclass
@@ -116,6 +120,8 @@ def endpoint(actions: Mapping[str, Action]) -> Callable[[Request], Awaitable[Rep
 
 
 async def _admit(state: State, entry: Entry, request: Request, actions: Mapping[str, Action]) -> tuple[Call, Action]:
+    if _among(state.behaviour.missing_endpoints, request):
+        raise not_found("Endpoint not found.")
     raw_body = await request.body()
     if len(raw_body) > MAX_BODY_BYTES:
         raise ApiError(413, "invalid_request", "request_too_large", "Request body is larger than 20 MB.")
@@ -132,6 +138,10 @@ async def _admit(state: State, entry: Entry, request: Request, actions: Mapping[
     if key.kind == "phs" and not (action.secret_keys and state.behaviour.project_secret_keys):
         raise permission_denied("This action does not support project secret API key access")
     auth.check_scopes(key, action.scopes, project=project, any_url=action.any_url)
+    if _among(state.behaviour.forbidden_endpoints, request):
+        raise permission_denied("You do not have viewer access to this resource.")
+    if _among(state.behaviour.unpaid_endpoints, request):
+        raise payment_required()
     state.throttle.check(state.behaviour, action.throttle, key.value)
     call = Call(
         state=state,
@@ -145,6 +155,12 @@ async def _admit(state: State, entry: Entry, request: Request, actions: Mapping[
         entry=entry,
     )
     return call, action
+
+
+def _among(endpoints: frozenset[str], request: Request) -> bool:
+    """Whether the request asks one of these endpoints or what lies below it."""
+    path = _ABOVE_ENDPOINT.sub("", request.scope["path"]).strip("/")
+    return any(f"{path}/".startswith(f"{endpoint.strip('/')}/") for endpoint in endpoints)
 
 
 def parse_json(raw: bytes) -> object:

@@ -69,6 +69,17 @@ def permission_denied(detail: str) -> ApiError:
     return ApiError(403, "authentication_error", "permission_denied", detail)
 
 
+def payment_required() -> ApiError:
+    """402 for a feature that the organization does not pay for (EnterpriseFeatureException, autumn 2026)."""
+    return ApiError(
+        402,
+        "server_error",
+        "payment_required",
+        "This feature is part of the premium PostHog offering. To use it, subscribe to PostHog Cloud with a generous "
+        "free tier: https://app.posthog.com/organization/billing",
+    )
+
+
 def parse_error(detail: str) -> ApiError:
     """400 for a body that does not have the expected shape."""
     return ApiError(400, "invalid_request", "parse_error", detail)

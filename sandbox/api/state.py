@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import ParamSpec, TypeVar
 
 from sandbox.behaviour import Behaviour
 from sandbox.clock import Clock
+from sandbox.configuration.kinds import KINDS
+from sandbox.configuration.project import Configuration
+from sandbox.configuration.world import World
 from sandbox.store import Store
 
 from .auth import KeyRing, Project
@@ -26,13 +30,34 @@ T = TypeVar("T")
 
 
 class State:
-    """One server: its data, its behaviour, and everything it remembers between requests."""
+    """One server: its data, its behaviour, and everything it remembers between requests.
 
-    def __init__(self, store: Store, clock: Clock, behaviour: Behaviour, project: Project | None = None) -> None:
+    Args:
+        store: events, persons, recordings and groups.
+        clock: the server's time.
+        behaviour: how it behaves.
+        project: the project; made up if not given.
+        seed: of the configuration: cohorts, flags, insights and so on.
+        until: the start of the sandbox: configuration made at first is not younger; now if not given.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        behaviour: Behaviour,
+        project: Project | None = None,
+        *,
+        seed: int = 0,
+        until: datetime | None = None,
+    ) -> None:
         self.store = store
         self.clock = clock
         self.behaviour = behaviour
         self.project = project or Project()
+        self.configuration = Configuration(
+            World(store, seed, until or clock.now(), self.project.id, self.project.organization_id), KINDS
+        )
         self.keys = KeyRing()
         self.log = RequestLog()
         self.faults = Faults()

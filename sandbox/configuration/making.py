@@ -105,6 +105,6 @@ class Making:
 Maker = Callable[[Making], Row]
 
 
-def iso(moment: datetime | None) -> str | None:
+def iso(moment: datetime) -> str:
     """A time as Django REST framework writes it: microseconds unless they are zero, ``Z`` for UTC."""
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+    return moment.isoformat().replace("+00:00", "Z")

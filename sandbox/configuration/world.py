@@ -9,8 +9,6 @@ from typing import Any
 
 from sandbox.store import Store
 
-from .membership import members_sql
-
 #: About so many events are read to find the names of properties.
 SAMPLE_EVENTS = 20_000
 
@@ -97,12 +95,6 @@ class World:
     def person_properties(self) -> list[SeenProperty]:
         """Properties of persons."""
         return self._properties("person", "1")
-
-    @cached_property
-    def cohort_counts(self) -> dict[int, int]:
-        """How many persons each cohort holds, as last calculated; a cohort of nobody is not in it."""
-        rows = self.store.rows(f"SELECT cohort_id, count() FROM ({members_sql()}) GROUP BY cohort_id")
-        return {int(cohort): int(count) for cohort, count in rows}
 
     def _properties(self, table: str, where: str) -> list[SeenProperty]:
         # What most values are decides, as the first ones that PostHog sees do.

@@ -1,0 +1,126 @@
+"""How a list is cut into pages: Django REST framework's limit/offset, cursor and page-number paging."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import random
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+from sandbox.api.dispatch import Call, integer
+from sandbox.api.envelope import ApiError, not_found
+from sandbox.configuration.making import Row
+
+from .declaration import Listing, ordered
+from .links import next_link
+
+DEFAULT_LIMIT = 100
+
+#: Largest ``page_size`` of the activity log (posthog/api/advanced_activity_logs/viewset.py, autumn 2026).
+MAX_PAGE_SIZE = 1_000
+
+
+def page_of(call: Call, listing: Listing, rows: list[Row]) -> Any:
+    """The answer of a list: one page of the rows that are wanted.
+
+    Raises:
+        ApiError: a page or a cursor that makes no sense.
+    """
+    order = _order(listing, call.arguments)
+    if call.state.behaviour.unstable_ties:
+        rows = list(rows)
+        # Another plan, another order of what ties: nothing to do with security or repeatability.
+        random.shuffle(rows)
+    rows = ordered(rows, order)
+    if listing.paging == "bare" or listing.name in call.state.behaviour.bare_lists:
+        return rows
+    if listing.paging == "cursor":
+        return _numbered(call, rows) if call.arguments.get("page") else _by_cursor(call, rows, order)
+    return _by_offset(call, rows)
+
+
+def _order(listing: Listing, arguments: Mapping[str, str]) -> tuple[str, ...]:
+    asked = arguments.get(listing.order_by or "", "")
+    if listing.paging == "cursor":
+        # Only these two are known; anything else is the default. The key breaks ties.
+        sign = "" if asked == listing.order[0].lstrip("-") else "-"
+        return tuple(f"{sign}{name.lstrip('-')}" for name in listing.order)
+    return (asked,) if asked else listing.order
+
+
+def _size(call: Call, name: str, most: int | None = None) -> int:
+    caps = [cap for cap in (most, call.state.behaviour.list_page_cap) if cap is not None]
+    return min([integer(call.arguments, name, DEFAULT_LIMIT) or DEFAULT_LIMIT, *caps])
+
+
+def _by_offset(call: Call, rows: list[Row]) -> dict[str, Any]:
+    limit, offset = _size(call, "limit"), integer(call.arguments, "offset", 0)
+    before = offset - limit
+    body = {
+        "count": len(rows),
+        "next": next_link(
+            call, {"limit": limit, "offset": offset + limit}, more=offset + limit < len(rows), first=offset == 0
+        ),
+        "previous": call.url({"limit": limit, "offset": before if before > 0 else None}) if offset else None,
+        "results": rows[offset : offset + limit],
+    }
+    if not call.state.behaviour.list_count:
+        del body["count"]
+    return body
+
+
+def _numbered(call: Call, rows: list[Row]) -> dict[str, Any]:
+    size = _size(call, "page_size", MAX_PAGE_SIZE)
+    page, pages = integer(call.arguments, "page", 0), max(1, -(-len(rows) // size))
+    if not 1 <= page <= pages:
+        raise not_found("Invalid page.")
+    return {
+        "count": len(rows),
+        "next": next_link(call, {"page": page + 1}, more=page < pages, first=page == 1),
+        "previous": call.url({"page": page - 1 if page > 2 else None}) if page > 1 else None,
+        "results": rows[(page - 1) * size : page * size],
+    }
+
+
+def _by_cursor(call: Call, rows: list[Row], order: tuple[str, ...]) -> dict[str, Any]:
+    """Keyset on the first field of the order; an offset counts the rows that share its value."""
+    field, size = order[0].lstrip("-"), _size(call, "page_size", MAX_PAGE_SIZE)
+    position, skip = _read_cursor(call.arguments.get("cursor"))
+    if position is not None:
+        descending = order[0].startswith("-")
+        rows = [row for row in rows if (row[field] < position if descending else row[field] > position)]
+    page, rest = rows[skip : skip + size], rows[skip + size :]
+    cursor = _next_cursor(page, rest[0][field], field, position, skip) if page and rest else None
+    return {
+        "next": next_link(call, {"cursor": cursor}, more=cursor is not None, first=position is None and not skip),
+        # Nobody pages back here.
+        "previous": None,
+        "results": page,
+    }
+
+
+def _next_cursor(page: list[Row], after: str, field: str, position: str | None, skip: int) -> str:
+    """What marks the place behind a page: the last value that the next row does not share, and how many follow it."""
+    offset = 0
+    for row in reversed(page):
+        if row[field] != after:
+            return _cursor(row[field], offset)
+        offset += 1
+    return _cursor(position, skip + offset)
+
+
+def _cursor(position: str | None, offset: int) -> str:
+    parts = ({"o": offset} if offset else {}) | ({"p": position} if position is not None else {})
+    return base64.b64encode(urlencode(parts).encode()).decode()
+
+
+def _read_cursor(text: str | None) -> tuple[str | None, int]:
+    if not text:
+        return None, 0
+    try:
+        parts = parse_qs(base64.b64decode(text, validate=True).decode(), keep_blank_values=True)
+        return parts.get("p", [None])[0], int(parts.get("o", ["0"])[0])
+    except (binascii.Error, ValueError):
+        raise ApiError(404, "invalid_request", "not_found", "Invalid cursor") from None
