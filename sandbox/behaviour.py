@@ -240,6 +240,10 @@ class Behaviour:
     recordings_retention_days: int = 90
     #: A recording with data this recent is ``ongoing``: its figures still grow.
     recordings_ongoing_seconds: float = 300.0
+    #: Snapshots come as ``blob_v2``; before 2025 they came otherwise.
+    recordings_blob_v2: bool = True
+    #: Blocks (by number) that cannot be fetched: they are left out of an answer without a word, unless all are.
+    recordings_failing_blocks: frozenset[str] = frozenset()
 
     # --- lists of configuration ---
     #: Endpoints that this version does not have: 404. A name is a path under the project's, and covers what is below.

@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from sandbox.clock import Clock
+from sandbox.cohorts import MEMBERS, recalculate_cohorts
 from sandbox.ddl import TEAM_ID
+from sandbox.groups import update_groups
 from sandbox.person_changes import (
     LIVE_DISTINCT_IDS,
     LIVE_PERSONS,
@@ -20,6 +22,7 @@ from sandbox.person_changes import (
     update_persons,
 )
 from sandbox.recipe import EVENT_COLUMNS, INSERT_SETTINGS, SESSION_COLUMNS, Recipe, constant, microseconds, time_of
+from sandbox.recordings import insert_logs
 from sandbox.store import Store, quoted
 
 __all__ = [
@@ -28,8 +31,11 @@ __all__ = [
     "counts",
     "delete_events",
     "delete_persons",
+    "delete_recordings",
     "grow_recordings",
     "merge_persons",
+    "recalculate_cohorts",
+    "update_groups",
     "update_persons",
 ]
 
@@ -46,13 +52,18 @@ _FIRST_NUMBER = 1 << 48
 
 
 def counts(store: Store) -> dict[str, int]:
-    """Return what a complete copy would hold: distinct events, live persons and distinct_ids, recordings."""
+    """Return what a complete copy would hold: distinct events, live persons and distinct_ids, recordings and so on."""
     live_persons = LIVE_PERSONS.replace("argMax(properties, version) AS last_properties,", "")
     queries = {
         "events": "SELECT uniqExact(uuid) FROM events",
         "persons": f"SELECT count() FROM ({live_persons})",
         "person_distinct_ids": f"SELECT count() FROM ({LIVE_DISTINCT_IDS})",
-        "recordings": "SELECT uniqExact(session_id) FROM session_replay_events",
+        "recordings": "SELECT uniqExact(session_id) FROM session_replay_events "
+        "WHERE session_id NOT IN (SELECT session_id FROM session_recording)",
+        "sessions": f"SELECT uniqExact(session_id) FROM raw_sessions WHERE team_id = {TEAM_ID}",
+        "groups": f"SELECT uniqExact(group_type_index, group_key) FROM groups WHERE team_id = {TEAM_ID}",
+        "cohort_people": f"SELECT count() FROM ({MEMBERS})",
+        "log_entries": f"SELECT count() FROM log_entries WHERE team_id = {TEAM_ID} AND log_source = 'session_replay'",
     }
     return {table: int(store.scalar(query) or 0) for table, query in queries.items()}
 
@@ -141,9 +152,8 @@ SELECT session_id, any(distinct_id) AS owner, min(min_first_timestamp) AS first,
     argMin(first_url, min_first_timestamp) AS url, any(snapshot_source) AS source,
     any(retention_period_days) AS retention
 FROM session_replay_events GROUP BY session_id ORDER BY last DESC, session_id LIMIT {count}"""
-    sessions = [
-        session for (session,) in store.rows(f"SELECT session_id FROM ({latest}) ORDER BY last DESC, session_id")
-    ]
+    found = store.rows(f"SELECT session_id, toString(last) FROM ({latest}) ORDER BY last DESC, session_id")
+    sessions = [session for session, _ in found]
     number = f"intHash64(cityHash64(session_id, last) + {constant('grow', seed)})"
     store.execute(
         f"""
@@ -154,6 +164,28 @@ SELECT session_id, {TEAM_ID}, owner, last AS piece_start,
     3000 + {number} % 50000, 4 + {number} % 30, 1, source, retention, toDateTime({now})
 FROM ({latest})"""
     )
+    if found:
+        pieces = ", ".join(f"({quoted(session)}, toDateTime64({quoted(last)}, 6, 'UTC'))" for session, last in found)
+        store.execute(insert_logs(seed, f"(session_id, min_first_timestamp) IN ({pieces})"))
+    return sessions
+
+
+def delete_recordings(store: Store, clock: Clock, count: int, seed: int = 0) -> list[str]:
+    """Delete `count` recordings, as a user does: their rows stay, and nothing of them is shown any more.
+
+    Returns:
+        Their session ids.
+    """
+    rows = store.rows(
+        "SELECT DISTINCT session_id FROM session_replay_events "
+        "WHERE session_id NOT IN (SELECT session_id FROM session_recording) "
+        f"ORDER BY cityHash64(session_id, {constant('delete recordings', seed)}), session_id LIMIT {count}"
+    )
+    sessions = [session for (session,) in rows]
+    if sessions:
+        now = time_of(str(microseconds(clock.now())))
+        values = ", ".join(f"({quoted(one)}, {TEAM_ID}, {now}, 'owner@hedgebox.example')" for one in sessions)
+        store.execute(f"INSERT INTO session_recording VALUES {values}")
     return sessions
 
 

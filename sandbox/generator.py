@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
 
+from sandbox.cohorts import fill_cohorts
+from sandbox.groups import insert_groups
 from sandbox.people import People
 from sandbox.recipe import (
     EVENT_COLUMNS,
@@ -23,7 +25,7 @@ from sandbox.recipe import (
     uuid_random,
     uuid_v7,
 )
-from sandbox.recordings import insert_recordings
+from sandbox.recordings import insert_logs, insert_recordings
 from sandbox.store import Store
 
 # Events per session, over and over: a mean of 8.3, half of the sessions with at most four.
@@ -91,8 +93,9 @@ def generate(store: Store, dataset: Dataset, progress: Callable[[int], None] | N
     recipe = Recipe(dataset.seed)
     people = People(recipe, dataset.persons, dataset.since_us, dataset.until_us)
     sessions = _Sessions(recipe, people, dataset)
-    for statement in people.inserts():
+    for statement in [*people.inserts(), *insert_groups(recipe, dataset.since_us, dataset.until_us)]:
         store.execute(statement, settings=INSERT_SETTINGS)
+    fill_cohorts(store, dataset.until_us)
     columns = ", ".join(EVENT_COLUMNS)
     for first, count in sessions.batches():
         source = sessions.select(first, count)
@@ -101,6 +104,7 @@ def generate(store: Store, dataset: Dataset, progress: Callable[[int], None] | N
         store.execute(insert_recordings(recipe, source, sessions.last, dataset.until_us), settings=INSERT_SETTINGS)
         if progress:
             progress(min(dataset.events, sessions.events_before(first + count)))
+    store.execute(insert_logs(dataset.seed))
     _merge_parts(store)
     _send_again(store, recipe, dataset.until_us)
 

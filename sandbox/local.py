@@ -130,7 +130,8 @@ class Sandbox:
     # The control API, verb by verb. All raise SandboxError when it refuses.
 
     def counts(self) -> dict[str, int]:
-        """Events (distinct uuids), persons (not deleted), person_distinct_ids, recordings."""
+        """Events (distinct uuids), persons (not deleted), person_distinct_ids, recordings, sessions, groups,
+        cohort_people (members of all cohorts), log_entries (lines of recordings' consoles)."""
         found: dict[str, int] = self._call("GET", "counts")
         return found
 
@@ -187,7 +188,6 @@ class Sandbox:
         """More data for recordings. Returns their session ids."""
         return self._ids("recordings/grow", {"count": count})
 
-    def now(self) -> str:
     def delete_recordings(self, count: int) -> list[Any]:
         """Recordings are deleted. Returns their session ids."""
         return self._ids("recordings/delete", {"count": count})
@@ -243,6 +243,7 @@ class Sandbox:
         keys: dict[str, list[str]] = self._call("POST", "lists/change", body)
         return keys
 
+    def now(self) -> str:
         """The sandbox's time, ISO in UTC."""
         return str(self._call("GET", "clock")["now"])
 

@@ -6,9 +6,18 @@ Source: posthog/session_recordings and the session_replay_events table of PostHo
 from __future__ import annotations
 
 from sandbox.ddl import TEAM_ID
-from sandbox.recipe import Recipe, pick, time_of
+from sandbox.recipe import Recipe, constant, pick, time_of
 
 _SECOND = 1_000_000
+
+_LOG_TEXTS = (
+    "Loaded files in 212 ms",
+    "Datei größer als 5 GB 🦔",
+    '{"status":200,"path":"/api/files?limit=10"}',
+    'Warning: Each child in a list should have a unique "key" prop.',
+    "TypeError: Cannot read properties of undefined (reading 'id')\n    at render (app.js:1:2)",
+    "",
+)
 
 _RETENTION_DAYS = (30, 30, 30, 90, 365)
 
@@ -56,4 +65,32 @@ FROM (
     FROM ({sessions})
     ARRAY JOIN range(toUInt64(1 + intDiv(size, 4))) AS i
     WHERE {draw("replay", "s")} % 10 < 3 OR s >= {last}
+)"""
+
+
+def insert_logs(seed: int, pieces: str = "1") -> str:
+    """Return the INSERT of the console's lines of recordings: as many as the rows count.
+
+    Args:
+        seed: equal seeds give equal lines.
+        pieces: SQL on session_replay_events: of which rows.
+    """
+    line = f"intHash64(cityHash64(session_id, min_first_timestamp, i) + {constant('console', seed)})"
+    length = "toUnixTimestamp64Micro(max_last_timestamp) - toUnixTimestamp64Micro(min_first_timestamp)"
+    return f"""
+INSERT INTO log_entries (team_id, log_source, log_source_id, instance_id, timestamp, level, message, _timestamp)
+SELECT
+    team_id,
+    'session_replay',
+    session_id,
+    '',
+    min_first_timestamp + toIntervalMicrosecond(intDiv(({length}) * (i + 1), many + 1)),
+    multiIf(i < console_log_count, 'info', i < console_log_count + console_warn_count, 'warn', 'error'),
+    {pick(_LOG_TEXTS, line)},
+    _timestamp
+FROM (
+    SELECT *, toInt64(console_log_count + console_warn_count + console_error_count) AS many, i
+    FROM session_replay_events
+    ARRAY JOIN range(toUInt64(console_log_count + console_warn_count + console_error_count)) AS i
+    WHERE team_id = {TEAM_ID} AND ({pieces})
 )"""

@@ -33,7 +33,7 @@ Verb = Callable[[State, Body], Awaitable[object]]
 
 
 async def counts(state: State, body: Body) -> object:
-    """How much there is: events (distinct uuids), persons (not deleted), person_distinct_ids, recordings."""
+    """How much there is: events (distinct uuids), persons (not deleted), recordings, sessions, groups and so on."""
     del body
     return await state.in_thread(changes.counts, state.store)
 
@@ -187,7 +187,7 @@ async def delete_events(state: State, body: Body) -> object:
     return {"uuids": uuids}
 
 
-def _by_count(change: Callable[[Store, Clock, int, int], list[str]], summary: str) -> Verb:
+def _by_count(change: Callable[[Store, Clock, int, int], Sequence[str | int]], summary: str) -> Verb:
     async def verb(state: State, body: Body) -> object:
         ids = await state.in_thread(change, state.store, state.clock, _whole(body, "count"), _whole(body, "seed", 0))
         return {"ids": ids}

@@ -1,4 +1,4 @@
-"""``/api/projects/:id/session_recordings/``: list (by cursor or offset) and retrieve.
+"""``/api/projects/:id/session_recordings/``: list (by cursor, by offset, or counted) and retrieve.
 
 Sources: posthog/session_recordings/session_recording_api.py and queries/session_recording_list_from_query.py,
 autumn 2026.
@@ -77,6 +77,9 @@ _ORDERS = {
     **{name: name for name in _MEASURES if name.endswith("count")},
 }
 
+#: What a user deleted is shown no more.
+_SHOWN = "team_id = {team} AND session_id NOT IN (SELECT session_id FROM session_recording)"
+
 _ACTIVITY = "least(100., (click_count + keypress_count) * 100. / greatest(1, recording_duration))"
 _ORDERS["activity_score"] = _ACTIVITY
 
@@ -94,7 +97,7 @@ async def listing(call: Call) -> Reply:
     behaviour = call.state.behaviour
     wanted = _parameters(call.arguments)
     limit = _whole(wanted, "limit", DEFAULT_LIMIT) or DEFAULT_LIMIT
-    by_offset = "offset" in wanted or not behaviour.recordings_cursor
+    by_offset = "offset" in wanted or not behaviour.recordings_cursor or behaviour.recordings_counted
     # An order that is behind a flag silently becomes the default one.
     order = _ORDERS.get(str(wanted.get("order", "start_time")), "start_time")
     descending = str(wanted.get("order_direction", "DESC")).upper() != "ASC"
@@ -112,11 +115,13 @@ async def listing(call: Call) -> Reply:
     has_next = len(rows) > limit
     rows = rows[:limit]
     people = await call.state.in_thread(_people, call.state.store, [row[1] for row in rows])
-    body: dict[str, Any] = {
-        "results": [_recording(call, row, people) for row in rows],
-        "has_next": has_next,
-        "version": behaviour.recordings_version,
-    }
+    results = [_recording(call, row, people) for row in rows]
+    if behaviour.recordings_counted:
+        following = call.url({"limit": limit, "offset": offset + limit}) if has_next else None
+        before = call.url({"limit": limit, "offset": max(0, offset - limit)}) if offset else None
+        count = await call.state.in_thread(call.state.store.scalar, f"SELECT count() FROM ({sql})")
+        return reply({"count": count, "next": following, "previous": before, "results": results})
+    body: dict[str, Any] = {"results": results, "has_next": has_next, "version": behaviour.recordings_version}
     if not by_offset and has_next:
         cursor = {"order_value": rows[-1][-1], "secondary_value": rows[-1][0]}
         body["next_cursor"] = base64.b64encode(json.dumps(cursor).encode()).decode()
@@ -158,12 +163,15 @@ def _window(call: Call, wanted: Mapping[str, Any], having: list[str]) -> _Window
     start = max(start, now - timedelta(days=behaviour.recordings_retention_days))
     end = dates.parse(str(wanted["date_to"]), now) if wanted.get("date_to") else None
     # Parts of a session may lie on both sides of a bound: the bounds hold for its first timestamp.
-    having = [f"start_time >= {dates.literal(start)}", *having]
+    bounds = [f"start_time >= {dates.literal(start)}"]
     if end is not None:
-        having.append(f"start_time <= {dates.literal(end)}")
-    where = [f"team_id = {call.state.store.team_id}"]
+        bounds.append(f"start_time <= {dates.literal(end)}")
+    where = [_SHOWN.format(team=call.state.store.team_id)]
     sessions = wanted.get("session_ids")
     if isinstance(sessions, list):
+        if behaviour.recordings_cursor:
+            # Today recordings that are named are shown whenever they were, as far as they are kept.
+            bounds = [f"start_time >= {dates.literal(now - timedelta(days=behaviour.recordings_retention_days))}"]
         where.append(f"session_id IN ({', '.join(quoted(str(one)) for one in sessions) or quoted('')})")
     if wanted.get("session_recording_id"):
         where.append(f"session_id = {quoted(str(wanted['session_recording_id']))}")
@@ -178,7 +186,7 @@ def _window(call: Call, wanted: Mapping[str, Any], having: list[str]) -> _Window
             f"argMax(is_deleted, version) = 0 AND toString(argMax(person_id, version)) = "
             f"{quoted(str(wanted['person_uuid']))})"
         )
-    return _Window(" AND ".join(where), " AND ".join(having))
+    return _Window(" AND ".join(where), " AND ".join([*bounds, *having]))
 
 
 def _order_text(order: str) -> str:
@@ -288,7 +296,7 @@ def _recording(call: Call, row: list[Any], people: Mapping[str, dict[str, Any]])
 async def retrieve(call: Call) -> Reply:
     """GET /session_recordings/:id/."""
     session = quoted(call.params["item"])
-    window = _Window(f"team_id = {call.state.store.team_id} AND session_id = {session}", "1")
+    window = _Window(f"{_SHOWN.format(team=call.state.store.team_id)} AND session_id = {session}", "1")
     rows = await call.state.in_thread(call.state.store.rows, _sql(window))
     if not rows:
         raise not_found("Recording not found")

@@ -1,4 +1,4 @@
-"""Tables that PostHog computes on reading, as ClickHouse selects: persons, their ids, recordings, sessions."""
+"""Tables that PostHog computes on reading, as ClickHouse selects."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from sandbox.hogql import literals
-from sandbox.hogql.schema import LazyName
+from sandbox.hogql import literals, session_table
+from sandbox.hogql.fields import LazyName
 
 #: The key column of each computed table, as its scan names it: where conditions on the key are put.
 SCAN_KEYS: dict[LazyName, str] = {
@@ -15,7 +15,11 @@ SCAN_KEYS: dict[LazyName, str] = {
     "person_distinct_ids": "person_distinct_id2.distinct_id",
     "overrides": "person_distinct_id_overrides.distinct_id",
     "session_replay_events": "session_replay_events.session_id",
-    "sessions": "events.`$session_id`",
+    "sessions": "raw_sessions.session_id",
+    "groups": "groups.group_key",
+    "cohort_people": "cohortpeople.cohort_id",
+    "console_logs_log_entries": "log_entries.log_source_id",
+    "batch_export_log_entries": "log_entries.log_source_id",
 }
 
 
@@ -106,28 +110,39 @@ def _session_replay_events(scan: Scan) -> str:
 
 
 def _sessions(scan: Scan) -> str:
-    # PostHog keeps sessions in a table of aggregate states; here they are aggregated from the events on reading.
-    url = "JSONExtractString(events.properties, '$current_url')"
-    urls = f"groupUniqArrayIf({url}, notEmpty({url}))"
-    duration = "dateDiff('second', min(events.timestamp), max(events.timestamp))"
-    pageviews, autocaptures, screens = (
-        f"uniqExactIf(events.uuid, equals(events.event, '{event}'))"
-        for event in ("$pageview", "$autocapture", "$screen")
+    return session_table.select(scan.where("raw_sessions"), scan.tail)
+
+
+def _groups(scan: Scan) -> str:
+    # A tail would count rows before those of one group are folded: `key` alone is not what they are grouped by.
+    newest = ", ".join(
+        f"argMax(groups.{name}, groups._timestamp) AS {name}" for name in ("created_at", "group_properties")
     )
     return (
-        "SELECT events.`$session_id` AS session_id, argMin(events.distinct_id, events.timestamp) AS distinct_id,"
-        " min(events.timestamp) AS `$start_timestamp`, max(events.timestamp) AS `$end_timestamp`,"
-        f" max(events.inserted_at) AS max_inserted_at, {urls} AS `$urls`, length({urls}) AS `$num_uniq_urls`,"
-        f" argMinIf({url}, events.timestamp, notEmpty({url})) AS `$entry_current_url`,"
-        f" argMaxIf({url}, events.timestamp, notEmpty({url})) AS `$end_current_url`,"
-        f" {pageviews} AS `$pageview_count`, {autocaptures} AS `$autocapture_count`,"
-        f" {screens} AS `$screen_count`, {duration} AS `$session_duration`,"
-        # One page or screen, no click, under ten seconds: PostHog's default for a bounce.
-        f" toBool(and(lessOrEquals(plus({pageviews}, {screens}), 1), equals({autocaptures}, 0),"
-        f" less({duration}, 10))) AS `$is_bounce`"
-        f" FROM events WHERE and({scan.where('events')}, notEmpty(events.`$session_id`))"
-        f" GROUP BY events.`$session_id`{scan.tail}"
+        "SELECT group_type_index, group_key, created_at, group_properties, updated AS _timestamp FROM "
+        f"(SELECT groups.group_type_index AS group_type_index, groups.group_key AS group_key, {newest},"
+        f" max(groups._timestamp) AS updated FROM groups WHERE {scan.where('groups')}"
+        " GROUP BY groups.group_type_index, groups.group_key)"
     )
+
+
+def _cohort_people(scan: Scan) -> str:
+    # PostHog has the version that counts in Postgres; here it is the newest one.
+    newest = (
+        "SELECT cohortpeople.cohort_id, max(cohortpeople.version) FROM cohortpeople "
+        f"WHERE equals(cohortpeople.team_id, {scan.team_id}) GROUP BY cohortpeople.cohort_id"
+    )
+    return (
+        "SELECT DISTINCT cohortpeople.person_id AS person_id, cohortpeople.cohort_id AS cohort_id FROM cohortpeople"
+        f" WHERE and({scan.where('cohortpeople')}, in(tuple(cohortpeople.cohort_id, cohortpeople.version), ({newest})))"
+    )
+
+
+def _logs_of(source: str) -> Callable[[Scan], str]:
+    def build(scan: Scan) -> str:
+        return f"SELECT * FROM log_entries WHERE and({scan.where('log_entries')}, equals(log_source, '{source}'))"
+
+    return build
 
 
 _BUILDERS: dict[LazyName, Callable[[Scan], str]] = {
@@ -136,4 +151,8 @@ _BUILDERS: dict[LazyName, Callable[[Scan], str]] = {
     "overrides": _distinct_ids("person_distinct_id_overrides"),
     "session_replay_events": _session_replay_events,
     "sessions": _sessions,
+    "groups": _groups,
+    "cohort_people": _cohort_people,
+    "console_logs_log_entries": _logs_of("session_replay"),
+    "batch_export_log_entries": _logs_of("batch_export"),
 }

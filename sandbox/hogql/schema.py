@@ -6,67 +6,11 @@ be selected: `events.inserted_at`, `_timestamp` and `team_id` exist in ClickHous
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
+from sandbox.hogql import analytics, session_table
+from sandbox.hogql.fields import Column, Computed, Field, Join, Table, Virtual
 from sandbox.hogql.values import DATETIME, INT, JSON, STRING, UUID, Kind, ValueType
-
-#: Tables that PostHog computes on reading, by name of the builder in `lazy.py`.
-LazyName = Literal["persons", "person_distinct_ids", "overrides", "session_replay_events", "sessions"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: its type, what it is called in ClickHouse, and whether `*` shows it."""
-
-    type: ValueType
-    physical: str | None = None
-    starred: bool = True
-
-
-@dataclass(frozen=True)
-class Computed:
-    """A field that stands for other fields of the same table, such as `person_id` for `pdi.person_id`."""
-
-    chain: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Join:
-    """A field that joins another table when it is used: ON this table's `on` = that table's `to`."""
-
-    table: str
-    on: tuple[str, ...]
-    to: str
-    kind: Literal["LEFT JOIN", "INNER JOIN"] = "LEFT JOIN"
-
-
-@dataclass(frozen=True)
-class Virtual:
-    """A group of fields kept in the table itself, such as `poe` in events."""
-
-    columns: Mapping[str, Column]
-
-
-Field = Column | Computed | Join | Virtual
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table: its fields, and either a table in ClickHouse or a select made on reading.
-
-    Attributes:
-        physical: the ClickHouse table, or None for a computed one.
-        lazy: how a computed one is made.
-        key: the column of a computed table by which it is grouped; conditions on it reach the scan.
-    """
-
-    name: str
-    fields: Mapping[str, Field]
-    physical: str | None = None
-    lazy: LazyName | None = None
-    key: str | None = None
 
 
 def _nullable(kind: Kind) -> Column:
@@ -191,29 +135,8 @@ TABLES: dict[str, Table] = {
             {**_REPLAY_COMMON, "_timestamp": Column(DATETIME), **_REPLAY_JOINS},
             physical="session_replay_events",
         ),
-        Table(
-            "sessions",
-            {
-                "session_id": Column(STRING),
-                "id": Column(STRING, physical="session_id", starred=False),
-                "distinct_id": Column(STRING),
-                "$start_timestamp": Column(DATETIME),
-                "$end_timestamp": Column(DATETIME),
-                "max_inserted_at": Column(DATETIME),
-                "$urls": Column(ValueType("array")),
-                "$num_uniq_urls": Column(INT),
-                "$entry_current_url": Column(STRING),
-                "$end_current_url": Column(STRING),
-                "$pageview_count": Column(INT),
-                "$autocapture_count": Column(INT),
-                "$screen_count": Column(INT),
-                "$session_duration": Column(INT),
-                "duration": Column(INT, physical="$session_duration", starred=False),
-                "$is_bounce": Column(ValueType("bool")),
-            },
-            lazy="sessions",
-            key="session_id",
-        ),
+        Table("sessions", session_table.FIELDS, lazy="sessions", key="session_id"),
+        *analytics.TABLES,
     )
 }
 

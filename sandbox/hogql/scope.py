@@ -10,19 +10,9 @@ from typing import Protocol
 from sandbox.hogql import lazy, literals
 from sandbox.hogql.context import HogQLContext
 from sandbox.hogql.errors import HogQLError
+from sandbox.hogql.fields import Column, Computed, Field, Join, Table, Virtual
 from sandbox.hogql.nodes import Node
-from sandbox.hogql.schema import (
-    DEFAULT_PERSONS_ON_EVENTS_MODE,
-    PERSONS_ON_EVENTS,
-    TABLES,
-    Column,
-    Computed,
-    Field,
-    Join,
-    PersonsOnEvents,
-    Table,
-    Virtual,
-)
+from sandbox.hogql.schema import DEFAULT_PERSONS_ON_EVENTS_MODE, PERSONS_ON_EVENTS, TABLES, PersonsOnEvents
 from sandbox.hogql.values import UNKNOWN, UUID, Sql, ValueType
 
 Chain = Sequence[str | int]
