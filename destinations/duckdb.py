@@ -113,7 +113,8 @@ class DuckDbFile:
 
     def dlt_destination(self) -> Destination[Any, Any]:
         """For `dlt.pipeline(destination=...)`: dlt works on this connection, so nobody gets in between."""
-        return dlt.destinations.duckdb(self.connection, type_mapper=TypeMapper)
+        # A table that is replaced is so in one transaction: nobody sees it empty, whenever the program dies.
+        return dlt.destinations.duckdb(self.connection, type_mapper=TypeMapper, replace_strategy="insert-from-staging")
 
     def finish(self, descriptions: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
         """Makes the views, and comments on tables and columns: `{table: (description, {column: description})}`."""

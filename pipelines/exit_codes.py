@@ -42,7 +42,10 @@ _ERRORS: tuple[tuple[tuple[type[BaseException], ...], ExitCode], ...] = (
     ((errors.ProjectNotFound, errors.EndpointNotFound), ExitCode.BAD_USAGE),
     ((errors.KeyRefused, errors.AccessDenied, errors.PaymentRequired), ExitCode.KEY_REFUSED),
     ((errors.WaitTooLong, errors.Waitable, errors.Narrow), ExitCode.LIMITED),
-    ((errors.Unreachable, errors.Retryable, errors.AnswerFromCache), ExitCode.UNREACHABLE),
+    (
+        (errors.Unreachable, errors.Retryable, errors.AnswerFromCache, errors.ListUnreadable),
+        ExitCode.UNREACHABLE,
+    ),
     ((errors.Cancelled, KeyboardInterrupt), ExitCode.INTERRUPTED),
     # DuckDB's own, out of a load: a full disk, a lost mount, a merge beyond memory_limit.
     ((DestinationError, duckdb.IOException, duckdb.OutOfMemoryException), ExitCode.DESTINATION),

@@ -26,7 +26,7 @@ from sources.posthog.errors import PostHogError
 from sources.posthog.extraction import Extraction
 from sources.posthog.hogql.windows import DAY, HOUR, to_micros
 from sources.posthog.progress import Progress
-from sources.posthog.reading import Page, TableReading
+from sources.posthog.reading import TableReading
 from sources.posthog.requests import Requests
 from sources.posthog.run import Run
 from sources.posthog.settings import Settings
@@ -170,14 +170,15 @@ def resources_of(extraction: Extraction, has_room: Callable[[int], bool] | None 
 
 
 def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bool] | None) -> DltResource:
-    def pages() -> Iterator[Page]:
+    def pages() -> Iterator[Any]:
         if has_room is None and extraction.readings[table.name].is_begun:
             extraction.renew()
         extraction.claim(dlt.current.source_state())
         has_pages = False
         for page in extraction.pages(table.name, dlt.current.resource_state(), has_room or (lambda _: True)):
             has_pages = True
-            yield page
+            # An empty list alone makes no table, and leaves one that is to be replaced as it is (dlt 1.31).
+            yield dlt.mark.materialize_table_schema() if isinstance(page, list) and not page else page
         if table.loads == "replace" and not has_pages:
             # dlt would take it for a table that is empty now. This one was not read, or has not changed.
             dlt.current.resource().apply_hints(write_disposition="append")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sources.posthog.hogql import engine as hogql
 from sources.posthog.reading import Engine
 from sources.posthog.tables import Reads, Table
 from sources.posthog.tables.core import EventLeaves, Versioned
 
-ENGINES: Mapping[type[Reads], Engine] = {
+ENGINES: dict[type[Reads], Engine] = {
     EventLeaves: hogql.read_events,
     Versioned: hogql.read_versioned,
 }

@@ -50,6 +50,7 @@ CODES = {
         "AnswerMalformed",
         "WrongContentType",
         "AnswerFromCache",
+        "ListUnreadable",
     ],
     130: ["Cancelled"],
 }
