@@ -206,6 +206,21 @@ def status(
 
 
 @app.command()
+def tables(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[TABLE]...", help="Show their columns.")] = None,
+    *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The whole reference, as in docs/tables.md.")] = False,
+    output: _FormatFlag = Format.TEXT,
+    debug: _DebugFlag = False,
+) -> None:
+    """Show which tables there are: keys, how they are kept up to date, scopes, columns. Asks nothing of PostHog."""
+    from pipelines import tables_command as command  # noqa: PLC0415 - see above
+
+    chosen = tuple(names or ())
+    _exit(lambda run: command.run_tables(run, chosen, output, markdown=markdown), output, debug=debug)
+
+
+@app.command()
 def doctor(
     *,
     destination: _Destination = None,

@@ -99,7 +99,7 @@ class Config:
     def sync_options(self, tables: tuple[str, ...] = ()) -> SyncOptions:
         """What one sync is to do. Raises ConfigError."""
         return SyncOptions(
-            tables=_known_tables(tables),
+            tables=known_tables(tables),
             named=frozenset(tables),
             requests=self.requests,
             since=_time("since", self.source.since),
@@ -285,12 +285,18 @@ def _time(name: str, text: str | None) -> int | None:
         raise ConfigError(f"{_flag(name)} cannot be read: {error}") from None
 
 
-def _known_tables(names: tuple[str, ...]) -> tuple[Table, ...]:
+def known_tables(names: tuple[str, ...]) -> tuple[Table, ...]:
+    """The tables of these names in the order of loading; without names all that a plain sync loads.
+
+    Raises:
+        ConfigError: there is no such table.
+    """
     for name in names:
         if name not in TABLES:
             near = get_close_matches(name, TABLES, n=1, cutoff=0.5)
-            tables = f"Tables are: {', '.join(TABLES)}."
-            raise ConfigError(f"There is no table {name}.", f"Did you mean {near[0]}? {tables}" if near else tables)
+            all_of_them = "`posthog-warehouse tables` shows what there is."
+            advice = f"Did you mean {near[0]}? {all_of_them}" if near else all_of_them
+            raise ConfigError(f"There is no table {name}.", advice)
     return tuple(TABLES[name] for name in TABLES if name in names) if names else tuple(DEFAULT.values())
 
 

@@ -24,12 +24,13 @@ from pipelines.exit_codes import ExitCode
 from pipelines.problems import problem_of
 from pipelines.program import Run
 from pipelines.report import size_text
-from sources.posthog import CORE, PostHogClient, PostHogError
+from sources.posthog import CORE, TABLES, PostHogClient, PostHogError
 from sources.posthog.budget import Budget
 from sources.posthog.errors import AccessDenied
 from sources.posthog.hogql.capabilities import probe
 from sources.posthog.host import resolve_host
 from sources.posthog.keys import ApiKey, KeyKind
+from sources.posthog.tables import Probe
 
 State = Literal["ok", "warn", "fail"]
 
@@ -45,6 +46,18 @@ _KINDS = {
     KeyKind.PROJECT_SECRET: "project secret key",
     KeyKind.LEGACY: "key from before the prefixes",
 }
+
+
+def _asked(client: PostHogClient, probe: Probe) -> PostHogError | None:
+    """What PostHog has against reading a table; None: nothing."""
+    try:
+        if probe.sql:
+            client.query(probe.sql, name="posthog-warehouse doctor")
+        else:
+            client.get(probe.path, dict(probe.params))
+    except PostHogError as error:
+        return error
+    return None
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,7 @@ class _Doctor:
         with client:
             if self._project(client):
                 self._reading(client)
+                self._tables(client)
                 self._owner(client)
 
     def _versions(self) -> None:
@@ -210,6 +224,28 @@ class _Doctor:
         missing = ", ".join(name for name, is_missing in lacks.items() if is_missing)
         text = f"an older HogQL without {missing}; {dialect.max_rows:,} rows an answer"
         self._found("server", "warn", text, "All is loaded, but with more requests than from today's PostHog.")
+
+    def _tables(self, client: PostHogClient) -> None:
+        """Which tables the key can read, found out with one small request for each list."""
+        refused: dict[str, tuple[PostHogError, list[str]]] = {}
+        answers: dict[Probe, PostHogError | None] = {}
+        readable = []
+        for table in TABLES.values():
+            probe = table.reads.probe()
+            if probe is None or table.name in CORE:
+                continue
+            if probe not in answers:
+                answers[probe] = _asked(client, probe)
+            error = answers[probe]
+            if error is None:
+                readable.append(table.name)
+            else:
+                refused.setdefault(error.message, (error, []))[1].append(table.name)
+        if readable:
+            self._found("tables", "ok", f"the key reads {', '.join(readable)}")
+        for error, names in refused.values():
+            problem = problem_of(error, self._run.key)
+            self._found("tables", "warn", f"not {', '.join(names)}: {problem.message}", problem.advice)
 
     def _owner(self, client: PostHogClient) -> None:
         try:

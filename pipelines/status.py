@@ -15,6 +15,7 @@ from destinations.errors import DestinationUnusable
 from pipelines.config import load
 from pipelines.defaults import Flags
 from pipelines.program import Run
+from pipelines.records import RECORD_TABLES
 from sources.posthog import TABLES
 
 _RUNS = 5
@@ -34,7 +35,7 @@ def run_status(run: Run, flags: Flags) -> int:
                 f"{destination.location} has no tables in the schema {destination.dataset}.",
                 "Run `posthog-warehouse sync` first, or give another --database or --dataset.",
             )
-        tables = [reader.table(name) for name in TABLES if name in reader.tables]
+        tables = [reader.table(name) for name in reader.data_tables]
         runs, checks = reader.runs(), reader.checks()
     run.reporter.records("table", tables, "Tables (times in UTC)")
     run.reporter.records("run", runs, "Last runs")
@@ -54,14 +55,30 @@ class _Warehouse:
             [dataset],
         ).fetchall()
         self.tables = {str(name) for (name,) in found}
+        self._types: dict[str, dict[str, str]] = {}
+        for table, column, kind in connection.execute(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+            "WHERE schema_name = ? AND database_name = current_database()",
+            [dataset],
+        ).fetchall():
+            self._types.setdefault(table, {})[column] = kind
+
+    @property
+    def data_tables(self) -> list[str]:
+        """PostHog's tables in their order, then those of people's own queries; no records, and no tables of lists."""
+        ours = {record.name for record in RECORD_TABLES}
+        others = sorted(name for name in self.tables - set(TABLES) - ours if "__" not in name and name[:4] != "_dlt")
+        return [*(name for name in TABLES if name in self.tables), *others]
 
     def table(self, name: str) -> dict[str, Any]:
         newest = {"timestamp": "NULL", "created_at": "NULL"}
-        columns = {column.name for column in TABLES[name].columns}
-        newest = {column: f'max("{column}")' if column in columns else null for column, null in newest.items()}
+        types = self._types.get(name, {})
+        # A column of that name in somebody's own query may hold anything.
+        is_time = {column: types.get(column, "").startswith("TIMESTAMP") for column in newest}
+        newest = {column: f'max("{column}")' if is_time[column] else null for column, null in newest.items()}
         [row] = self._rows(
             f"SELECT '{name}' AS \"table\", count(*) AS rows, {newest['timestamp']} AS newest_timestamp, "
-            f"{newest['created_at']} AS newest_created_at FROM {self._schema}.{name}"
+            f'{newest["created_at"]} AS newest_created_at FROM {self._schema}."{name}"'
         )
         return row
 

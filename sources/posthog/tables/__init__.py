@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sources.posthog.tables.core import CORE_TABLES, EVENTS, PERSON_DISTINCT_IDS, PERSONS
-from sources.posthog.tables.declaration import Column, DataType, Reads, Table
+from sources.posthog.tables.declaration import Column, DataType, Probe, Reads, Table
 
 __all__ = [
     "CORE",
@@ -14,6 +14,7 @@ __all__ = [
     "TABLES",
     "Column",
     "DataType",
+    "Probe",
     "Reads",
     "Table",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sources.posthog.tables.declaration import Column, EngineName, Reads, Table
+from sources.posthog.tables.declaration import Column, EngineName, Probe, Reads, Table
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,10 @@ class EventLeaves(Reads):
     def kept_up_to_date(self) -> str:
         """How the table follows PostHog, in a phrase for people."""
         return "windows of created_at, an overlap, a daily sweep for late events"
+
+    def probe(self) -> Probe:
+        """What to ask to see whether the table can be read."""
+        return Probe(sql="SELECT 1 FROM events WHERE 1 = 2 LIMIT 1")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,10 @@ class Versioned(Reads):
     def kept_up_to_date(self) -> str:
         """How the table follows PostHog, in a phrase for people."""
         return "versions: only what changed is read"
+
+    def probe(self) -> Probe:
+        """What to ask to see whether the table can be read."""
+        return Probe(sql=f"SELECT 1 FROM {self.table} WHERE 1 = 2 LIMIT 1")
 
 
 EVENTS = Table(

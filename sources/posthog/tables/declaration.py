@@ -26,6 +26,8 @@ class Column:
     """Text in a UUID's canonical form: destinations that have a UUID type use it."""
     empty_is_null: bool = False
     """PostHog has no NULL there and writes an empty text instead."""
+    precision: tuple[int, int] | None = None
+    """Of a decimal number: digits in all, and behind the point."""
 
     def dlt_hints(self) -> dict[str, Any]:
         """The column as dlt's schema wants it. `x-uuid` is ours: dlt has no UUID type."""
@@ -38,6 +40,8 @@ class Column:
         if self.data_type == "timestamp":
             hints["timezone"] = True
             hints["precision"] = 6
+        if self.precision is not None:
+            hints["precision"], hints["scale"] = self.precision
         if self.is_uuid:
             hints["x-uuid"] = True
         return hints
@@ -82,6 +86,16 @@ def _column(data_type: DataType, name: str, description: str, more: dict[str, An
     return Column(**{"name": name, "data_type": data_type, "hogql": name, "description": description, **more})
 
 
+@dataclass(frozen=True)
+class Probe:
+    """The least that shows whether a key may read a table: a REST list, or a query in HogQL."""
+
+    path: str = ""
+    """Relative to the project, or from /api/ on."""
+    params: tuple[tuple[str, str | int], ...] = ()
+    sql: str = ""
+
+
 class Reads(ABC):
     """How PostHog is asked for a table: what its engine has to know. Each engine declares a kind of its own."""
 
@@ -92,6 +106,10 @@ class Reads(ABC):
     @abstractmethod
     def kept_up_to_date(self) -> str:
         """How the table follows PostHog, in a phrase for people."""
+
+    def probe(self) -> Probe | None:
+        """What to ask to see whether the table can be read; None: it takes more than one small request."""
+        return None
 
 
 @dataclass(frozen=True)
