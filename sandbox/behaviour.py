@@ -143,6 +143,9 @@ class Behaviour:
     #: Fields of a query answer that came after 2023 (``warnings``, ``query_metadata``, ...) are left out.
     old_response_shape: bool = False
 
+    #: Insights (TrendsQuery and the like) can be asked for as queries; without it only by the endpoints of old.
+    insight_queries: bool = True
+
     # --- queries: cache ---
     #: An answer is replayed for this long unless the request forces a calculation.
     cache_stale_seconds: float = 6 * 3600
@@ -350,6 +353,7 @@ PROFILES: Mapping[str, Behaviour] = {
         milliseconds_only=True,
         bare_nan=True,
         old_response_shape=True,
+        insight_queries=False,
         query_status_ttl_seconds=600.0,
         query_seconds=60.0,
         memory_limit_status=504,

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from . import control, events, faults, persons, projects, query, recordings, snapshots
 from .dispatch import METHODS, Action, endpoint
 from .envelope import ApiError, Reply, not_found, reply
+from .insights import legacy as legacy_insights
+from .insights import legacy_persons
 from .lists import endpoints
 from .lists.registry import LISTINGS
 from .state import State
@@ -29,6 +31,8 @@ _ROUTES: dict[str, Mapping[str, Action]] = {
     f"{_PROJECT}/environments/": projects.ENVIRONMENTS,
     f"{_PROJECT}/query/": query.QUERY,
     f"{_PROJECT}/query/{{item}}/": query.ITEM,
+    **{f"{_PROJECT}/insights/{path}": actions for path, actions in legacy_insights.ROUTES.items()},
+    **{f"{_PROJECT}/persons/{path}": actions for path, actions in legacy_persons.ROUTES.items()},
     f"{_PROJECT}/persons/": persons.LISTING,
     f"{_PROJECT}/persons/{{item}}/": persons.RETRIEVE,
     f"{_PROJECT}/events/": events.LISTING,

@@ -48,7 +48,7 @@ async def listing(call: Call) -> Reply:
         conditions.append("deleted = 0")
     ids = await call.state.in_thread(_ids, store, conditions, limit, offset)
     cap = call.state.behaviour.persons_distinct_ids_cap
-    results = await call.state.in_thread(_hydrate, store, ids, cap)
+    results = await call.state.in_thread(hydrate, store, ids, cap)
     body: dict[str, Any] = {
         "results": results,
         "next": call.url({"limit": limit, "offset": offset + limit}) if len(ids) >= limit else None,
@@ -128,7 +128,7 @@ def _count(store: Store, conditions: list[str]) -> int:
     return int(store.scalar(f"SELECT count() FROM ({latest}) WHERE {where}") or 0)
 
 
-def _hydrate(store: Store, ids: list[str], cap: int) -> list[dict[str, Any]]:
+def hydrate(store: Store, ids: list[str], cap: int = 1000) -> list[dict[str, Any]]:
     """The bodies of persons, newest first; ids that the person store does not have are left out."""
     if not ids:
         return []
@@ -194,7 +194,7 @@ def _retrieve(store: Store, wanted: str) -> dict[str, Any] | None:
             person_id = None
     if person_id is None:
         return None
-    rows = _hydrate(store, [person_id], 1_000_000)
+    rows = hydrate(store, [person_id], 1_000_000)
     if not rows:
         return None
     body = rows[0]

@@ -23,7 +23,7 @@ async def create(call: Call) -> Reply:
     """POST /query/ and /query/<Kind>/: the answer, or 202 with a status to poll."""
     state = call.state
     request = query_request.parse(call.json(), state.behaviour, path_kind=call.params.get("item"))
-    call.entry.kind = "HogQLQuery"
+    call.entry.kind = request.kind
     call.entry.query = request.text[:4000]
     plan = query_run.plan(state, request, background=request.refresh in _BACKGROUND)
     cached = None if request.forced else state.cache.get(plan.cache_key)

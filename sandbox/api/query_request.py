@@ -12,7 +12,8 @@ from typing import Any
 
 from sandbox.behaviour import Behaviour
 
-from .envelope import invalid, parse_error
+from .envelope import dumps, invalid, parse_error
+from .insights import schema
 
 REFRESH_MODES = (
     "async",
@@ -58,23 +59,15 @@ _QUERY_FIELDS = frozenset(
 #: Kinds that PostHog answers and this server does not.
 _OTHER_KINDS = frozenset(
     {
-        "ActorsQuery",
         "DatabaseSchemaQuery",
         "EventsNode",
         "EventsQuery",
-        "FunnelsQuery",
         "GroupsQuery",
         "HogQLMetadata",
         "HogQLAutocomplete",
-        "InsightVizNode",
-        "LifecycleQuery",
-        "PathsQuery",
         "PersonsNode",
         "RecordingsQuery",
-        "RetentionQuery",
         "SessionsTimelineQuery",
-        "StickinessQuery",
-        "TrendsQuery",
         "WebOverviewQuery",
         "WebStatsTableQuery",
     }
@@ -83,7 +76,12 @@ _OTHER_KINDS = frozenset(
 
 @dataclass(frozen=True)
 class QueryRequest:
-    """A HogQL query to run, and how its answer is wanted."""
+    """A query to run, and how its answer is wanted.
+
+    Attributes:
+        text: the HogQL; for an insight its whole node as JSON.
+        node: an insight's query, None for HogQL.
+    """
 
     text: str
     values: Mapping[str, Any]
@@ -94,6 +92,12 @@ class QueryRequest:
     query_id: str
     named_by_client: bool
     posthog_ai: bool
+    node: Mapping[str, Any] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The query's kind."""
+        return "HogQLQuery" if self.node is None else str(self.node["kind"])
 
     @property
     def forced(self) -> bool:
@@ -130,7 +134,13 @@ def parse(body: object, behaviour: Behaviour, *, path_kind: str | None = None) -
     kind = query.get("kind")
     if path_kind is not None and kind != path_kind:
         raise invalid(f"Query kind in the URL ({path_kind}) does not match the query's kind ({kind}).")
-    _check_query(query, behaviour)
+    query = schema.unwrapped(query)
+    node = query if behaviour.insight_queries and query.get("kind") in schema.KINDS else None
+    if node is None:
+        _check_query(query, behaviour)
+    else:
+        schema.check(node)
+        _check_modifiers(node.get("modifiers") or {}, behaviour)
     limit_context = body.get("limit_context")
     if limit_context not in (None, "posthog_ai"):
         raise _schema_error("limit_context", "Input should be 'posthog_ai' [type=literal_error]")
@@ -140,7 +150,8 @@ def parse(body: object, behaviour: Behaviour, *, path_kind: str | None = None) -
     client_id = body.get("client_query_id")
     overrides = body.get("variables_override") or {}
     return QueryRequest(
-        text=query["query"],
+        text=query["query"] if node is None else dumps(node).decode(),
+        node=node,
         values=query.get("values") or {},
         variables={**(query.get("variables") or {}), **overrides},
         filters=body.get("filters_override") or query.get("filters") or {},
@@ -166,8 +177,8 @@ def _refresh(body: Mapping[str, Any]) -> str:
 
 def _check_query(query: Mapping[str, Any], behaviour: Behaviour) -> None:
     kind = query.get("kind")
-    if kind in _OTHER_KINDS:
-        raise invalid(f"This local PostHog answers queries of kind HogQLQuery only, not {kind}.")
+    if kind in _OTHER_KINDS or kind in schema.KINDS:
+        raise invalid(f"This local PostHog does not answer queries of kind {kind}.")
     if kind != "HogQLQuery":
         raise _schema_error(
             "query",

@@ -12,6 +12,7 @@ from sandbox.store import ClickHouseError, Selection
 
 from . import bare_nan, query_errors
 from .envelope import ApiError, invalid
+from .insights import run as insight
 from .query_answer import Answer, drop_last_row
 from .query_cache import cache_key
 from .query_request import QueryRequest
@@ -63,6 +64,10 @@ def run(state: State, job: Plan) -> Answer:
     """
     behaviour = state.behaviour
     state.breaker.check(behaviour, job.cache_key)
+    if job.request.node is not None:
+        return insight.run(
+            state, job.request.node, modifiers=job.modifiers, seconds=job.seconds, cache_key=job.cache_key
+        )
     compiled = _compile(state, job)
     settings: dict[str, object] = {"max_execution_time": job.seconds}
     if behaviour.max_bytes_to_read is not None:
