@@ -105,6 +105,42 @@ MODIFIERS_2023 = frozenset(
     {"inCohortVia", "materializationMode", "personsArgMaxVersion", "personsJoinMode", "personsOnEventsMode"}
 )
 
+#: Endpoints that came after December 2023, from the history of PostHog/posthog (autumn 2026).
+ENDPOINTS_UNKNOWN_IN_2023 = frozenset(
+    {
+        "error_tracking",
+        "evaluations",
+        "file_download_batch_exports",
+        "file_system",
+        "hog_functions",
+        "organizations",
+        "persons/deletion_status",
+    }
+)
+
+#: Fields of lists, as ``list.field``, that came after it: among them what an incremental reader would look for.
+FIELDS_UNKNOWN_IN_2023 = frozenset(
+    {
+        "actions.bytecode_error",
+        "actions.creation_context",
+        "actions.pinned_at",
+        "annotations.dashboard_id",
+        "annotations.dashboard_name",
+        "cohorts.cohort_type",
+        "cohorts.last_error_message",
+        "cohorts.pending_version",
+        "feature_flags.bucketing_identifier",
+        "feature_flags.evaluation_contexts",
+        "feature_flags.evaluation_runtime",
+        "feature_flags.last_called_at",
+        "feature_flags.last_modified_by",
+        "feature_flags.updated_at",
+        "feature_flags.version",
+        "insights.last_viewed_at",
+        "notebooks.user_access_level",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Behaviour:
@@ -276,6 +312,10 @@ class Behaviour:
     missing_fields: frozenset[str] = frozenset()
 
     # --- transport ---
+    #: How far back the activity log goes: a limit of the plan.
+    activity_log_days: float | None = None
+    #: Further projects that the key's owner sees. They are listed, but hold nothing here.
+    other_projects: int = 0
     #: ``/api/environments/``: ``deprecated`` answers with Deprecation, Sunset and Link headers, ``redirect``
     #: is a 307 to ``/api/projects/`` (mid-2026), ``missing`` is 404 (before the prefix existed).
     environments_prefix: str = "deprecated"
@@ -375,4 +415,6 @@ PROFILES: Mapping[str, Behaviour] = {
         environments_prefix="missing",
         project_secret_keys=False,
     ),
+        missing_endpoints=ENDPOINTS_UNKNOWN_IN_2023,
+        missing_fields=FIELDS_UNKNOWN_IN_2023,
 }

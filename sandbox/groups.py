@@ -47,8 +47,8 @@ def _insert(recipe: Recipe, index: int, since_us: int, until_us: int) -> str:
         f"{draw('changed')} % 4 = 2, {until_us - 2 * _DAY}, {since_us} + {draw('when')} % {until_us - since_us}))"
     )
     properties = (
-        f"""concat('{{"name":"', {pick(vocabulary.LAST_NAMES, draw("name"))}, ' ', toString(g), """
-        f"""'","industry":', toJSONString({pick(_INDUSTRIES, draw("industry"))}), ',"seats":', """
+        f"""concat('{{"name":', toJSONString(concat({pick(vocabulary.LAST_NAMES, draw("name"))}, ' ', toString(g))), """
+        f"""',"industry":', toJSONString({pick(_INDUSTRIES, draw("industry"))}), ',"seats":', """
         f"""toString({draw("seats")} % 500 + v), ',"plan":"', {pick(vocabulary.PLANS, f"{draw('plan')} + v")}, """
         """'","address":{"city":"Köln","zip":null}}')"""
     )

@@ -13,7 +13,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import control, events, faults, persons, projects, query, recordings, snapshots
+from . import (
+    control,
+    events,
+    exports,
+    faults,
+    groups,
+    person_reads,
+    persons,
+    projects,
+    query,
+    recordings,
+    snapshots,
+)
 from .dispatch import METHODS, Action, endpoint
 from .envelope import ApiError, Reply, not_found, reply
 from .insights import legacy as legacy_insights
@@ -33,6 +45,11 @@ _ROUTES: dict[str, Mapping[str, Action]] = {
     f"{_PROJECT}/query/{{item}}/": query.ITEM,
     **{f"{_PROJECT}/insights/{path}": actions for path, actions in legacy_insights.ROUTES.items()},
     **{f"{_PROJECT}/persons/{path}": actions for path, actions in legacy_persons.ROUTES.items()},
+    **{f"{_PROJECT}/persons/{path}": actions for path, actions in person_reads.ROUTES.items()},
+    f"{_PROJECT}/exports/{{item}}/content/": exports.CONTENT,
+    f"{_PROJECT}/groups/": groups.LISTING,
+    f"{_PROJECT}/insights/my_last_viewed/": endpoints.MY_LAST_VIEWED,
+    "/api/organizations/{organization_id}/projects/": projects.OF_ORGANIZATION,
     f"{_PROJECT}/persons/": persons.LISTING,
     f"{_PROJECT}/persons/{{item}}/": persons.RETRIEVE,
     f"{_PROJECT}/events/": events.LISTING,
@@ -44,7 +61,6 @@ _ROUTES: dict[str, Mapping[str, Action]] = {
     f"{_PROJECT}/session_recordings/{{item}}/sharing/": snapshots.SHARING,
 }
 
-# Fixed words after a list's path come before its items.
 _ROUTES |= endpoints.routes(LISTINGS)
 
 _ENVIRONMENTS = re.compile(r"^/api/environments(/.*)?$")
@@ -55,7 +71,9 @@ _DEPRECATION = ((b"deprecation", b"true"), (b"sunset", b"Fri, 31 Jul 2026 00:00:
 
 def create_app(state: State) -> ASGIApp:
     """The application for one sandbox."""
-    routes = [Route(path, endpoint(actions), methods=METHODS) for path, actions in _ROUTES.items()]
+    # Fixed words come before what could be an item's name.
+    paths = sorted(_ROUTES, key=lambda path: path.count("{"))
+    routes = [Route(path, endpoint(_ROUTES[path]), methods=METHODS) for path in paths]
     routes += control.routes(state)
     routes += [Route("/_health", _health), Route("/", _index)]
     starlette = Starlette(

@@ -38,7 +38,7 @@ _GZIPPED = tuple(
 
 
 #: What stands before the name of an endpoint.
-_ABOVE_ENDPOINT = re.compile(r"^/api/(projects/[^/]+/(?=.)|organizations/[^/]+/(?=.))?")
+_ABOVE_ENDPOINT = re.compile(r"^/api/(projects/[^/]+/(?=.))?")
 
 
 @dataclass

@@ -20,6 +20,7 @@ from sandbox.store import Store, quoted
 from . import dates
 from .dispatch import Action, Call, integer
 from .envelope import ApiError, Reply, invalid, not_found, reply
+from .links import next_link
 
 DEFAULT_LIMIT = 100
 
@@ -72,7 +73,12 @@ async def listing(call: Call) -> Reply:
     bound = "before" if page.descending else "after"
     return reply(
         {
-            "next": call.url({bound: _spelled(rows[-1][4])}) if has_more and rows else None,
+            "next": next_link(
+                call,
+                {bound: _spelled(rows[-1][4]) if rows else None},
+                more=has_more and bool(rows),
+                first=bound not in arguments and not page.offset,
+            ),
             "results": [_event(row, people) for row in rows],
         },
         headers=headers,

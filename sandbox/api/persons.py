@@ -16,6 +16,7 @@ from sandbox.store import Store, quoted
 
 from .dispatch import Action, Call, integer
 from .envelope import Reply, invalid, not_found, reply
+from .links import next_link
 
 DEFAULT_LIMIT = 100
 
@@ -51,7 +52,7 @@ async def listing(call: Call) -> Reply:
     results = await call.state.in_thread(hydrate, store, ids, cap)
     body: dict[str, Any] = {
         "results": results,
-        "next": call.url({"limit": limit, "offset": offset + limit}) if len(ids) >= limit else None,
+        "next": next_link(call, {"limit": limit, "offset": offset + limit}, more=len(ids) >= limit, first=offset == 0),
         "previous": call.url({"limit": limit, "offset": offset - limit}) if offset >= limit else None,
     }
     if "include_total" in arguments:
@@ -182,16 +183,20 @@ async def retrieve(call: Call) -> Reply:
     return reply(found)
 
 
-def _retrieve(store: Store, wanted: str) -> dict[str, Any] | None:
+def find_id(store: Store, wanted: str) -> str | None:
+    """The UUID of the person with this UUID or integer id; also of persons that are deleted."""
     if wanted.isdigit():
         condition = f"right(toString(id), 7) = '{int(wanted):07x}'"
         ids = store.rows(f"SELECT DISTINCT id FROM person WHERE team_id = {store.team_id} AND {condition}")
-        person_id = ids[0][0] if ids else None
-    else:
-        try:
-            person_id = str(uuids.UUID(wanted))
-        except ValueError:
-            person_id = None
+        return str(ids[0][0]) if ids else None
+    try:
+        return str(uuids.UUID(wanted))
+    except ValueError:
+        return None
+
+
+def _retrieve(store: Store, wanted: str) -> dict[str, Any] | None:
+    person_id = find_id(store, wanted)
     if person_id is None:
         return None
     rows = hydrate(store, [person_id], 1_000_000)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from .auth import PROJECT_TOKEN, Key, Project
-from .dispatch import Action, Call, integer
+from .dispatch import Action, Call
 from .envelope import Reply, not_found, permission_denied, reply
+from .lists.paging import by_offset
 from .state import State
 
 
 def _created_at() -> str:
     return "2024-02-09T10:00:00.000000Z"
+
+
+#: Names of further projects, again and again.
+_OTHERS = ("Hedgebox staging", "Marketing site", "内部ツール", 'Old "app"')
+
+#: Fields of a project in lists (ProjectBackwardCompatBasicSerializer of posthog/api/project.py, autumn 2026).
+_LISTED = (
+    "id", "uuid", "organization", "project_id", "api_token", "name", "completed_snippet_onboarding",
+    "has_completed_onboarding_for", "ingested_event", "is_demo", "timezone", "access_control",
+)  # fmt: skip
 
 
 def describe(state: State, project: Project) -> dict[str, Any]:
@@ -23,7 +35,10 @@ def describe(state: State, project: Project) -> dict[str, Any]:
         "api_token": PROJECT_TOKEN,
         "name": project.name,
         "created_at": _created_at(),
+        "project_id": project.id,
+        "updated_at": "2026-11-02T08:30:00.123456Z",
         "completed_snippet_onboarding": True,
+        "has_completed_onboarding_for": {"product_analytics": True},
         "ingested_event": True,
         "is_demo": False,
         "timezone": state.behaviour.project_timezone,
@@ -36,24 +51,36 @@ def describe(state: State, project: Project) -> dict[str, Any]:
     }
 
 
+def _projects(call: Call) -> list[dict[str, Any]]:
+    """What the key's owner sees: the project, and others that hold nothing here."""
+    own = call.state.project
+    others = [
+        replace(
+            own,
+            id=own.id + number,
+            name=_OTHERS[(number - 1) % len(_OTHERS)],
+            uuid=f"{own.uuid[:-4]}{number:04x}",
+        )
+        for number in range(1, call.state.behaviour.other_projects + 1)
+    ]
+    described = [describe(call.state, project) for project in (own, *others) if _may_see(call.key, project)]
+    listed = [{name: row[name] for name in _LISTED} for row in described]
+    return [
+        {**row, "api_token": f"{row['api_token']}_{row['id']}", "ingested_event": False} if row["id"] != own.id else row
+        for row in listed
+    ]
+
+
 async def listing(call: Call) -> Reply:
     """GET /api/projects/: limit/offset, 100 a page."""
-    limit = integer(call.arguments, "limit", 100) or 100
-    offset = integer(call.arguments, "offset", 0)
-    keys = ("id", "uuid", "organization", "api_token", "name", "timezone", "is_demo", "ingested_event")
-    visible = [project for project in (call.state.project,) if _may_see(call.key, project)]
-    page = visible[offset : offset + limit]
-    more = offset + limit < len(visible)
-    return reply(
-        {
-            "count": len(visible),
-            "next": call.url({"limit": limit, "offset": offset + limit}) if more else None,
-            "previous": call.url({"limit": limit, "offset": max(0, offset - limit)}) if offset else None,
-            "results": [
-                {key: value for key, value in describe(call.state, project).items() if key in keys} for project in page
-            ],
-        }
-    )
+    return reply(by_offset(call, _projects(call)))
+
+
+async def of_organization(call: Call) -> Reply:
+    """GET /api/organizations/:id/projects/: the same, of one organization."""
+    if call.params["organization_id"] not in ("@current", call.state.project.organization_id):
+        raise not_found("Organization not found.")
+    return reply(by_offset(call, _projects(call)))
 
 
 def _may_see(key: Key, project: Project) -> bool:
@@ -109,6 +136,7 @@ async def me(call: Call) -> Reply:
     )
 
 
+OF_ORGANIZATION = {"GET": Action(of_organization, ("project:read",))}
 LISTING = {"GET": Action(listing, ("project:read",), any_url=True)}
 RETRIEVE = {"GET": Action(retrieve, ("project:read",))}
 ENVIRONMENTS = {"GET": Action(environments, ("project:read",))}

@@ -97,6 +97,10 @@ class Making:
         """One of the organization's members, as other objects name them."""
         return self.world.user(constant(self.world.seed, self.kind, self.number, purpose))
 
+    def of(self, kind: str, number: int, total: int) -> Making:
+        """What a row of another list was made with: to name that row."""
+        return Making(self.world, kind, number, total)
+
     def ago(self, **span: float) -> str:
         """A time so long before the start of the sandbox."""
         return iso(self.world.until - timedelta(**span))

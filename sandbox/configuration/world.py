@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from sandbox.cohorts import members
 from sandbox.store import Store
 
 #: About so many events are read to find the names of properties.
@@ -95,6 +96,31 @@ class World:
     def person_properties(self) -> list[SeenProperty]:
         """Properties of persons."""
         return self._properties("person", "1")
+
+    @cached_property
+    def _numbers(self) -> list[int]:
+        rows = self.store.rows(
+            f"SELECT DISTINCT toString(id) FROM person WHERE team_id = {self.store.team_id} ORDER BY 1"
+        )
+        return [int(row[0][-7:], 16) for row in rows]
+
+    def someone(self, draw: int) -> int:
+        """The integer id of a person that is or was there: the last seven digits of its UUID."""
+        return self._numbers[draw % len(self._numbers)]
+
+    @cached_property
+    def deleted_persons(self) -> list[str]:
+        """The ids of persons whose newest version says deleted."""
+        rows = self.store.rows(
+            f"SELECT toString(id) FROM person WHERE team_id = {self.store.team_id} "
+            "GROUP BY id HAVING argMax(is_deleted, version) = 1 ORDER BY 1"
+        )
+        return [row[0] for row in rows]
+
+    @cached_property
+    def cohort_counts(self) -> dict[int, int]:
+        """How many persons each cohort holds, as last calculated, by the cohort's id."""
+        return members(self.store)
 
     def _properties(self, table: str, where: str) -> list[SeenProperty]:
         # What most values are decides, as the first ones that PostHog sees do.

@@ -26,7 +26,8 @@ class Listing:
         paging: ``offset``; ``cursor`` (the first field of `order`, `page_size` of the query string, numbered pages with
             ``page``); ``bare`` for one array with everything.
         filters: query parameters that leave rows out.
-        default_type: what ``type`` is in a request that has neither ``type`` nor ``types``.
+        defaults: what counts for filters that a request does not name.
+        unless: query parameters with which the defaults do not count.
         search: fields that ``search`` looks into.
         order_by: the query parameter that names another field to order by, if there is one.
         only_in_item: fields that the list leaves out and the item shows.
@@ -40,7 +41,8 @@ class Listing:
     order: tuple[str, ...] = ()
     paging: str = "offset"
     filters: Mapping[str, Filter] = field(default_factory=dict)
-    default_type: str | None = None
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    unless: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     order_by: str | None = None
     only_in_item: frozenset[str] = frozenset()
@@ -49,9 +51,7 @@ class Listing:
 
     def arguments(self, arguments: Mapping[str, str]) -> Mapping[str, str]:
         """A request's arguments, with what counts if it says nothing."""
-        if self.default_type is None or not {"type", "types"}.isdisjoint(arguments):
-            return arguments
-        return {**arguments, "type": self.default_type}
+        return arguments if any(name in arguments for name in self.unless) else {**self.defaults, **arguments}
 
     def wanted(self, row: Row, arguments: Mapping[str, str]) -> bool:
         """Whether the filters of a request leave this row in."""

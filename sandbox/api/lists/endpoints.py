@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from sandbox.api.dispatch import Action, Call
 from sandbox.api.envelope import Reply, not_found, reply
-from sandbox.configuration.making import Row
+from sandbox.configuration.making import Row, iso
 from sandbox.configuration.rows import Rows
 
 from .declaration import Listing
 from .paging import page_of
+
+#: Fields of InsightBasicSerializer (posthog/api/insight.py, autumn 2026).
+_BASIC_INSIGHT = (
+    "id", "short_id", "name", "derived_name", "filters", "query", "dashboards", "dashboard_tiles", "description",
+    "last_refresh", "saved", "tags", "updated_at", "created_by", "created_at", "last_modified_at", "favorited",
+    "user_access_level", "last_viewed_at",
+)  # fmt: skip
 
 #: Under this lies what belongs to a project.
 PROJECT = "/api/projects/{project_id}"
@@ -38,9 +46,7 @@ def _list_action(listing: Listing) -> Action:
     async def answer(call: Call) -> Reply:
         rows = await rows_of(call, listing.name)
         arguments = listing.arguments(call.arguments)
-        wanted = [
-            row for row in _visible(call, rows) if _belongs(listing, row, call) and listing.wanted(row, arguments)
-        ]
+        wanted = [row for row in visible(call, rows) if _belongs(listing, row, call) and listing.wanted(row, arguments)]
         body = page_of(call, listing, wanted)
         if isinstance(body, list):
             body = [shown(call, listing, row) for row in body]
@@ -66,14 +72,31 @@ async def item_of(call: Call, listing: Listing) -> Row:
         ApiError: 404.
     """
     wanted = call.params["item"]
-    for row in _visible(call, await rows_of(call, listing.name)):
+    for row in visible(call, await rows_of(call, listing.name)):
         if _belongs(listing, row, call) and any(str(row[name]) == wanted for name in listing.item_keys):
             return row
     raise not_found("Not found.")
 
 
-def _visible(call: Call, rows: Rows) -> Iterable[Row]:
-    return rows.visible() if call.state.behaviour.hide_deleted_rows else rows.all()
+def visible(call: Call, rows: Rows) -> list[Row]:
+    """The rows that this server lets a client see."""
+    behaviour = call.state.behaviour
+    found = rows.visible() if behaviour.hide_deleted_rows else list(rows.all())
+    if rows.kind.name == "activity_log" and behaviour.activity_log_days is not None:
+        oldest = iso(call.state.clock.now() - timedelta(days=behaviour.activity_log_days))
+        found = [row for row in found if row["created_at"] >= oldest]
+    return found
+
+
+async def my_last_viewed(call: Call) -> Reply:
+    """GET /insights/my_last_viewed/: the five insights that the key's owner looked at last, as a bare array."""
+    rows = [row for row in visible(call, await rows_of(call, "insights")) if row["last_viewed_at"]]
+    rows.sort(key=lambda row: str(row["last_viewed_at"]), reverse=True)
+    return reply([{name: row[name] for name in _BASIC_INSIGHT} for row in rows[:5]])
+
+
+#: No scope opens it: keys that have scopes are refused, only legacy ones are not (seed pages of autumn 2026).
+MY_LAST_VIEWED = {"GET": Action(my_last_viewed, ())}
 
 
 def _belongs(listing: Listing, row: Row, call: Call) -> bool:

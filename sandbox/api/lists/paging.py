@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlencode
 
 from sandbox.api.dispatch import Call, integer
 from sandbox.api.envelope import ApiError, not_found
+from sandbox.api.links import next_link
 from sandbox.configuration.making import Row
 
 from .declaration import Listing, ordered
-from .links import next_link
 
 DEFAULT_LIMIT = 100
 
@@ -37,8 +37,9 @@ def page_of(call: Call, listing: Listing, rows: list[Row]) -> Any:
     if listing.paging == "bare" or listing.name in call.state.behaviour.bare_lists:
         return rows
     if listing.paging == "cursor":
-        return _numbered(call, rows) if call.arguments.get("page") else _by_cursor(call, rows, order)
-    return _by_offset(call, rows)
+        size = size_of(call, "page_size", MAX_PAGE_SIZE)
+        return _numbered(call, rows, size) if call.arguments.get("page") else by_cursor(call, rows, order, size)
+    return by_offset(call, rows)
 
 
 def _order(listing: Listing, arguments: Mapping[str, str]) -> tuple[str, ...]:
@@ -50,13 +51,15 @@ def _order(listing: Listing, arguments: Mapping[str, str]) -> tuple[str, ...]:
     return (asked,) if asked else listing.order
 
 
-def _size(call: Call, name: str, most: int | None = None) -> int:
+def size_of(call: Call, name: str, most: int | None = None) -> int:
+    """How many rows a page has at most: what the query string asks for, and what this server allows."""
     caps = [cap for cap in (most, call.state.behaviour.list_page_cap) if cap is not None]
     return min([integer(call.arguments, name, DEFAULT_LIMIT) or DEFAULT_LIMIT, *caps])
 
 
-def _by_offset(call: Call, rows: list[Row]) -> dict[str, Any]:
-    limit, offset = _size(call, "limit"), integer(call.arguments, "offset", 0)
+def by_offset(call: Call, rows: list[Row]) -> dict[str, Any]:
+    """A page by limit and offset."""
+    limit, offset = size_of(call, "limit"), integer(call.arguments, "offset", 0)
     before = offset - limit
     body = {
         "count": len(rows),
@@ -71,8 +74,7 @@ def _by_offset(call: Call, rows: list[Row]) -> dict[str, Any]:
     return body
 
 
-def _numbered(call: Call, rows: list[Row]) -> dict[str, Any]:
-    size = _size(call, "page_size", MAX_PAGE_SIZE)
+def _numbered(call: Call, rows: list[Row], size: int) -> dict[str, Any]:
     page, pages = integer(call.arguments, "page", 0), max(1, -(-len(rows) // size))
     if not 1 <= page <= pages:
         raise not_found("Invalid page.")
@@ -84,9 +86,13 @@ def _numbered(call: Call, rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def _by_cursor(call: Call, rows: list[Row], order: tuple[str, ...]) -> dict[str, Any]:
-    """Keyset on the first field of the order; an offset counts the rows that share its value."""
-    field, size = order[0].lstrip("-"), _size(call, "page_size", MAX_PAGE_SIZE)
+def by_cursor(call: Call, rows: list[Row], order: tuple[str, ...], size: int) -> dict[str, Any]:
+    """A page by cursor: keyset on the first field of the order; an offset counts the rows that share its value.
+
+    Raises:
+        ApiError: 404, a cursor that makes no sense.
+    """
+    field = order[0].lstrip("-")
     position, skip = _read_cursor(call.arguments.get("cursor"))
     if position is not None:
         descending = order[0].startswith("-")

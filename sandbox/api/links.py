@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sandbox.api.dispatch import Call
+from .dispatch import Call
 
 
 def next_link(call: Call, changes: Mapping[str, object], *, more: bool, first: bool) -> str | None:
