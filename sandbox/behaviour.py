@@ -310,12 +310,12 @@ class Behaviour:
     changed_types: frozenset[str] = frozenset()
     #: ``list.field`` of fields that this version does not have.
     missing_fields: frozenset[str] = frozenset()
-
-    # --- transport ---
     #: How far back the activity log goes: a limit of the plan.
     activity_log_days: float | None = None
     #: Further projects that the key's owner sees. They are listed, but hold nothing here.
     other_projects: int = 0
+
+    # --- transport ---
     #: ``/api/environments/``: ``deprecated`` answers with Deprecation, Sunset and Link headers, ``redirect``
     #: is a 307 to ``/api/projects/`` (mid-2026), ``missing`` is 404 (before the prefix existed).
     environments_prefix: str = "deprecated"
@@ -412,9 +412,9 @@ PROFILES: Mapping[str, Behaviour] = {
         recordings_version=3,
         recordings_default_days=7,
         recordings_retention_days=21,
+        missing_endpoints=ENDPOINTS_UNKNOWN_IN_2023,
+        missing_fields=FIELDS_UNKNOWN_IN_2023,
         environments_prefix="missing",
         project_secret_keys=False,
     ),
-        missing_endpoints=ENDPOINTS_UNKNOWN_IN_2023,
-        missing_fields=FIELDS_UNKNOWN_IN_2023,
 }
