@@ -33,12 +33,14 @@ beside the database. DuckDB's own default is most of the machine."""
 
 
 class TypeMapper(DuckDbTypeMapper):
-    """dlt's types for DuckDB, but UUID where a column is marked `x-uuid`, and zstd for JSON."""
+    """dlt's types for DuckDB, but UUID and UBIGINT for columns marked `x-uuid` and `x-unsigned`, and zstd for JSON."""
 
     def to_destination_type(self, column: TColumnSchema, table: PreparedTableSchema) -> str:
         """The DuckDB type of `column`, with its compression where the default is poor."""
         if column.get("x-uuid"):
             return "UUID"
+        if column.get("x-unsigned"):
+            return "UBIGINT"
         if column["data_type"] == "json":
             return "JSON USING COMPRESSION zstd"
         return str(super().to_destination_type(column, table))

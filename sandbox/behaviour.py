@@ -166,6 +166,8 @@ class Behaviour:
     missing_tables: frozenset[str] = frozenset()
     #: Older servers said ``invalid_input`` for every mistake in a query.
     legacy_error_codes: bool = False
+    #: ``FROM (...) AS t (a, b)``, and a LIMIT behind a query in brackets; not in December 2023.
+    column_lists: bool = True
     #: Names allowed in ``modifiers``; another one is 400 ``parse_error``.
     known_modifiers: frozenset[str] = MODIFIERS
     #: Values allowed for ``modifiers.personsOnEventsMode``.
@@ -387,6 +389,7 @@ PROFILES: Mapping[str, Behaviour] = {
         missing_functions=FUNCTIONS_UNKNOWN_IN_2023,
         missing_tables=TABLES_UNKNOWN_IN_2023,
         legacy_error_codes=True,
+        column_lists=False,
         known_modifiers=MODIFIERS_2023,
         known_persons_on_events_modes=PERSONS_ON_EVENTS_MODES_2023,
         default_persons_on_events_mode="disabled",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from . import query_request, query_run
+from . import query_metadata, query_request, query_run
 from .dispatch import Action, Call
 from .envelope import ApiError, Reply, dumps, not_found, reply
 from .query_answer import Answer
@@ -22,6 +22,8 @@ _BACKGROUND = frozenset({"async", "lazy_async", "force_async"})
 async def create(call: Call) -> Reply:
     """POST /query/ and /query/<Kind>/: the answer, or 202 with a status to poll."""
     state = call.state
+    if query_metadata.is_asked(call.json()):
+        return await query_metadata.answer(call)
     request = query_request.parse(call.json(), state.behaviour, path_kind=call.params.get("item"))
     call.entry.kind = request.kind
     call.entry.query = request.text[:4000]

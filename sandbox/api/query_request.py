@@ -63,7 +63,6 @@ _OTHER_KINDS = frozenset(
         "EventsNode",
         "EventsQuery",
         "GroupsQuery",
-        "HogQLMetadata",
         "HogQLAutocomplete",
         "PersonsNode",
         "RecordingsQuery",

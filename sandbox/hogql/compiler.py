@@ -44,6 +44,10 @@ def _compile(text: str, context: HogQLContext) -> CompiledQuery:
         # Today's grammar takes it; the one of 2023 did not.
         place = text.rstrip().rfind(";")
         raise HogQLError("extraneous input ';' expecting <EOF>", code="hogql_syntax_error", start=place, end=place + 1)
+    if not context.behaviour.column_lists and text.startswith("(") and not text.rstrip().endswith(")"):
+        # Nor did it know anything behind a query in brackets.
+        place = text.rindex(")") + 1
+        raise HogQLError("extraneous input expecting <EOF>", code="hogql_syntax_error", start=place, end=len(text))
     tree = replace_placeholders(parse_select(text), context)
     if context.personal_api_key and context.behaviour.refuse_offset:
         _refuse_offset(tree)

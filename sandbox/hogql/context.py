@@ -41,6 +41,11 @@ class HogQLBehaviour(Protocol):
         """Every mistake is `invalid_input`."""
         ...
 
+    @property
+    def column_lists(self) -> bool:
+        """`FROM (...) AS t (a, b)` is known."""
+        ...
+
 
 @dataclass(frozen=True)
 class HogQLContext:

@@ -31,6 +31,7 @@ from sources.posthog.requests import Requests
 from sources.posthog.run import Run
 from sources.posthog.settings import Settings
 from sources.posthog.tables import CORE, DEFAULT, TABLES, Column, Table
+from sources.posthog.tables.queries import queries_of, query_table
 
 __all__ = [
     "CORE",
@@ -92,6 +93,7 @@ def posthog(
     sweep_days: float = 30,
     sweep_every_hours: float = 24,
     requests: dict[str, Any] | None = None,
+    queries: dict[str, Any] | None = None,
 ) -> list[DltResource]:
     """The tables of a PostHog project.
 
@@ -115,9 +117,11 @@ def posthog(
         sweep_days: Days of `timestamp` that the daily sweep for late events looks at.
         sweep_every_hours: How often that sweep is due.
         requests: What is wanted of the tables that are read on request, by the names of `Requests`.
+        queries: HogQL queries of your own, each a table: `{"signups": {"sql": "SELECT ...", "key": "id"}}`. Settings
+            of each are those of `sources.posthog.tables.queries.Query`.
 
     Returns:
-        A resource for each table of `TABLES`, in the order of loading. Those that are read on request
+        A resource for each table of `TABLES` and each query, in the order of loading. Those that are read on request
         (`recording_snapshots`, ...) are there but not selected: `source.with_resources("recording_snapshots")`.
 
     Raises:
@@ -149,7 +153,7 @@ def posthog(
         ),
         since=parse_time(since),
         until=parse_time(until),
-        tables=TABLES.values(),
+        tables=[*TABLES.values(), *map(query_table, queries_of(queries or {}, TABLES))],
         requests=Requests.of(requests),
     )
     return resources_of(extraction)
@@ -176,6 +180,8 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
         extraction.claim(dlt.current.source_state())
         has_pages = False
         for page in extraction.pages(table.name, dlt.current.resource_state(), has_room or (lambda _: True)):
+            if not has_pages:
+                _tell_columns(extraction.readings[table.name])
             has_pages = True
             # An empty list alone makes no table, and leaves one that is to be replaced as it is (dlt 1.31).
             yield dlt.mark.materialize_table_schema() if isinstance(page, list) and not page else page
@@ -198,6 +204,13 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
     }
     resource: DltResource = dlt.resource(**hints)(pages)()
     return resource
+
+
+def _tell_columns(reading: TableReading) -> None:
+    """Tells dlt what PostHog's answer told of a table whose columns are not declared."""
+    if reading.columns:
+        hints: dict[str, Any] = {column.name: column.dlt_hints() for column in reading.columns}
+        dlt.current.resource().apply_hints(columns=hints, primary_key=reading.key or None)
 
 
 def parse_time(text: str | None, now: datetime | None = None) -> int | None:

@@ -187,6 +187,21 @@ class PostHogClient:
                 result = self._retrier.call(lambda allowance: self._ask(body, allowance, read))
         return result
 
+    def post_query(self, question: Mapping[str, Any]) -> Any:
+        """The decoded answer to a query of any kind, a node of PostHog's query schema, as PostHog gives it."""
+        self._know_project()
+        query_id = str(uuid4())
+
+        def once(allowance: Allowance) -> Any:
+            body = {"query": dict(question), "refresh": "force_blocking", "client_query_id": query_id}
+            with self._registered(query_id), self.budget.query():
+                self._counts.add(queries=1)
+                reply = self._exchange.send("POST", self._path("query"), allowance, json=body, is_query=True)
+            with _decoding, self._exchange.redacting():
+                return decode(reply.body.read(), reply.path)
+
+        return self._retrier.call(once)
+
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON of a REST list or item: `path` is relative to the project (`cohorts`), or begins with /api/."""
         return self._get_json(self._path(path), params)

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from sources.posthog.hogql import engine as hogql
+from sources.posthog.hogql.incremental import read_changing
+from sources.posthog.hogql.memberships import read_memberships
+from sources.posthog.hogql.stamped import read_stamped
+from sources.posthog.listing.engine import read_listing
+from sources.posthog.listing.growing import read_growing
+from sources.posthog.queries.engine import read_query
 from sources.posthog.reading import Engine
 from sources.posthog.tables import Reads, Table
+from sources.posthog.tables.analytics import Changing, Memberships, Stamped
 from sources.posthog.tables.core import EventLeaves, Versioned
+from sources.posthog.tables.listed import Growing, Listing
+from sources.posthog.tables.queries import Query
 
 ENGINES: dict[type[Reads], Engine] = {
     EventLeaves: hogql.read_events,
     Versioned: hogql.read_versioned,
+    Changing: read_changing,
+    Stamped: read_stamped,
+    Memberships: read_memberships,
+    Listing: read_listing,
+    Growing: read_growing,
+    Query: read_query,
 }
 
 

@@ -27,10 +27,13 @@
         │   └── ScopeMissing       403, the key lacks .scope
         ├── NotFound               404, 410
         │   ├── ProjectNotFound
-        │   └── EndpointNotFound
+        │   ├── EndpointNotFound
+        │   └── TableMissing       HogQL has no such table on this server
         ├── PaymentRequired        402
         ├── RequestRefused         400 and other 4xx
         │   └── QueryRefused       400 on a query, with .code and .position
+        │       └── OwnQueryRefused  the user's own query cannot be asked as declared
+        ├── NothingRequested       a table on request, and nothing that was requested of it
         ├── ListUnreadable         an answer that is no list, or a list without an end
         ├── AnswerFromCache        PostHog replays an old result, however it is asked
         ├── RedirectRefused        a redirect or `next` to another host: the key does not go there
@@ -306,6 +309,13 @@ class EndpointNotFound(NotFound):
     advice = "Check the host; a self-hosted PostHog may need an update."
 
 
+class TableMissing(NotFound):
+    """HogQL has no such table on this server, or none that this key may read."""
+
+    meaning = "This server has no such table: it is an older PostHog, or the key may not read it."
+    advice = "A self-hosted PostHog may need an update."
+
+
 class PaymentRequired(Final):
     """The plan does not include this, or a quota is used up (402)."""
 
@@ -339,11 +349,21 @@ class QueryRefused(RequestRefused):
         self.position = position
 
 
+class NothingRequested(Final):
+    """A table is read for what is wanted of it only, and that is not said, or not understood."""
+
+    meaning = "This table is read for chosen things only, so nothing was read."
+
+
 class ListUnreadable(Final):
     """What should be a list is none, or has no end."""
 
     meaning = "The list could not be read to its end, so nothing of it was used."
     advice = "Leave this table out, and report it with PostHog's version: its API may have changed."
+
+
+class OwnQueryRefused(QueryRefused):
+    """A query that the user wrote cannot be asked as it is declared. `position` is in the user's text."""
 
 
 class AnswerFromCache(Final):

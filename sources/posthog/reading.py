@@ -27,7 +27,7 @@ from sources.posthog.errors import (
 from sources.posthog.hogql.events import Batch
 from sources.posthog.hogql.ledger import Plan
 from sources.posthog.run import Run
-from sources.posthog.tables import Table
+from sources.posthog.tables import Column, Table
 
 State = dict[str, Any]
 """What dlt keeps for a table, in the destination, from run to run."""
@@ -64,6 +64,10 @@ class TableReading:
     """What people should know of this table, for the run's report."""
     is_unchanged: bool = False
     """Set by the engine of a table that is replaced, which yields nothing then: PostHog holds what was loaded last."""
+    columns: tuple[Column, ...] = ()
+    """Set by the engine of a table that declares none, before its first page: what PostHog answered with."""
+    key: tuple[str, ...] = ()
+    """Likewise the columns that rows are merged on."""
     is_done: bool = False
     skipped: PostHogError | None = None
     """Why it is not read: the key may not, the plan does not have it, or the server does not."""

@@ -28,9 +28,11 @@ class Column:
     """PostHog has no NULL there and writes an empty text instead."""
     precision: tuple[int, int] | None = None
     """Of a decimal number: digits in all, and behind the point."""
+    is_unsigned: bool = False
+    """A whole number below 2^64: destinations that have a type for those use it."""
 
     def dlt_hints(self) -> dict[str, Any]:
-        """The column as dlt's schema wants it. `x-uuid` is ours: dlt has no UUID type."""
+        """The column as dlt's schema wants it. `x-uuid` and `x-unsigned` are ours: dlt has no such types."""
         hints: dict[str, Any] = {
             "name": self.name,
             "data_type": self.data_type,
@@ -44,6 +46,8 @@ class Column:
             hints["precision"], hints["scale"] = self.precision
         if self.is_uuid:
             hints["x-uuid"] = True
+        if self.is_unsigned:
+            hints["x-unsigned"] = True
         return hints
 
 

@@ -1,0 +1,248 @@
+"""What a query will answer, found out before any of its rows is asked for: its columns, their types, its faults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sources.posthog.answers import QueryAnswer
+from sources.posthog.client import PostHogClient
+from sources.posthog.errors import Narrow, OwnQueryRefused, QueryRefused, RequestRefused, ServerFault
+from sources.posthog.hogql.dialect import Dialect
+from sources.posthog.queries.clickhouse_types import ClickHouseType, parse_type
+from sources.posthog.queries.forms import Form, UnreadableType, form_of
+from sources.posthog.queries.names import column_names, find_column, nearest
+from sources.posthog.run import Run
+from sources.posthog.tables.declaration import Column
+from sources.posthog.tables.queries import Query
+
+_ALIAS = "pw_column_"
+"""Begins the names that columns get inside of our questions: not likely to be in a user's query."""
+
+
+@dataclass(frozen=True)
+class QueryColumn:
+    """A column of the answer."""
+
+    hogql: str
+    """What PostHog calls it."""
+    name: str
+    """What it is called in the warehouse."""
+    clickhouse_type: str
+    ref: str
+    """What it is called in questions around the query."""
+
+    @property
+    def kind(self) -> ClickHouseType:
+        """Its type, read apart."""
+        return parse_type(self.clickhouse_type)
+
+    @property
+    def form(self) -> Form:
+        """How it is asked for, and what it becomes."""
+        return form_of(self.kind)
+
+    def column(self) -> Column:
+        """The column of the warehouse."""
+        form = self.form
+        return Column(
+            self.name,
+            form.data_type,
+            self.hogql,
+            f"Your query's {self.hogql}, in PostHog {self.clickhouse_type}.",
+            is_uuid=form.is_uuid,
+            precision=form.precision,
+            is_unsigned=form.is_unsigned,
+        )
+
+
+@dataclass(frozen=True)
+class Described:
+    """A query that PostHog understands."""
+
+    query: Query
+    columns: tuple[QueryColumn, ...]
+    source: str
+    """The query as it stands in FROM."""
+
+    @property
+    def key(self) -> tuple[QueryColumn, ...]:
+        """The columns of its key."""
+        return tuple(self.column(name) for name in self.query.key)
+
+    @property
+    def cursor(self) -> QueryColumn | None:
+        """The column of its cursor."""
+        return self.column(self.query.cursor) if self.query.cursor is not None else None
+
+    def column(self, wanted: str) -> QueryColumn:
+        """The column that is called so, in the query or in the warehouse. Raises OwnQueryRefused."""
+        names = tuple(column.name for column in self.columns)
+        place = find_column(wanted, tuple(column.hogql for column in self.columns), names)
+        if place is None:
+            near = nearest(wanted, names)
+            raise OwnQueryRefused(
+                f"The query {self.query.name} has no column {wanted}",
+                meaning="",
+                advice=(f"Did you mean {near}? " if near else "") + f"Its columns are: {', '.join(names)}.",
+            )
+        return self.columns[place]
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a server's grammar knows, besides its dialect."""
+
+    has_column_lists: bool
+    """`FROM (...) AS q (a, b)`, which names columns by their place."""
+    has_offset: bool
+    """OFFSET: refused on PostHog Cloud for keys (hogql/user_query_validator.py, autumn 2026)."""
+
+
+def abilities(run: Run) -> Abilities:
+    """What the server of this run knows, asked once."""
+    knows = partial(_knows, run.client, run.dialect)
+    return run.shared(
+        "own queries: abilities",
+        lambda: Abilities(
+            has_column_lists=knows("SELECT a FROM (SELECT 1, 2) AS q (a, b) LIMIT 1"),
+            has_offset=knows("SELECT 1 LIMIT 1 OFFSET 0"),
+        ),
+    )
+
+
+def describe(run: Run, query: Query) -> Described:
+    """What `query` answers; none of its rows is read.
+
+    Raises:
+        OwnQueryRefused: PostHog does not accept it, or it does not have a column that its declaration names.
+        PostHogError: PostHog could not be asked.
+    """
+    ask = partial(ask_for, run, query)
+    try:
+        hogql, types = _columns(ask, query)
+    except QueryRefused as refused:
+        raise explained(run, query, refused) from None
+    names = column_names(hogql)
+    if abilities(run).has_column_lists:
+        refs = [f"{_ALIAS}{place}" for place in range(1, len(hogql) + 1)]
+        source = f"({query.sql}\n) AS pw_query ({', '.join(refs)})"
+    else:
+        refs, source = _refs_by_name(run, query, hogql), f"({query.sql}\n) AS pw_query"
+    columns = tuple(QueryColumn(*each) for each in zip(hogql, names, types, refs, strict=True))
+    described = Described(query, columns, source)
+    try:
+        selected = ", ".join(column.form.select(run.dialect, column.ref) for column in columns)
+    except UnreadableType as error:
+        raise OwnQueryRefused(f"A column of the query {query.name} has the type {error}", meaning="") from None
+    for name in (*query.key, *filter(None, [query.cursor])):
+        described.column(name)
+    try:
+        # The question as it will be asked, for no row.
+        ask(f"SELECT {selected} FROM {source} LIMIT 0")
+    except QueryRefused as refused:
+        raise explained(run, query, refused) from None
+    return described
+
+
+def ask_for(run: Run, query: Query, sql: str, **more: Any) -> Any:
+    """Asks something about `query`, in the background if it takes too long otherwise."""
+    values: Mapping[str, Any] = query.variables
+    asked = partial(
+        run.client.query,
+        sql,
+        modifiers=run.dialect.modifiers,
+        values=values,
+        name=f"posthog-warehouse query {query.name}",
+        **more,
+    )
+    try:
+        return asked()
+    except Narrow:
+        # A user's query cannot be cut: 10 minutes in the background instead of 10 to 60 s (posthog-api 6.3).
+        return asked(long=True)
+
+
+def _columns(ask: Any, query: Query) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of the answer as PostHog names them, also those that the query does not name, and their types."""
+    try:
+        # Today's grammar takes a LIMIT behind brackets, which goes before the query's own.
+        answer: QueryAnswer = ask(f"({query.sql}\n)\nLIMIT 0")
+    except QueryRefused:
+        # Servers of 2023 do not. There the query is run as it is: a subquery would not tell columns without a name.
+        answer = ask(query.sql)
+    return answer.columns, answer.types
+
+
+def _refs_by_name(run: Run, query: Query, hogql: tuple[str, ...]) -> list[str]:
+    """The columns by their names, where each has one of its own."""
+    answer: QueryAnswer = ask_for(run, query, f"SELECT * FROM ({query.sql}\n) AS pw_query LIMIT 0")
+    if answer.columns != hogql:
+        nameless = [name for name in hogql if hogql.count(name) > 1 or name not in answer.columns]
+        raise OwnQueryRefused(
+            f"Columns of the query {query.name} have no name of their own: {', '.join(dict.fromkeys(nameless))}",
+            meaning="This server tells the columns of a subquery by their names only.",
+            advice="Give each a name: SELECT count() AS events.",
+        )
+    return [identifier(name) for name in hogql]
+
+
+def identifier(name: str) -> str:
+    """`name` in backquotes, as HogQL reads it (hogql/escape_sql.py, autumn 2026)."""
+    if re.fullmatch(r"[A-Za-z_$][A-Za-z0-9_$]*", name):
+        return name
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def explained(run: Run, query: Query, refused: QueryRefused) -> OwnQueryRefused:
+    """PostHog's refusal with the place of the fault in the user's text, which its query API does not tell."""
+    position = refused.position
+    for fault in _faults(run.client, query):
+        start, end = fault.get("start"), fault.get("end")
+        if isinstance(start, int) and isinstance(end, int) and str(fault.get("message", "")) in refused.message:
+            position = (start, end)
+            break
+    else:
+        position = None
+    place, shown = _place(query.sql, position) if position is not None else ("", "")
+    said = refused.message.removeprefix("PostHog says: ")
+    return OwnQueryRefused(
+        f"The query {query.name}{place} is refused: {said}",
+        position=position,
+        meaning=f"PostHog does not accept it{shown}.",
+        advice="Mend its sql; nothing was loaded.",
+        status=refused.status,
+        code=refused.code,
+        path=refused.path,
+    )
+
+
+def _faults(client: PostHogClient, query: Query) -> list[Mapping[str, Any]]:
+    """What PostHog's editor would underline; nothing where the server does not tell."""
+    question = {"kind": "HogQLMetadata", "language": "hogQL", "query": query.sql}
+    try:
+        document = client.post_query(question)
+    except (RequestRefused, ServerFault):
+        return []
+    faults = document.get("errors") if isinstance(document, Mapping) else None
+    return [fault for fault in faults or [] if isinstance(fault, Mapping)]
+
+
+def _place(sql: str, position: tuple[int, int]) -> tuple[str, str]:
+    """`, line 2, column 8,`, and what stands there."""
+    start, end = position
+    before = sql[:start]
+    line, column = before.count("\n") + 1, start - (before.rfind("\n") + 1) + 1
+    piece = " ".join(sql[start : max(end, start + 1)].split())[:60]
+    return f", line {line}, column {column},", f": the fault is at {piece!r}" if piece else ""
+
+
+def _knows(client: PostHogClient, dialect: Dialect, sql: str) -> bool:
+    try:
+        client.query(sql, modifiers=dialect.modifiers, name="posthog-warehouse probe")
+    except (QueryRefused, RequestRefused, ServerFault):
+        return False
+    return True
