@@ -1,0 +1,181 @@
+"""Rows of one HogQL table: asked for by conditions, typed, and paged by the key where one answer is too small.
+
+Servers differ in what they have. A table that this one lacks is `TableMissing`; a column that it lacks is NULL here,
+and that is said.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+import pyarrow as pa
+
+from sources.posthog.answers import QueryAnswer
+from sources.posthog.arrow import declared_table
+from sources.posthog.errors import AnswerMalformed, Narrow, QueryRefused, TableMissing
+from sources.posthog.hogql.dialect import select, text_literal
+from sources.posthog.run import Run
+from sources.posthog.tables import Column, Table
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# As HogQL words it (hogql/database/database.py and hogql/resolver.py, autumn 2026; a server of December 2023).
+_NO_TABLE = re.compile(r"unknown table|table\b.{0,80}\bnot found|unknown_table|no such table", re.IGNORECASE)
+_NO_FIELD = re.compile(
+    r"(?:unable to resolve field|field not found|unknown (?:column|field|identifier))\W+([\w$.]+)", re.IGNORECASE
+)
+
+
+class Rows:
+    """Asks for rows of `table`, which is called `source` in HogQL. Safe to use from several threads.
+
+    Every method raises TableMissing where the server has no such table, and what the client raises.
+    """
+
+    def __init__(self, run: Run, table: Table, source: str) -> None:
+        self._run = run
+        self._table = table
+        self._source = source
+        self._lock = threading.Lock()
+        self._lacking: set[str] = set()
+
+    @property
+    def max_rows(self) -> int:
+        """Rows in one answer: a shorter one is not cut."""
+        return self._run.dialect.max_rows
+
+    @property
+    def notes(self) -> list[str]:
+        """What people should know of the columns."""
+        return [f"this PostHog has no {name}, so it is NULL" for name in sorted(self._lacking)]
+
+    def fetch(
+        self, conditions: Sequence[str], *, order_by: str = "", group_by: str = "", long: bool = False
+    ) -> pa.Table:
+        """The rows that meet `conditions`, as many as one answer has: `max_rows` of them may not be all."""
+        columns = self._table.columns
+        read = partial(_read, columns=columns)
+
+        def ask() -> pa.Table:
+            sql = select(
+                [self._cell(column) for column in columns],
+                self._source,
+                list(conditions),
+                group_by=group_by,
+                order_by=order_by,
+                limit=self.max_rows,
+            )
+            return self._run.client.query(
+                sql, modifiers=self._run.dialect.modifiers, name=self._name, long=long, read=read
+            )
+
+        return self._translated(ask)
+
+    def by_key(self, conditions: Sequence[str], *, group_by: str = "") -> Iterator[pa.Table]:
+        """All rows that meet `conditions`, page by page in the order of the key; the server does the comparing."""
+        keys = [column for column in self._table.columns if column.name in self._table.keys]
+        order = ", ".join(column.hogql for column in keys)
+        beyond: list[str] = []
+        while True:
+            wanted = [*conditions, *beyond]
+            try:
+                page = self.fetch(wanted, order_by=order, group_by=group_by)
+            except Narrow:
+                page = self.fetch(wanted, order_by=order, group_by=group_by, long=True)
+            if page.num_rows:
+                yield page
+            if page.num_rows < self.max_rows:
+                return
+            last = [page.column(column.name)[-1].as_py() for column in keys]
+            following = [_after(keys, last)]
+            if following == beyond:
+                raise AnswerMalformed(f"PostHog's answers to {self._source} do not get beyond one key")
+            beyond = following
+
+    def count(self, conditions: Sequence[str], counted: str = "count()") -> int:
+        """How many rows meet `conditions`."""
+        return int(self.ask([counted], conditions, limit=1).rows[0][0])
+
+    def ask(
+        self,
+        expressions: Sequence[str],
+        conditions: Sequence[str] = (),
+        *,
+        group_by: str = "",
+        order_by: str = "",
+        limit: int | None = None,
+    ) -> QueryAnswer:
+        """A small answer over many rows: asked again as a long query if it takes too long."""
+        sql = select(
+            expressions,
+            self._source,
+            list(conditions),
+            group_by=group_by,
+            order_by=order_by,
+            limit=limit or self.max_rows,
+        )
+        query = partial(self._run.client.query, sql, modifiers=self._run.dialect.modifiers, name=self._name)
+
+        def ask() -> QueryAnswer:
+            try:
+                return query()
+            except Narrow:
+                return query(long=True)
+
+        return self._translated(ask)
+
+    @property
+    def _name(self) -> str:
+        return f"posthog-warehouse {self._table.name}"
+
+    def _cell(self, column: Column) -> str:
+        return "NULL" if column.hogql in self._lacking else self._run.dialect.cell(column, column.hogql)
+
+    def _translated(self, ask: Callable[[], T]) -> T:
+        """What `ask` gives; asked again without the columns that the server does not have."""
+        # A column that conditions need is refused again and again, so there is an end to it.
+        for _ in self._table.columns:
+            try:
+                return ask()
+            except QueryRefused as refused:  # noqa: PERF203 - nearly always there is one round
+                self._do_without(refused)
+        return ask()
+
+    def _do_without(self, refused: QueryRefused) -> None:
+        """Notes the column that is lacking; raises TableMissing, or `refused` where that is not the trouble."""
+        if _NO_TABLE.search(f"{refused.code} {refused.message}"):
+            raise TableMissing(refused.message, status=refused.status, code=refused.code, path=refused.path) from None
+        found = _NO_FIELD.search(refused.message)
+        name = found[1].rstrip(".") if found else ""
+        with self._lock:
+            if name not in {column.hogql for column in self._table.columns if column.nullable}:
+                raise refused
+            self._lacking.add(name)
+        logger.info("This PostHog has no %s in %s.", name, self._source)
+
+
+def literal(column: Column, value: object) -> str:
+    """A value of a key as HogQL has it."""
+    if column.is_uuid:
+        return f"toUUID({text_literal(str(value))})"
+    return str(int(str(value))) if column.data_type == "bigint" else text_literal(str(value))
+
+
+def _after(keys: Sequence[Column], last: Sequence[object]) -> str:
+    """The condition for rows behind the key `last`, in the order of `keys`."""
+    cases = []
+    for place, column in enumerate(keys):
+        same = [f"{k.hogql} = {literal(k, v)}" for k, v in zip(keys[:place], last[:place], strict=True)]
+        cases.append(" AND ".join([*same, f"{column.hogql} > {literal(column, last[place])}"]))
+    return "(" + " OR ".join(f"({case})" for case in cases) + ")"
+
+
+def _read(answer: QueryAnswer, columns: Sequence[Column]) -> pa.Table:
+    return declared_table(answer.types, answer.rows, columns)
