@@ -26,7 +26,7 @@ from sources.posthog.errors import PostHogError
 from sources.posthog.extraction import Extraction
 from sources.posthog.hogql.windows import DAY, HOUR, to_micros
 from sources.posthog.progress import Progress
-from sources.posthog.reading import TableReading
+from sources.posthog.reading import State, TableReading
 from sources.posthog.requests import Requests
 from sources.posthog.run import Run
 from sources.posthog.settings import Settings
@@ -179,7 +179,7 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
             extraction.renew()
         extraction.claim(dlt.current.source_state())
         has_pages = False
-        for page in extraction.pages(table.name, dlt.current.resource_state(), has_room or (lambda _: True)):
+        for page in extraction.pages(table.name, _state_of(table), has_room or (lambda _: True)):
             if not has_pages:
                 _tell_columns(extraction.readings[table.name])
             has_pages = True
@@ -204,6 +204,16 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
     }
     resource: DltResource = dlt.resource(**hints)(pages)()
     return resource
+
+
+def _state_of(table: Table) -> State:
+    """What dlt keeps for a table from run to run."""
+    if table.loads == "replace":
+        # dlt empties the state of a resource that is replaced before it is read.
+        replaced: State = dlt.current.source_state().setdefault("replaced", {})
+        found: State = replaced.setdefault(table.name, {})
+        return found
+    return dlt.current.resource_state()
 
 
 def _tell_columns(reading: TableReading) -> None:

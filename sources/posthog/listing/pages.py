@@ -8,16 +8,14 @@ never tells: a page of persons may hold 98 of 100 rows, or none, and still have 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import orjson
-
 from sources.posthog.client import PostHogClient
 from sources.posthog.errors import ListUnreadable, NotFound
+from sources.posthog.listing.canonical import canonical
 
 # Empty pages, and pages of known rows (as many were inserted as a page holds), do happen; that many never.
 _PAGES_WITHOUT_NEWS = 50
@@ -30,6 +28,8 @@ class ListPage:
     rows: list[Any]
     count: int | None = None
     next: str | None = None
+    address: str | None = None
+    """Where this page is, for `start`: `?` and its parameters; None: the list's first page."""
     is_cut: bool = False
     """Numbered pages only: this page is gone (404), for the list became shorter while it was read."""
 
@@ -41,11 +41,13 @@ def pages(
     *,
     key: Callable[[Any], Hashable] | None = None,
     rows_in: str = "results",
+    start: str | None = None,
 ) -> Iterator[ListPage]:
     """The pages of the list at `path` (relative to the project, or from /api/ on), as many as PostHog has.
 
     `key` tells rows apart (by default their whole content): a list whose `next` leads in circles is ended by it, with
-    an error unless all of its `count` rows were seen. `rows_in` is the field that holds the rows.
+    an error unless all of its `count` rows were seen. `rows_in` is the field that holds the rows. `start` is the
+    `address` of a page to begin with: worth keeping only for lists by cursor, where rows do not move between pages.
 
     Raises ListUnreadable for what is no list and for a list without an end, RedirectRefused for a `next` that leads
     to another host, and what `PostHogClient.get` raises.
@@ -54,7 +56,7 @@ def pages(
     seen: set[Hashable] = set()
     asked: set[str] = set()
     without_news = 0
-    page = _page(client.get(path, params), path, rows_in)
+    page = _page(client.get(path, params) if start is None else _follow(client, path, start), path, rows_in, start)
     while True:
         known = len(seen)
         seen.update(identity(row) for row in page.rows)
@@ -71,14 +73,15 @@ def pages(
             )
         asked.add(following)
         try:
-            page = _page(_follow(client, path, following), path, rows_in)
+            address = f"?{urlsplit(following).query}"
+            page = _page(_follow(client, path, following), path, rows_in, address)
         except NotFound:
             if "page" not in parse_qs(urlsplit(following).query):
                 raise
             page = ListPage([], is_cut=True)
 
 
-def _page(answer: Any, path: str, rows_in: str) -> ListPage:
+def _page(answer: Any, path: str, rows_in: str, address: str | None) -> ListPage:
     if isinstance(answer, list):
         return ListPage(answer)
     rows = answer.get(rows_in) if isinstance(answer, dict) else None
@@ -90,7 +93,7 @@ def _page(answer: Any, path: str, rows_in: str) -> ListPage:
         raise ListUnreadable(f"The list at {path} goes on, but does not say where", path=path)
     count = answer.get("count")
     is_count = isinstance(count, int) and not isinstance(count, bool)
-    return ListPage(rows, count if is_count else None, str(following) if following else None)
+    return ListPage(rows, count if is_count else None, str(following) if following else None, address)
 
 
 def _follow(client: PostHogClient, path: str, following: str) -> Any:
@@ -105,7 +108,4 @@ def _follow(client: PostHogClient, path: str, following: str) -> Any:
 
 
 def _content(row: Any) -> int:
-    try:
-        return hash(orjson.dumps(row, option=orjson.OPT_SORT_KEYS))
-    except TypeError:  # a whole number of more than 64 bits
-        return hash(json.dumps(row, sort_keys=True))
+    return hash(canonical(row))

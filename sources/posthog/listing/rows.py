@@ -1,0 +1,138 @@
+"""Rows of REST lists as rows of tables: declared columns typed, everything else kept as it comes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from dlt.common.data_types import coerce_value, py_type_to_sc_type
+from dlt.common.schema.detections import is_iso_timestamp
+
+from sources.posthog.errors import ListUnreadable
+from sources.posthog.listing.canonical import canonical
+from sources.posthog.tables.declaration import Column, Table, json
+from sources.posthog.tables.listed import Listing
+
+Types = dict[str, str]
+"""Fields that are not declared, and the dlt type that each had when it was first seen."""
+
+
+class Shape:
+    """What becomes of one table's rows.
+
+    Declared columns come first, by their path in the row (`created_by.email`); an object of which a part is declared
+    gives that part only. Lists in `Listing.children` are left to dlt, which makes child tables of them. Every other
+    field is kept under its own name: a scalar as it is, a list or an object as JSON.
+
+    A value that its column cannot take lands beside it: dlt adds a column `<name>__v_<type>`. `notes` says so.
+    """
+
+    def __init__(self, table: Table, types: Types) -> None:
+        self._table = table
+        self._children = table.reads.children if isinstance(table.reads, Listing) else ()
+        self._declared = [(column, column.hogql.split(".")) for column in table.columns]
+        self._keys = [(column.name, path) for column, path in self._declared if column.name in table.keys]
+        self.types = types
+        self._misfits: Counter[tuple[str, str, str]] = Counter()
+
+    @property
+    def more_columns(self) -> tuple[Column, ...]:
+        """Fields that are not declared and hold lists or objects: dlt has to be told not to take them apart."""
+        return tuple(
+            json(name, "JSON, as PostHog's API has it.")
+            for name, data_type in sorted(self.types.items())
+            if data_type == "json"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What people should know of values that did not fit, a sentence for each field."""
+        return [
+            f"{name} was {was}, and came as {now} in {count:,} rows"
+            + (": kept as JSON text" if now == "json" and was == "text" else f": see {name}__v_{_variant(now)}")
+            for (name, was, now), count in sorted(self._misfits.items())
+        ]
+
+    def row(self, raw: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        """The row of the table. `values` are those with which the list was asked: columns of their name hold them."""
+        row: dict[str, Any] = {}
+        taken = set()
+        for column, path in self._declared:
+            value = _value(raw, values, column.name, path)
+            taken |= {path[0], column.name}
+            if value is not None and path[0] not in self._children:
+                row[column.name] = self._fitted(column.name, column.data_type, value)
+        for name, value in raw.items():
+            if value is None or (name in taken and name not in self._children) or not name.strip():
+                continue
+            if name in self._children and isinstance(value, list):
+                row[name] = value
+            else:
+                row[name] = self._undeclared(name, value)
+        return row
+
+    def key(self, raw: Any, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """The key of the row, as text.
+
+        Raises ListUnreadable for what is no object, and for a row without a key.
+        """
+        key = []
+        for name, path in self._keys:
+            value = _value(raw, values, name, path) if isinstance(raw, dict) else None
+            if value is None:
+                raise ListUnreadable(f"A row of {self._table.name} has no {name}, which is its key")
+            key.append(str(value))
+        return tuple(key)
+
+    def _undeclared(self, name: str, value: Any) -> Any:
+        known = self.types.setdefault(name, _type_of(value))
+        return self._fitted(name, known, value)
+
+    def _fitted(self, name: str, data_type: str, value: Any) -> Any:
+        """The value as dlt takes it into a column of this type, or beside it."""
+        is_nested = isinstance(value, (dict, list))
+        if data_type == "json":
+            # dlt reads text that is meant for a JSON column as JSON, and writes what it found there as it is: so that
+            # must be JSON text as well.
+            return value if is_nested else canonical(canonical(value).decode()).decode()
+        if is_nested:
+            self._misfits[name, data_type, "json"] += 1
+            return canonical(value).decode()
+        found = py_type_to_sc_type(type(value))
+        if found != data_type:
+            try:
+                coerce_value(data_type, found, value)  # type: ignore[arg-type]
+            except (ValueError, TypeError):
+                self._misfits[name, data_type, found] += 1
+        return value
+
+
+def _value(raw: dict[str, Any], values: Mapping[str, Any], name: str, path: list[str]) -> Any:
+    value = _dig(raw, path)
+    if value is None:
+        value = raw.get(name)
+        value = values.get(name) if value is None or isinstance(value, (dict, list)) else value
+    return value
+
+
+def _dig(raw: Any, path: list[str]) -> Any:
+    value = raw
+    for step, name in enumerate(path):
+        if not isinstance(value, dict):
+            # Where one version has an object another may have just its id.
+            return value if step and name == "id" and not isinstance(value, list) else None
+        value = value.get(name)
+    return value
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        return "json"
+    if isinstance(value, str):
+        return is_iso_timestamp(str, value) or "text"  # dlt makes timestamps of these by itself
+    return str(py_type_to_sc_type(type(value)))
+
+
+def _variant(data_type: str) -> str:
+    return "text" if data_type == "json" else data_type  # it is handed over as JSON text
