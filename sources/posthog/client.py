@@ -210,6 +210,15 @@ class PostHogClient:
         """The JSON at an address from an answer (`next`). Raises RedirectRefused for any host but the configured."""
         return self._get_json(self._wire.same_host(next_url), None)
 
+    def get_bytes(self, path: str, params: Mapping[str, Any] | None = None) -> tuple[str, bytes]:
+        """The content type and the bytes of a file at `path`, which is as for `get`."""
+
+        def once(allowance: Allowance) -> tuple[str, bytes]:
+            reply = self._exchange.send("GET", self._path(path), allowance, params=params, is_json=False)
+            return reply.headers.get("content-type", ""), bytes(reply.body.take())
+
+        return self._retrier.call(once)
+
     def project(self) -> Project:
         """The project; from then on `@current` stays this one. Needs the scope project:read."""
         path = self._path("")

@@ -54,9 +54,11 @@ class Exchange:
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         is_query: bool = False,
+        is_json: bool = True,
         accept: Callable[[Reply], bool] = lambda _: False,
     ) -> Reply:
-        """A good answer in JSON, or one that `accept` takes; redirects within the host are followed.
+        """A good answer in JSON (or anything: `is_json`), or one that `accept` takes; redirects within the host are
+        followed.
 
         Raises what the wire, the budget and `diagnose` raise, WrongContentType and RedirectRefused.
         """
@@ -66,7 +68,7 @@ class Exchange:
                 return reply
             raise self.error(reply, is_query=is_query)
         content_type = reply.headers.get("content-type", "application/json")
-        if "json" not in content_type.lower():
+        if is_json and "json" not in content_type.lower():
             raise errors.WrongContentType(
                 f"PostHog answered with {redact(content_type, self._key)[:80]} instead of JSON",
                 status=reply.status,
