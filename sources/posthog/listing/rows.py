@@ -67,7 +67,7 @@ class Shape:
             if value is None or (name in taken and name not in self._children) or not name.strip():
                 continue
             if name in self._children and isinstance(value, list):
-                row[name] = value
+                row[name] = [_known(item) for item in value]
             else:
                 row[name] = self._undeclared(name, value)
         return row
@@ -132,6 +132,11 @@ def _type_of(value: Any) -> str:
     if isinstance(value, str):
         return is_iso_timestamp(str, value) or "text"  # dlt makes timestamps of these by itself
     return str(py_type_to_sc_type(type(value)))
+
+
+def _known(item: Any) -> Any:
+    """An item of a child table without what is NULL: of that dlt could not tell a type, and would warn."""
+    return {name: value for name, value in item.items() if value is not None} if isinstance(item, dict) else item
 
 
 def _variant(data_type: str) -> str:

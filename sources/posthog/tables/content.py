@@ -105,20 +105,6 @@ INSIGHTS = listed(
     children=("tags", "dashboards", "dashboard_tiles"),
 )
 
-INSIGHTS_LAST_VIEWED = listed(
-    "insights_last_viewed",
-    "insights/my_last_viewed",
-    bigint("id", "The insight: insights.id, and the key.", nullable=False),
-    text("short_id", "The id in its address."),
-    text("name", "Its name."),
-    text("derived_name", "A name that PostHog made from what it shows."),
-    time("last_viewed_at", "When it was looked at, UTC."),
-    time("last_modified_at", "When a person last changed it, UTC."),
-    about="The five insights that the key's owner looked at last, one row for each.",
-    scope="insight:read",
-    page_size=None,
-)
-
 DASHBOARDS = listed(
     "dashboards",
     "dashboards",
@@ -154,4 +140,4 @@ NOTEBOOKS = listed(
     scope="notebook:read",
 )
 
-TABLES_OF_CONTENT = (COHORTS, ACTIONS, ANNOTATIONS, INSIGHTS, INSIGHTS_LAST_VIEWED, DASHBOARDS, NOTEBOOKS)
+TABLES_OF_CONTENT = (COHORTS, ACTIONS, ANNOTATIONS, INSIGHTS, DASHBOARDS, NOTEBOOKS)
