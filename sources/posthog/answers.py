@@ -69,12 +69,20 @@ class Usage:
     budget_remaining: int | None = None
 
 
-def query_answer(
-    document: Any, path: str, *, headers: Mapping[str, str], query_id: str, seconds: float, asked_at: datetime | None
-) -> QueryAnswer:
-    """Check a decoded answer to a query and give it its type.
+@dataclass(frozen=True)
+class Cost:
+    """What a query took from the project's hourly budget, and what is left of it, in bytes; None: not told."""
 
-    `headers` tell what it cost, `asked_at` is the server's time when it was asked. Raises AnswerFromCache for rows
+    bytes_read: int | None = None
+    budget_remaining: int | None = None
+
+
+def query_document(
+    document: Any, path: str, *, headers: Mapping[str, str], asked_at: datetime | None
+) -> tuple[dict[str, Any], Cost]:
+    """Check a decoded answer to a query of any kind: the object with its `results`, and what it cost.
+
+    `headers` tell what it cost, `asked_at` is the server's time when it was asked. Raises AnswerFromCache for results
     older than that, QueryRefused and others for an error inside an answer, AnswerMalformed for what is no answer.
     """
     if not isinstance(document, dict):
@@ -90,7 +98,15 @@ def query_answer(
     if error := document.get("error"):
         raise QueryRefused(f"PostHog says: {error}", path=path)
     _refuse_cached(document, path, asked_at)
+    told = status if isinstance(status, dict) else {}
+    return document, Cost(
+        _first(header_count(headers, BYTES_READ), _count(told.get("bytes_read"))),
+        _first(header_count(headers, BYTES_REMAINING), _count(told.get("budget_remaining_bytes"))),
+    )
 
+
+def query_answer(document: Mapping[str, Any], cost: Cost, path: str, *, query_id: str, seconds: float) -> QueryAnswer:
+    """Give the checked answer to a HogQL query its type. Raises AnswerMalformed for rows that do not fit."""
     rows, columns = document.get("results"), document.get("columns")
     if not isinstance(rows, list) or not isinstance(columns, list):
         raise AnswerMalformed("The answer to a query has no list of results and of columns", path=path)
@@ -99,14 +115,13 @@ def query_answer(
         raise AnswerMalformed(f"The answer has {len(columns)} columns and {len(types)} types", path=path)
     if rows and (not isinstance(rows[0], list) or len(rows[0]) != len(columns)):
         raise AnswerMalformed(f"The rows of the answer do not have its {len(columns)} columns", path=path)
-    cost = status if isinstance(status, dict) else {}
     has_more = document.get("hasMore")
     return QueryAnswer(
         columns=tuple(str(column) for column in columns),
         types=types,
         rows=rows,
-        bytes_read=_first(header_count(headers, BYTES_READ), _count(cost.get("bytes_read"))),
-        budget_remaining=_first(header_count(headers, BYTES_REMAINING), _count(cost.get("budget_remaining_bytes"))),
+        bytes_read=cost.bytes_read,
+        budget_remaining=cost.budget_remaining,
         query_id=query_id,
         seconds=seconds,
         timezone=document.get("timezone"),

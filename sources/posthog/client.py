@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, TypeVar, overload
 from urllib.parse import quote
-from uuid import uuid4
 
 import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from sources.posthog import answers, errors
 from sources.posthog.answers import Identity, Project, QueryAnswer, Usage
 from sources.posthog.budget import Allowance, Budget
 from sources.posthog.host import Host, resolve_host
-from sources.posthog.http import memory
+from sources.posthog.http.asking import Asking
 from sources.posthog.http.decoding import decode
-from sources.posthog.http.diagnosis import query_status_failure
 from sources.posthog.http.exchange import Counts, Exchange
 from sources.posthog.http.retry import Retrier
-from sources.posthog.http.wire import Reply, Wire
+from sources.posthog.http.wire import Wire
 from sources.posthog.keys import ApiKey
 
 T = TypeVar("T")
 
 CURRENT_PROJECT = "@current"
 
-# A decoded page is some 0.4 GB: one at a time in this process, whatever the number of clients and threads.
-_decoding = threading.RLock()
-
-_CACHE_TRIES = 3
 _STOP_SECONDS = 5.0
-_POLL_SECONDS = (0.5, 10.0)
-_POLL_GROWTH = 1.5
-# PostHog keeps the status of a long query for 20 minutes (older servers 10) and runs it for 10 (autumn 2026).
-_LONG_SECONDS = 1200.0
-_LARGE_BODY = 8_000_000  # decoded, it leaves enough free memory behind to give it back
-_SMALL_BODY = 16_384  # a long query that still runs tells so in less; its result is worth reading only once
 
 
 class PostHogClient:
@@ -77,8 +63,8 @@ class PostHogClient:
         self._project_id = _project_id(project_id)
         self._ask_project = self._project_id == CURRENT_PROJECT
         self.budget = budget or Budget()
-        self._clock = self.budget.clock
-        self._wire = Wire(self._key, self.host, timeout_seconds=timeout_seconds, clock=self._clock, transport=transport)
+        clock = self.budget.clock
+        self._wire = Wire(self._key, self.host, timeout_seconds=timeout_seconds, clock=clock, transport=transport)
         self._counts = Counts()
         self._exchange = Exchange(self._wire, self.budget, self._key, self._counts)
         self._retrier = Retrier(
@@ -87,8 +73,14 @@ class PostHogClient:
             backoff_seconds=backoff_seconds,
             on_retry=lambda: self._counts.add(retries=1),
         )
-        self._lock = threading.Lock()
-        self._in_flight: set[str] = set()
+        self._asking = Asking(
+            wire=self._wire,
+            exchange=self._exchange,
+            retrier=self._retrier,
+            budget=self.budget,
+            counts=self._counts,
+            path=lambda: self._path("query"),
+        )
 
     def __repr__(self) -> str:
         return f"PostHogClient({self.host.url!r}, project_id={self.project_id!r})"
@@ -166,41 +158,15 @@ class PostHogClient:
         Raises Narrow errors when the query asks for too much, QueryRefused, AnswerFromCache, and the general ones.
         """
         self._know_project()
-        question: dict[str, Any] = {"kind": "HogQLQuery", "query": sql}
-        if modifiers:
-            question["modifiers"] = dict(modifiers)
-        if values:
-            question["values"] = dict(values)
-        body: dict[str, Any] = {"query": question, "refresh": "force_async" if long else "force_blocking"}
-        if name:
-            body["name"] = name[:128]
+        return self._asking.hogql(sql, modifiers=modifiers, values=values, name=name, long=long, read=read)
 
-        again = Retrying(
-            retry=retry_if_exception_type(errors.AnswerFromCache), stop=stop_after_attempt(_CACHE_TRIES), reraise=True
-        )
-        result: Any = None
-        for attempt in again:
-            with attempt:
-                if attempt.retry_state.attempt_number > 1:
-                    # Caches go by the text, so another text is another question.
-                    question["query"] = f"/* asked again {uuid4().hex} */ {sql}"
-                result = self._retrier.call(lambda allowance: self._ask(body, allowance, read))
-        return result
+    def query_node(self, node: Mapping[str, Any], *, long: bool = False) -> dict[str, Any]:
+        """PostHog's whole answer to a query of any kind (`{"kind": "TrendsQuery", ...}`), never one from its cache.
 
-    def post_query(self, question: Mapping[str, Any]) -> Any:
-        """The decoded answer to a query of any kind, a node of PostHog's query schema, as PostHog gives it."""
+        Asks, waits and raises as `query`.
+        """
         self._know_project()
-        query_id = str(uuid4())
-
-        def once(allowance: Allowance) -> Any:
-            body = {"query": dict(question), "refresh": "force_blocking", "client_query_id": query_id}
-            with self._registered(query_id), self.budget.query():
-                self._counts.add(queries=1)
-                reply = self._exchange.send("POST", self._path("query"), allowance, json=body, is_query=True)
-            with _decoding, self._exchange.redacting():
-                return decode(reply.body.read(), reply.path)
-
-        return self._retrier.call(once)
+        return self._asking.node(node, long=long)
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON of a REST list or item: `path` is relative to the project (`cohorts`), or begins with /api/."""
@@ -235,11 +201,7 @@ class PostHogClient:
     def cancel_all(self) -> None:
         """Stop everything, queries at PostHog too if it answers within seconds. Later calls raise Cancelled."""
         self.budget.cancel()
-        deadline = self._clock() + _STOP_SECONDS
-        with self._lock:
-            running = sorted(self._in_flight)
-        for query_id in running:
-            self._stop(query_id, max(0.5, deadline - self._clock()))
+        self._asking.cancel(_STOP_SECONDS)
         self._wire.interrupt()
 
     def _know_project(self) -> None:
@@ -256,59 +218,6 @@ class PostHogClient:
         relative = path.strip("/")
         return f"/api/projects/{self._project_id}/" + (f"{quote(relative, safe='/@$:')}/" if relative else "")
 
-    def _ask(self, body: dict[str, Any], allowance: Allowance, read: Callable[[QueryAnswer], Any] | None) -> Any:
-        query_id = str(uuid4())
-        started = self._clock()
-        with self._registered(query_id), self.budget.query():
-            self._counts.add(queries=1)
-            first = self._exchange.send(
-                "POST", self._path("query"), allowance, json={**body, "client_query_id": query_id}, is_query=True
-            )
-            last = self._poll(first, query_id, started)
-        with _decoding, self._exchange.redacting():
-            text = last.body.take()
-            size = len(text)
-            document = decode(text, last.path)
-            del text
-            answer = answers.query_answer(
-                document,
-                last.path,
-                headers=last.headers,
-                query_id=query_id,
-                seconds=self._clock() - started,
-                asked_at=first.asked_at,
-            )
-            del document
-            self._counts.add(bytes_read=answer.bytes_read or 0)
-            if answer.budget_remaining is not None:
-                self.budget.note_bytes_remaining(answer.budget_remaining)
-            if read is None:
-                return answer
-            result = read(answer)
-            del answer
-            if size > _LARGE_BODY:
-                memory.give_back()
-            return result
-
-    def _poll(self, reply: Reply, query_id: str, started: float) -> Reply:
-        """Follow a query that runs in the background to its result; any other reply is its own."""
-        pause = _POLL_SECONDS[0]
-        while _runs(reply):
-            if self._clock() - started > _LONG_SECONDS:
-                raise errors.QueryTimedOut(f"The query did not end within {_LONG_SECONDS:,.0f} s", path=reply.path)
-            self.budget.sleep(pause)
-            pause = min(pause * _POLL_GROWTH, _POLL_SECONDS[1])
-            reply = self._retrier.call(
-                lambda allowance: self._exchange.send(
-                    "GET", self._path(f"query/{query_id}"), allowance, is_query=True, accept=_tells_of_query
-                )
-            )
-            if reply.status == 404:
-                raise errors.ServerFault("PostHog lost the running query", status=404, path=reply.path)
-            if reply.status >= 400:
-                raise self._exchange.error(reply, is_query=True)
-        return reply
-
     def _get_json(self, url: str, params: Mapping[str, Any] | None) -> Any:
         def once(allowance: Allowance) -> Any:
             reply = self._exchange.send("GET", url, allowance, params=params)
@@ -316,34 +225,6 @@ class PostHogClient:
                 return decode(reply.body.read(), reply.path)
 
         return self._retrier.call(once)
-
-    @contextlib.contextmanager
-    def _registered(self, query_id: str) -> Iterator[None]:
-        """Let `cancel_all` know of a query. One left by Ctrl-C stays known, for it still runs at PostHog."""
-        with self._lock:
-            self._in_flight.add(query_id)
-        try:
-            yield
-        except errors.QueryTimedOut as error:
-            if error.status is None:
-                self._stop(query_id, _STOP_SECONDS)  # we gave it up; PostHog has not, and it holds a place
-            self._forget(query_id)
-            raise
-        except Exception as error:
-            if not isinstance(error, errors.Cancelled):
-                self._forget(query_id)
-            raise
-        self._forget(query_id)
-
-    def _forget(self, query_id: str) -> None:
-        with self._lock:
-            self._in_flight.discard(query_id)
-
-    def _stop(self, query_id: str, timeout_seconds: float) -> None:
-        self._counts.add(requests=1)
-        with contextlib.suppress(errors.PostHogError):
-            self._wire.send("DELETE", self._path(f"query/{query_id}"), timeout_seconds=timeout_seconds)
-        self._forget(query_id)
 
 
 def _project_id(given: str | int) -> str:
@@ -354,26 +235,3 @@ def _project_id(given: str | int) -> str:
         "The project id is not a number",
         meaning="PostHog knows a project by the number in its address (/project/12345), not by its name or token.",
     )
-
-
-def _runs(reply: Reply) -> bool:
-    if reply.status == 202:
-        return True
-    if len(reply.body) > _SMALL_BODY:
-        return False
-    document = decode(reply.body.read(), reply.path)
-    status = document.get("query_status") or document if isinstance(document, dict) else {}
-    return isinstance(status, dict) and status.get("complete") is False
-
-
-def _tells_of_query(reply: Reply) -> bool:
-    """Whether a refusal is about the query and not about the asking: the same poll would get it again."""
-    if reply.status == 404:
-        return True
-    if reply.status not in {400, 500}:
-        return False
-    try:
-        document = decode(reply.body.read(), reply.path)
-    except errors.Retryable:
-        return False
-    return isinstance(document, dict) and query_status_failure(document, reply.path) is not None

@@ -224,7 +224,7 @@ def _faults(client: PostHogClient, query: Query) -> list[Mapping[str, Any]]:
     """What PostHog's editor would underline; nothing where the server does not tell."""
     question = {"kind": "HogQLMetadata", "language": "hogQL", "query": query.sql}
     try:
-        document = client.post_query(question)
+        document = client.query_node(question)
     except (RequestRefused, ServerFault):
         return []
     faults = document.get("errors") if isinstance(document, Mapping) else None

@@ -1,0 +1,217 @@
+"""Queries: asked within the budget, followed where they run in the background, read one at a time, and cancelled."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from uuid import uuid4
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
+from sources.posthog import answers, errors
+from sources.posthog.answers import Cost, QueryAnswer
+from sources.posthog.budget import Allowance, Budget
+from sources.posthog.http import memory
+from sources.posthog.http.decoding import decode
+from sources.posthog.http.diagnosis import query_status_failure
+from sources.posthog.http.exchange import Counts, Exchange
+from sources.posthog.http.retry import Retrier
+from sources.posthog.http.wire import Reply, Wire
+
+# A decoded page is some 0.4 GB: one at a time in this process, whatever the number of clients and threads.
+_decoding = threading.RLock()
+
+_CACHE_TRIES = 3
+_STOP_SECONDS = 5.0
+_POLL_SECONDS = (0.5, 10.0)
+_POLL_GROWTH = 1.5
+# PostHog keeps the status of a long query for 20 minutes (older servers 10) and runs it for 10 (autumn 2026).
+_LONG_SECONDS = 1200.0
+_LARGE_BODY = 8_000_000  # decoded, it leaves enough free memory behind to give it back
+_SMALL_BODY = 16_384  # a long query that still runs tells so in less; its result is worth reading only once
+
+_Make = Callable[[dict[str, Any], Cost, str, str, float], Any]
+"""Makes something of a checked answer: the document, its cost, the path, the query's id, seconds since it was asked."""
+
+
+class Asking:
+    """Asks queries for all threads of a client. `path` gives the address of the query endpoint."""
+
+    def __init__(
+        self,
+        *,
+        wire: Wire,
+        exchange: Exchange,
+        retrier: Retrier,
+        budget: Budget,
+        counts: Counts,
+        path: Callable[[], str],
+    ) -> None:
+        self._wire = wire
+        self._exchange = exchange
+        self._retrier = retrier
+        self._budget = budget
+        self._clock = budget.clock
+        self._counts = counts
+        self._path = path
+        self._lock = threading.Lock()
+        self._in_flight: set[str] = set()
+
+    def hogql(
+        self,
+        sql: str,
+        *,
+        modifiers: Mapping[str, Any] | None,
+        values: Mapping[str, Any] | None,
+        name: str | None,
+        long: bool,
+        read: Callable[[QueryAnswer], Any] | None,
+    ) -> Any:
+        """The answer to a HogQL query, or what `read` makes of it: see `PostHogClient.query`."""
+        question: dict[str, Any] = {"kind": "HogQLQuery", "query": sql}
+        if modifiers:
+            question["modifiers"] = dict(modifiers)
+        if values:
+            question["values"] = dict(values)
+        body: dict[str, Any] = {"query": question, "refresh": _refresh(long=long)}
+        if name:
+            body["name"] = name[:128]
+
+        def make(document: dict[str, Any], cost: Cost, path: str, query_id: str, seconds: float) -> Any:
+            answer = answers.query_answer(document, cost, path, query_id=query_id, seconds=seconds)
+            document.clear()
+            return answer if read is None else read(answer)
+
+        def reword() -> None:
+            # Caches go by the text, so another text is another question.
+            question["query"] = f"/* asked again {uuid4().hex} */ {sql}"
+
+        return self._uncached(body, make, reword)
+
+    def node(self, node: Mapping[str, Any], *, long: bool) -> dict[str, Any]:
+        """PostHog's whole answer to a query of any kind: see `PostHogClient.query_node`."""
+        body: dict[str, Any] = {"query": dict(node), "refresh": _refresh(long=long)}
+        answer: dict[str, Any] = self._uncached(body, lambda document, *_: document, lambda: None)
+        return answer
+
+    def cancel(self, seconds: float) -> None:
+        """Stop all queries at PostHog, as far as it answers within `seconds`."""
+        deadline = self._clock() + seconds
+        with self._lock:
+            running = sorted(self._in_flight)
+        for query_id in running:
+            self._stop(query_id, max(0.5, deadline - self._clock()))
+
+    def _uncached(self, body: dict[str, Any], make: _Make, reword: Callable[[], None]) -> Any:
+        """Ask until the answer is none from a cache, three times at most."""
+        again = Retrying(
+            retry=retry_if_exception_type(errors.AnswerFromCache), stop=stop_after_attempt(_CACHE_TRIES), reraise=True
+        )
+        result: Any = None
+        for attempt in again:
+            with attempt:
+                if attempt.retry_state.attempt_number > 1:
+                    reword()
+                result = self._retrier.call(lambda allowance: self._ask(body, allowance, make))
+        return result
+
+    def _ask(self, body: dict[str, Any], allowance: Allowance, make: _Make) -> Any:
+        query_id = str(uuid4())
+        started = self._clock()
+        with self._registered(query_id), self._budget.query():
+            self._counts.add(queries=1)
+            first = self._exchange.send(
+                "POST", self._path(), allowance, json={**body, "client_query_id": query_id}, is_query=True
+            )
+            last = self._poll(first, query_id, started)
+        with _decoding, self._exchange.redacting():
+            text = last.body.take()
+            size = len(text)
+            decoded = decode(text, last.path)
+            del text
+            document, cost = answers.query_document(decoded, last.path, headers=last.headers, asked_at=first.asked_at)
+            del decoded
+            self._counts.add(bytes_read=cost.bytes_read or 0)
+            if cost.budget_remaining is not None:
+                self._budget.note_bytes_remaining(cost.budget_remaining)
+            result = make(document, cost, last.path, query_id, self._clock() - started)
+            del document
+            if size > _LARGE_BODY:
+                memory.give_back()
+            return result
+
+    def _poll(self, reply: Reply, query_id: str, started: float) -> Reply:
+        """Follow a query that runs in the background to its result; any other reply is its own."""
+        pause = _POLL_SECONDS[0]
+        while _runs(reply):
+            if self._clock() - started > _LONG_SECONDS:
+                raise errors.QueryTimedOut(f"The query did not end within {_LONG_SECONDS:,.0f} s", path=reply.path)
+            self._budget.sleep(pause)
+            pause = min(pause * _POLL_GROWTH, _POLL_SECONDS[1])
+            reply = self._retrier.call(
+                lambda allowance: self._exchange.send(
+                    "GET", self._path() + f"{query_id}/", allowance, is_query=True, accept=_tells_of_query
+                )
+            )
+            if reply.status == 404:
+                raise errors.ServerFault("PostHog lost the running query", status=404, path=reply.path)
+            if reply.status >= 400:
+                raise self._exchange.error(reply, is_query=True)
+        return reply
+
+    @contextlib.contextmanager
+    def _registered(self, query_id: str) -> Iterator[None]:
+        """Let `cancel` know of a query. One left by Ctrl-C stays known, for it still runs at PostHog."""
+        with self._lock:
+            self._in_flight.add(query_id)
+        try:
+            yield
+        except errors.QueryTimedOut as error:
+            if error.status is None:
+                self._stop(query_id, _STOP_SECONDS)  # we gave it up; PostHog has not, and it holds a place
+            self._forget(query_id)
+            raise
+        except Exception as error:
+            if not isinstance(error, errors.Cancelled):
+                self._forget(query_id)
+            raise
+        self._forget(query_id)
+
+    def _forget(self, query_id: str) -> None:
+        with self._lock:
+            self._in_flight.discard(query_id)
+
+    def _stop(self, query_id: str, timeout_seconds: float) -> None:
+        self._counts.add(requests=1)
+        with contextlib.suppress(errors.PostHogError):
+            self._wire.send("DELETE", self._path() + f"{query_id}/", timeout_seconds=timeout_seconds)
+        self._forget(query_id)
+
+
+def _refresh(*, long: bool) -> str:
+    return "force_async" if long else "force_blocking"
+
+
+def _runs(reply: Reply) -> bool:
+    if reply.status == 202:
+        return True
+    if len(reply.body) > _SMALL_BODY:
+        return False
+    document = decode(reply.body.read(), reply.path)
+    status = document.get("query_status") or document if isinstance(document, dict) else {}
+    return isinstance(status, dict) and status.get("complete") is False
+
+
+def _tells_of_query(reply: Reply) -> bool:
+    """Whether a refusal is about the query and not about the asking: the same poll would get it again."""
+    if reply.status == 404:
+        return True
+    if reply.status not in {400, 500}:
+        return False
+    try:
+        document = decode(reply.body.read(), reply.path)
+    except errors.Retryable:
+        return False
+    return isinstance(document, dict) and query_status_failure(document, reply.path) is not None
