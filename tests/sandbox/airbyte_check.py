@@ -12,7 +12,16 @@ from typing import Any
 
 from sandbox.local import Sandbox
 
-STREAMS = {"persons": "full_refresh", "events": "incremental"}
+#: How each stream is read, and the sandbox's list that it has to equal; events and persons are in ClickHouse.
+STREAMS = {
+    "persons": ("full_refresh", None),
+    "events": ("incremental", None),
+    "cohorts": ("full_refresh", "cohorts"),
+    "feature_flags": ("full_refresh", "feature_flags"),
+    "annotations": ("incremental", "annotations"),
+    "insights": ("full_refresh", "insights"),
+    "projects": ("full_refresh", None),
+}
 START = "2026-10-01"
 
 
@@ -43,7 +52,7 @@ def main(connector: str) -> int:
         streams = next(m["catalog"]["streams"] for m in found if m["type"] == "CATALOG")
         print("discover:", ", ".join(stream["name"] for stream in streams))
         chosen = [
-            {"stream": stream, "sync_mode": STREAMS[stream["name"]], "destination_sync_mode": "append"}
+            {"stream": stream, "sync_mode": STREAMS[stream["name"]][0], "destination_sync_mode": "append"}
             for stream in streams
             if stream["name"] in STREAMS
         ]
@@ -52,9 +61,10 @@ def main(connector: str) -> int:
         ids: dict[str, set[str]] = defaultdict(set)
         for message in _messages(connector, "read", "--config", str(config), "--catalog", str(catalog)):
             if message["type"] == "RECORD":
-                ids[message["record"]["stream"]].add(message["record"]["data"]["id"])
+                ids[message["record"]["stream"]].add(str(message["record"]["data"]["id"]))
         recent = posthog.sql(f"SELECT count(DISTINCT uuid) FROM events WHERE timestamp >= '{START}'")[0][0]
-        there = {"persons": posthog.counts()["persons"], "events": int(recent)}
+        there = {"persons": posthog.counts()["persons"], "events": int(recent), "projects": 1}
+        there |= {stream: posthog.list_counts(name)[name] for stream, (_, name) in STREAMS.items() if name}
     for stream in STREAMS:
         print(f"read {stream}: {len(ids[stream]):,} of {there[stream]:,}")
     return 0 if all(len(ids[stream]) == there[stream] for stream in STREAMS) else 1
