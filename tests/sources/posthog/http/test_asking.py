@@ -21,9 +21,9 @@ RESULTS = {"results": [{"data": [1, 2]}], "timezone": "UTC", "is_cached": False}
 def ask() -> Iterator[Any]:
     with ExitStack() as stack:
 
-        def start(script: Script, **options: Any) -> tuple[PostHogClient, HttpServer]:
+        def start(script: Script | Answer, **options: Any) -> tuple[PostHogClient, HttpServer]:
             clock = FakeClock()
-            server = HttpServer(script)
+            server = HttpServer(script if callable(script) else in_turn(script))
             stack.callback(server.close)
             budget = Budget(clock=clock, sleep=clock.sleep)
             client = PostHogClient("phx_verysecretverysecret", server.url, 1, budget=budget, **options)
