@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from sources.posthog import PostHogError, Run, TableReading
 from sources.posthog.hogql.events import EventsReader
 from sources.posthog.hogql.windows import MAX, MIN, Window, to_datetime
+from sources.posthog.reading import EventCount
 
 Status = Literal["complete", "short", "unknown", "skipped"]
 Cell = tuple[str, str]
@@ -67,6 +68,8 @@ def check(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
     try:
         if reading.plan is not None:
             return _check_events(run, reading, destination)
+        if reading.counted is not None:
+            return _check_counted(reading, reading.counted, destination)
         return _check_keys(reading, destination)
     except PostHogError as error:
         return TableCheck(name, "unknown", reason=f"PostHog could not be asked: {error.message}")
@@ -102,6 +105,33 @@ def _check_events(run: Run, reading: TableReading, destination: Counting) -> Tab
         missing,
         extra,
         len(there.keys() | here.keys()),
+        "; ".join(reasons),
+    )
+
+
+def _check_counted(reading: TableReading, counted: EventCount, destination: Counting) -> TableCheck:
+    """Events of a server that cannot count them: what two readings agreed on stands for its count."""
+    here: Counter[Cell] = Counter()
+    for start, end in counted.spans:
+        here.update(destination.count_events(to_datetime(start), to_datetime(end), None, None))
+    missing, extra = _differences(counted.cells, here)
+    reasons = [f"{extra:,} rows are no longer in PostHog"] if extra else []
+    status: Status = "short" if missing else "complete"
+    if counted.unproven:
+        first = to_datetime(min(counted.unproven)[0])
+        reasons.append(
+            f"{len(counted.unproven):,} spans of time, the first from {first:%Y-%m-%d %H:%M} UTC on, were never the "
+            "same in two readings, and PostHog cannot be asked for counts"
+        )
+        status = "short" if missing else "unknown"
+    return TableCheck(
+        reading.table.name,
+        status,
+        sum(counted.cells.values()),
+        sum(here.values()),
+        missing,
+        extra,
+        len(counted.cells.keys() | here.keys()),
         "; ".join(reasons),
     )
 

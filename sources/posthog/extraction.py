@@ -13,7 +13,7 @@ from sources.posthog.hogql.manifest import KnownVersions
 from sources.posthog.progress import Progress
 from sources.posthog.reading import HasRoom, Noted, Page, State, TableReading
 from sources.posthog.requests import Requests
-from sources.posthog.run import Run
+from sources.posthog.run import KnownKeys, Run
 from sources.posthog.settings import Settings
 from sources.posthog.tables import CORE, Table
 
@@ -37,6 +37,7 @@ class Extraction:
         until: int | None = None,
         progress: Progress | None = None,
         known: KnownVersions | None = None,
+        known_keys: KnownKeys | None = None,
         tables: Iterable[Table] = tuple(CORE.values()),
         requests: Requests | None = None,
         keeps_partial: bool = False,
@@ -47,6 +48,7 @@ class Extraction:
         self._until = until
         self._progress = progress or Progress()
         self._known = known
+        self._known_keys = known_keys
         self._requests = requests or Requests()
         self._tables = list(tables)
         self._keeps_partial = keeps_partial
@@ -73,6 +75,7 @@ class Extraction:
                 self._since,
                 self._until,
                 self._requests,
+                self._known_keys,
             )
         return self._run
 

@@ -6,8 +6,10 @@ a lone `\\ud83d`, which JSON parsers, DuckDB's too, refuse: one such event would
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+from typing import Any
 
 import duckdb
 import orjson
@@ -21,6 +23,14 @@ _LONE_SURROGATE = re.compile(
     r"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 _CONTROL = re.compile(r"[\x00-\x1f]")
+
+
+def json_text(value: Any) -> str:
+    """`value` as JSON, keys in their order; whole numbers of any size as they are."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # a whole number of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def parsable(texts: pa.Array) -> pa.Array:

@@ -7,7 +7,8 @@ state of a package is true of the rows that are in it or in those before.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -46,6 +47,24 @@ _ENDS_ALL = (WaitTooLong, Cancelled, Waitable)
 
 
 @dataclass
+class EventCount:
+    """Events as they were counted while they were read, by a server that cannot be asked for counts."""
+
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    """What was counted: half-open spans of `timestamp`, microseconds UTC."""
+    cells: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Distinct events by UTC day (YYYY-MM-DD) and name."""
+    unproven: list[tuple[int, int]] = field(default_factory=list)
+    """Spans of which no two readings agreed."""
+
+    def add(self, start: int, end: int, cells: Mapping[tuple[str, str], int], *, is_proven: bool) -> None:
+        """Adds what was found in one span."""
+        if start < end:
+            (self.spans if is_proven else self.unproven).append((start, end))
+            self.cells.update(cells if is_proven else {})
+
+
+@dataclass
 class TableReading:
     """One table of one run."""
 
@@ -57,7 +76,9 @@ class TableReading:
     recount: Callable[[], int] | None = None
     """Asks PostHog how many keys it holds now; None: it cannot be asked."""
     plan: Plan | None = None
-    """Events only: what this run asks for."""
+    """Events by HogQL only: what this run asks for."""
+    counted: EventCount | None = None
+    """Events by listing only: what there was to read, proven by reading it twice."""
     completed: list[Batch] = field(default_factory=list)
     """Events only: windows completed so far in this run."""
     notes: list[str] = field(default_factory=list)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, TypeVar
+
+import pyarrow as pa
 
 from sources.posthog.answers import Project
 from sources.posthog.client import PostHogClient
@@ -16,8 +18,13 @@ from sources.posthog.hogql.windows import to_micros
 from sources.posthog.progress import Progress
 from sources.posthog.requests import Requests
 from sources.posthog.settings import Settings
+from sources.posthog.tables import Table
 
 T = TypeVar("T")
+
+KnownKeys = Callable[[Table, int, int], Iterable[pa.Table]]
+"""Reads the keys, as text in the first column, of the rows that the warehouse holds with a `timestamp` in a half-open
+span (microseconds UTC), in chunks."""
 
 
 @dataclass
@@ -34,6 +41,8 @@ class Run:
     until: int | None = None
     """The first `timestamp` not wanted any more; None: no bound."""
     requests: Requests = field(default_factory=Requests)
+    known_keys: KnownKeys | None = None
+    """None in a plain dlt script, which cannot look into its destination."""
     _probed: tuple[Dialect, int] | None = None
     _shared: dict[str, Any] = field(default_factory=dict)
 
