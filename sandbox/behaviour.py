@@ -312,6 +312,8 @@ class Behaviour:
     changed_types: frozenset[str] = frozenset()
     #: ``list.field`` of fields that this version does not have.
     missing_fields: frozenset[str] = frozenset()
+    #: Insights are stored as filters: their ``query`` is null, but for SQL. All were until 2024.
+    insights_have_filters: bool = False
     #: How far back the activity log goes: a limit of the plan.
     activity_log_days: float | None = None
     #: Further projects that the key's owner sees. They are listed, but hold nothing here.
@@ -417,6 +419,7 @@ PROFILES: Mapping[str, Behaviour] = {
         recordings_retention_days=21,
         missing_endpoints=ENDPOINTS_UNKNOWN_IN_2023,
         missing_fields=FIELDS_UNKNOWN_IN_2023,
+        insights_have_filters=True,
         environments_prefix="missing",
         project_secret_keys=False,
     ),

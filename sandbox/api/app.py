@@ -24,6 +24,7 @@ from . import (
     projects,
     query,
     recordings,
+    saved_insights,
     snapshots,
 )
 from .dispatch import METHODS, Action, endpoint
@@ -48,7 +49,7 @@ _ROUTES: dict[str, Mapping[str, Action]] = {
     **{f"{_PROJECT}/persons/{path}": actions for path, actions in person_reads.ROUTES.items()},
     f"{_PROJECT}/exports/{{item}}/content/": exports.CONTENT,
     f"{_PROJECT}/groups/": groups.LISTING,
-    f"{_PROJECT}/insights/my_last_viewed/": endpoints.MY_LAST_VIEWED,
+    f"{_PROJECT}/insights/my_last_viewed/": saved_insights.MY_LAST_VIEWED,
     "/api/organizations/{organization_id}/projects/": projects.OF_ORGANIZATION,
     f"{_PROJECT}/persons/": persons.LISTING,
     f"{_PROJECT}/persons/{{item}}/": persons.RETRIEVE,
@@ -62,6 +63,8 @@ _ROUTES: dict[str, Mapping[str, Action]] = {
 }
 
 _ROUTES |= endpoints.routes(LISTINGS)
+# What is more than the row itself.
+_ROUTES[f"{_PROJECT}/insights/{{item}}/"] = saved_insights.ITEM
 
 _ENVIRONMENTS = re.compile(r"^/api/environments(/.*)?$")
 

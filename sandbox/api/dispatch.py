@@ -33,6 +33,8 @@ _GZIPPED = tuple(
         r"^/api/(environments|projects)/\d+/query/?$",
         r"^/api/(environments|projects)/[^/]+/session_recordings(/.*)?$",
         r"^/api/(environments|projects)/[^/]+/persons/?$",
+        r"^/api/(environments|projects)/[^/]+/(event_definitions|insights|dashboards|actions|cohorts)/?$",
+        r"^/api/(environments|projects)/[^/]+/exports/\d+/content/?$",
     )
 )
 

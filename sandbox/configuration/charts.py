@@ -19,11 +19,13 @@ _CONTENTS = (
 
 def make_annotation(making: Making) -> Row:
     """An annotation in the fields of AnnotationSerializer (posthog/api/annotation.py, autumn 2026)."""
+    # Many are put on a whole day: the list's order has ties.
+    marker = (making.created - timedelta(days=making.random.randrange(3))).replace(microsecond=0)
     scope = making.pick(("project", "project", "organization", "dashboard", "dashboard_item"))
     return {
         "id": making.id,
         "content": making.pick(_CONTENTS).format(making.number) or None,
-        "date_marker": iso((making.created - timedelta(days=making.random.randrange(3))).replace(microsecond=0)),
+        "date_marker": iso(marker.replace(hour=0, minute=0, second=0) if making.chance(0.4) else marker),
         "creation_type": "GIT" if making.chance(0.3) else "USR",
         "dashboard_item": None,
         "dashboard_id": None,

@@ -132,6 +132,7 @@ def make_insight(making: Making) -> Row:
         "dashboards": [tile["dashboard_id"] for tile in tiles],
         "dashboard_tiles": tiles,
         "last_refresh": None,
+        "refreshing": False,
         "cache_target_age": None,
         "next_allowed_client_refresh": None,
         "result": None,

@@ -31,6 +31,7 @@ class Listing:
         search: fields that ``search`` looks into.
         order_by: the query parameter that names another field to order by, if there is one.
         only_in_item: fields that the list leaves out and the item shows.
+        basic: fields that are left when ``basic`` asks for a short form; none if there is no such form.
         item_keys: fields that name a row in the address of an item; none if there are no items.
         throttle: the class of limits that counts it.
     """
@@ -46,6 +47,7 @@ class Listing:
     search: tuple[str, ...] = ()
     order_by: str | None = None
     only_in_item: frozenset[str] = frozenset()
+    basic: frozenset[str] = frozenset()
     item_keys: tuple[str, ...] = ("id",)
     throttle: str = "crud"
 

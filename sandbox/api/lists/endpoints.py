@@ -9,18 +9,12 @@ from typing import Any
 
 from sandbox.api.dispatch import Action, Call
 from sandbox.api.envelope import Reply, not_found, reply
+from sandbox.configuration.legacy import with_filters
 from sandbox.configuration.making import Row, iso
 from sandbox.configuration.rows import Rows
 
 from .declaration import Listing
 from .paging import page_of
-
-#: Fields of InsightBasicSerializer (posthog/api/insight.py, autumn 2026).
-_BASIC_INSIGHT = (
-    "id", "short_id", "name", "derived_name", "filters", "query", "dashboards", "dashboard_tiles", "description",
-    "last_refresh", "saved", "tags", "updated_at", "created_by", "created_at", "last_modified_at", "favorited",
-    "user_access_level", "last_viewed_at",
-)  # fmt: skip
 
 #: Under this lies what belongs to a project.
 PROJECT = "/api/projects/{project_id}"
@@ -49,9 +43,9 @@ def _list_action(listing: Listing) -> Action:
         wanted = [row for row in visible(call, rows) if _belongs(listing, row, call) and listing.wanted(row, arguments)]
         body = page_of(call, listing, wanted)
         if isinstance(body, list):
-            body = [shown(call, listing, row) for row in body]
+            body = [_listed(call, listing, row) for row in body]
         else:
-            body["results"] = [shown(call, listing, row) for row in body["results"]]
+            body["results"] = [_listed(call, listing, row) for row in body["results"]]
         rows.page_answered(call.state.clock.now())
         return reply(body)
 
@@ -88,20 +82,16 @@ def visible(call: Call, rows: Rows) -> list[Row]:
     return found
 
 
-async def my_last_viewed(call: Call) -> Reply:
-    """GET /insights/my_last_viewed/: the five insights that the key's owner looked at last, as a bare array."""
-    rows = [row for row in visible(call, await rows_of(call, "insights")) if row["last_viewed_at"]]
-    rows.sort(key=lambda row: str(row["last_viewed_at"]), reverse=True)
-    return reply([{name: row[name] for name in _BASIC_INSIGHT} for row in rows[:5]])
-
-
-#: No scope opens it: keys that have scopes are refused, only legacy ones are not (seed pages of autumn 2026).
-MY_LAST_VIEWED = {"GET": Action(my_last_viewed, ())}
-
-
 def _belongs(listing: Listing, row: Row, call: Call) -> bool:
     fixed = {name: text for name, text in call.params.items() if f"{{{name}}}" in listing.path}
     return all(str(row[name]) == text for name, text in fixed.items())
+
+
+def _listed(call: Call, listing: Listing, row: Row) -> Row:
+    row = shown(call, listing, row)
+    if listing.basic and call.arguments.get("basic", "").lower() in ("1", "true"):
+        return {name: value for name, value in row.items() if name in listing.basic}
+    return row
 
 
 def shown(call: Call, listing: Listing, row: Row, *, item: bool = False) -> Row:
@@ -111,11 +101,22 @@ def shown(call: Call, listing: Listing, row: Row, *, item: bool = False) -> Row:
     """
     behaviour = call.state.behaviour
     left_out = frozenset() if item else listing.only_in_item
+    if behaviour.insights_have_filters:
+        row = _with_filters(listing.name, row)
     return {
         name: _other_type(value) if f"{listing.name}.{name}" in behaviour.changed_types else value
         for name, value in row.items()
         if name[0] != "_" and name not in left_out and f"{listing.name}.{name}" not in behaviour.missing_fields
     }
+
+
+def _with_filters(name: str, row: Row) -> Row:
+    if name == "insights":
+        return with_filters(row)
+    if name == "dashboards":
+        tiles = [{**tile, "insight": with_filters(tile["insight"])} for tile in row["tiles"]]
+        return {**row, "tiles": tiles}
+    return row
 
 
 def _other_type(value: Any) -> Any:

@@ -8,6 +8,15 @@ from .declaration import Listing, equal
 
 _DEFINITION = {"type": equal("_type"), "group_type_index": equal("_group_type_index")}
 
+#: Fields of InsightBasicSerializer (posthog/api/insight.py, autumn 2026).
+BASIC_INSIGHT = frozenset(
+    {
+        "id", "short_id", "name", "derived_name", "filters", "query", "dashboards", "dashboard_tiles", "description",
+        "last_refresh", "refreshing", "saved", "tags", "updated_at", "created_by", "created_at", "last_modified_at",
+        "favorited", "user_access_level", "last_viewed_at",
+    }
+)  # fmt: skip
+
 LISTINGS: tuple[Listing, ...] = (
     Listing("cohorts", "cohorts", "cohort:read", order=("-created_at",), search=("name",)),
     Listing(
@@ -50,6 +59,7 @@ LISTINGS: tuple[Listing, ...] = (
         order_by="order",
         filters={"short_id": equal("short_id"), "saved": equal("saved"), "favorited": equal("favorited")},
         search=("name", "derived_name", "description"),
+        basic=BASIC_INSIGHT,
         item_keys=("id", "short_id"),
     ),
     Listing(
