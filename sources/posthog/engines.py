@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from sources.posthog.hogql import engine as hogql
+from sources.posthog.hogql.console import read_console
 from sources.posthog.hogql.incremental import read_changing
 from sources.posthog.hogql.memberships import read_memberships
 from sources.posthog.hogql.stamped import read_stamped
 from sources.posthog.listing.engine import read_listing
 from sources.posthog.listing.growing import read_growing
+from sources.posthog.listing.recordings import read_recordings
+from sources.posthog.listing.sharing import read_sharing
+from sources.posthog.listing.snapshots import read_snapshots
 from sources.posthog.queries.engine import read_query
 from sources.posthog.reading import Engine
 from sources.posthog.tables import Reads, Table
@@ -15,6 +19,7 @@ from sources.posthog.tables.analytics import Changing, Memberships, Stamped
 from sources.posthog.tables.core import EventLeaves, Versioned
 from sources.posthog.tables.listed import Growing, Listing
 from sources.posthog.tables.queries import Query
+from sources.posthog.tables.recordings import ConsoleLines, RecordingSharing, RecordingSnapshots, RecordingWindows
 
 ENGINES: dict[type[Reads], Engine] = {
     EventLeaves: hogql.read_events,
@@ -22,6 +27,10 @@ ENGINES: dict[type[Reads], Engine] = {
     Changing: read_changing,
     Stamped: read_stamped,
     Memberships: read_memberships,
+    ConsoleLines: read_console,
+    RecordingWindows: read_recordings,
+    RecordingSnapshots: read_snapshots,
+    RecordingSharing: read_sharing,
     Listing: read_listing,
     Growing: read_growing,
     Query: read_query,

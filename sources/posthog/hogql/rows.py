@@ -10,6 +10,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from sources.posthog.answers import QueryAnswer
 from sources.posthog.arrow import declared_table
 from sources.posthog.errors import AnswerMalformed, Narrow, QueryRefused, TableMissing
 from sources.posthog.hogql.dialect import select, text_literal
+from sources.posthog.hogql.windows import to_micros, to_text
 from sources.posthog.run import Run
 from sources.posthog.tables import Column, Table
 
@@ -94,7 +96,7 @@ class Rows:
             if page.num_rows < self.max_rows:
                 return
             last = [page.column(column.name)[-1].as_py() for column in keys]
-            following = [_after(keys, last)]
+            following = [self._after(keys, last)]
             if following == beyond:
                 raise AnswerMalformed(f"PostHog's answers to {self._source} do not get beyond one key")
             beyond = following
@@ -138,6 +140,15 @@ class Rows:
     def _cell(self, column: Column) -> str:
         return "NULL" if column.hogql in self._lacking else self._run.dialect.cell(column, column.hogql)
 
+    def _after(self, keys: Sequence[Column], last: Sequence[object]) -> str:
+        """The condition for rows behind the key `last`, in the order of `keys`."""
+        names = [self._run.dialect.time_text(key.hogql) if key.data_type == "timestamp" else key.hogql for key in keys]
+        cases = []
+        for place, (name, column) in enumerate(zip(names, keys, strict=True)):
+            same = [f"{names[before]} = {literal(keys[before], last[before])}" for before in range(place)]
+            cases.append(" AND ".join([*same, f"{name} > {literal(column, last[place])}"]))
+        return "(" + " OR ".join(f"({case})" for case in cases) + ")"
+
     def _translated(self, ask: Callable[[], T]) -> T:
         """What `ask` gives; asked again without the columns that the server does not have."""
         # A column that conditions need is refused again and again, so there is an end to it.
@@ -162,19 +173,12 @@ class Rows:
 
 
 def literal(column: Column, value: object) -> str:
-    """A value of a key as HogQL has it."""
+    """A value of a key as HogQL has it; of a time its text in UTC."""
     if column.is_uuid:
         return f"toUUID({text_literal(str(value))})"
+    if isinstance(value, datetime):
+        return text_literal(to_text(to_micros(value)))
     return str(int(str(value))) if column.data_type == "bigint" else text_literal(str(value))
-
-
-def _after(keys: Sequence[Column], last: Sequence[object]) -> str:
-    """The condition for rows behind the key `last`, in the order of `keys`."""
-    cases = []
-    for place, column in enumerate(keys):
-        same = [f"{k.hogql} = {literal(k, v)}" for k, v in zip(keys[:place], last[:place], strict=True)]
-        cases.append(" AND ".join([*same, f"{column.hogql} > {literal(column, last[place])}"]))
-    return "(" + " OR ".join(f"({case})" for case in cases) + ")"
 
 
 def _read(answer: QueryAnswer, columns: Sequence[Column]) -> pa.Table:

@@ -1,0 +1,186 @@
+"""Session recordings: new ones by when they started, those that go on again until they have ended.
+
+The list is asked for in windows of `start_time`, the newest first, with both bounds: without them PostHog answers the
+last days only. Windows grow while there is little in them and shrink where there is much. Pages by offset shift when
+rows come or go meanwhile, so a window that needs several of those is cut in two instead.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+
+from sources.posthog.arrow import times
+from sources.posthog.errors import Narrow
+from sources.posthog.hogql.windows import DAY, HOUR, SECOND
+from sources.posthog.listing.recording_pages import PAGE_ROWS, bounds, recording_pages, recordings_by_id
+from sources.posthog.listing.recording_state import (
+    Reading,
+    RecordingPlan,
+    Span,
+    known,
+    note_again,
+    note_finished,
+    note_reading,
+    plan,
+)
+from sources.posthog.listing.rows import Shape
+from sources.posthog.reading import Noted, State, TableReading
+from sources.posthog.run import Run
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+_FIRST_WIDTH = DAY
+_WIDEST = 366 * DAY
+_NARROWEST = HOUR
+"""A window no longer than that is read by offset, however many pages it has: cutting it further costs more."""
+_SHORTEST = 60 * SECOND
+_PASSES = 3
+
+
+class RecordingReader:
+    """Reads spans of the list."""
+
+    def __init__(self, run: Run, now: int, limit: int = PAGE_ROWS) -> None:
+        self._run = run
+        self._limit = limit
+        self._unfinished_after = now - run.settings.overlap
+        self.counts: dict[Span, int] = {}
+        """How many recordings each window held that was read so far."""
+
+    def windows(self, span: Span) -> Iterator[tuple[Span, list[Row]]]:
+        """Parts of a span, the newest first, each with all of its recordings."""
+        high, width = span.high, min(_FIRST_WIDTH, max(HOUR, span.high - span.low))
+        while high > span.low:
+            low = max(span.low, (high - width) // HOUR * HOUR)
+            rows = self.rows(low, high)
+            part = Span(low, high, span.is_again)
+            self.counts[part] = len(rows)
+            yield part, rows
+            if len(rows) < self._limit // 2:
+                width = min(_WIDEST, width * 2)
+            elif len(rows) > self._limit:
+                width = max(_NARROWEST, width // 2)
+            high = low
+
+    def rows(self, low: int, high: int) -> list[Row]:
+        """All recordings that started from `low` to `high`, each once."""
+        found: dict[str, Row] = {}
+        try:
+            for page in recording_pages(self._run.client, bounds(low, high), self._limit):
+                found.update((str(row["id"]), row) for row in page.rows)
+                if page.has_next and page.is_by_offset:
+                    return self._by_offset(low, high, page.count)
+        except Narrow as fault:
+            if high - low <= _SHORTEST:
+                raise
+            logger.info("Halving a window of recordings: %s", fault.message)
+            return self._cut(low, high, 2)
+        return _between(found, low, high)
+
+    def unfinished(self, rows: list[Row]) -> dict[str, int]:
+        """Of these, those to which more may come: ids and starts."""
+        starts, ends = _micros(rows, "start_time"), _micros(rows, "end_time")
+        return {
+            str(row["id"]): start
+            for row, start, end in zip(rows, starts, ends, strict=True)
+            if start is not None and (row.get("ongoing") or (end is not None and end > self._unfinished_after))
+        }
+
+    def _by_offset(self, low: int, high: int, count: int | None) -> list[Row]:
+        if high - low > _NARROWEST:
+            return self._cut(low, high, max(2, -(-(count or 0) * 3 // (self._limit * 2))))
+        found: dict[str, Row] = {}
+        for _ in range(_PASSES):
+            before = len(found)
+            for page in recording_pages(self._run.client, bounds(low, high), self._limit):
+                found.update((str(row["id"]), row) for row in page.rows)
+            if before == len(found):
+                break
+        return _between(found, low, high)
+
+    def _cut(self, low: int, high: int, pieces: int) -> list[Row]:
+        inner = [low + (high - low) * place // pieces // SECOND * SECOND for place in range(1, pieces)]
+        edges = [low, *(edge for edge in inner if low < edge < high), high]
+        found: dict[str, Row] = {}
+        for start, end in pairwise(edges):
+            found.update((str(row["id"]), row) for row in self.rows(start, end))
+        return list(found.values())
+
+
+def read_recordings(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
+    """The engine: recordings that started since, and those that had not ended when they were read last."""
+    # The state is another object in each load package; this one goes along with all of them.
+    mirror = copy.deepcopy(state)
+    planned = plan(mirror, run.clock, run.since, run.until, run.settings)
+    reader = RecordingReader(run, planned.now)
+    shape = Shape(reading.table, dict(state.get("types", {})))
+
+    def page(rows: list[Row], note: Callable[[State], None]) -> Noted:
+        def noted(state: State) -> None:
+            note(state)
+            if shape.types:
+                state["types"] = shape.types
+
+        note(mirror)
+        shaped = [shape.row(row, {}) for row in rows]
+        reading.columns = shape.more_columns
+        run.progress.fetched(reading.table.name, len(rows))
+        return shaped, noted
+
+    for rows, note in _again(run, reader, planned, mirror):
+        yield page(rows, note)
+    for span in planned.spans:
+        for part, rows in reader.windows(span):
+            run.progress.expect(reading.table.name, len(rows))
+            starts = [start for start in _micros(rows, "start_time") if start is not None]
+            result = Reading(part, starts, reader.unfinished(rows))
+            yield page(rows, partial(note_reading, result, planned))
+    reading.held = known(mirror)
+    reading.recount = partial(_recount, reader, reading.held)
+    reading.notes += shape.notes
+    yield page([], partial(note_finished, planned))
+
+
+def _again(
+    run: Run, reader: RecordingReader, planned: RecordingPlan, state: State
+) -> Iterator[tuple[list[Row], Callable[[State], None]]]:
+    """The recordings that had not ended, but for those that the windows of this run bring anyway."""
+    waiting = {
+        name: int(start)
+        for name, start in state.get("open", {}).items()
+        if not any(span.low <= int(start) < span.high for span in planned.spans)
+    }
+    if not waiting:
+        return
+    ids = sorted(waiting)
+    run.progress.expect("session_recordings", len(ids))
+    low, high = min(waiting.values()) - DAY, planned.now
+    rows = [row for some in recordings_by_id(run.client, ids, low, high) for row in some]
+    yield rows, partial(note_again, ids, reader.unfinished(rows))
+
+
+def _recount(reader: RecordingReader, held: int) -> int:
+    """How many there are now: what this run read is listed again, all else as it was when it was read."""
+    now = sum(len(reader.rows(span.low, span.high)) for span in reader.counts)
+    return held - sum(reader.counts.values()) + now
+
+
+def _between(found: dict[str, Row], low: int, high: int) -> list[Row]:
+    """Those that started from `low` to `high`: bounds are asked for in whole seconds, and some servers round more."""
+    rows = list(found.values())
+    starts = _micros(rows, "start_time")
+    return [row for row, start in zip(rows, starts, strict=True) if start is None or low <= start < high]
+
+
+def _micros(rows: list[Row], field: str) -> list[int | None]:
+    found: list[int | None] = times([row.get(field) for row in rows]).cast(pa.int64()).to_pylist()
+    return found

@@ -1,0 +1,170 @@
+"""What chosen recordings show, as rows: one for each rrweb event.
+
+Blocks are read some twenty at a time, so memory holds no more of a recording than that, and each once: a recording that
+grew since gives its new blocks only.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from sources.posthog.arrow import UTC_MICROS, empty_table
+from sources.posthog.errors import EndpointNotFound, NotFound
+from sources.posthog.json_text import parsable
+from sources.posthog.listing.blobs import Blobs, Block, Stored
+from sources.posthog.listing.chosen import chosen_recordings
+from sources.posthog.reading import Noted, State, TableReading
+from sources.posthog.run import Run
+from sources.posthog.tables.recordings import RECORDING_SNAPSHOTS
+
+_OWN = frozenset({"type", "timestamp", "data", "cv"})
+_MOST_WORDS = 3
+
+_Done = tuple[pa.Table, list[Any]]
+"""Rows, and how far the recording is read with them."""
+
+Row = tuple[str, int, int, str | None, int | None, int | None, str | None, str | None, str | None]
+
+
+def read_snapshots(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
+    """The engine: of each chosen recording the blocks that were not read yet.
+
+    State: `read`, by recording: how many blocks, the end of the last one, and how many lines.
+    """
+    mirror: State = copy.deepcopy({"read": state.get("read", {})})
+    wanted = chosen_recordings(run)
+    gone: list[str] = []
+    for recording_id in wanted:
+        for table, done in _or_gone(_recording(run, recording_id, mirror["read"].get(recording_id), reading), gone):
+            run.progress.fetched(reading.table.name, table.num_rows)
+            mirror["read"][recording_id] = done
+            yield table, partial(_note, recording_id, done)
+    if gone:
+        words = "; ".join(sorted(set(gone))[:_MOST_WORDS])
+        reading.notes.append(f"PostHog does not have {len(gone):,} of the chosen recordings: {words}")
+    reading.held = sum(done[2] for done in mirror["read"].values())
+    yield empty_table(RECORDING_SNAPSHOTS), lambda _: None
+
+
+def _or_gone(pages: Iterator[_Done], gone: list[str]) -> Iterator[_Done]:
+    """The pages of a recording, none where PostHog does not have it: `gone` is told its words for that."""
+    try:
+        yield from pages
+    except EndpointNotFound:
+        raise
+    except NotFound as error:
+        gone.append(error.message)
+
+
+def _note(recording_id: str, done: list[Any], state: State) -> None:
+    state["read"] = {**state.get("read", {}), recording_id: done}
+
+
+def _recording(run: Run, recording_id: str, done: Sequence[Any] | None, reading: TableReading) -> Iterator[_Done]:
+    blobs = Blobs(run.client, recording_id)
+    stored = blobs.stored()
+    if stored.other:
+        reading.notes.append(f"{recording_id} is kept as {', '.join(stored.other)}, which is not read")
+    elif stored.file is not None:
+        if done is None or done[1] != stored.file:
+            number, _, lines = done or (0, "", 0)
+            rows = _rows(recording_id, Block(number, blobs.whole(stored.file)), skip=lines)
+            yield _table(rows), [number + 1, stored.file, lines + len(rows)]
+    else:
+        yield from _blocks(blobs, stored, recording_id, done, reading)
+
+
+def _blocks(
+    blobs: Blobs, stored: Stored, recording_id: str, done: Sequence[Any] | None, reading: TableReading
+) -> Iterator[_Done]:
+    first, end, lines = done or (0, "", 0)
+    if first > len(stored.blocks) or (first and stored.blocks[first - 1] != end):
+        # Blocks were put in between: their numbers are others now.
+        first, lines = 0, 0
+    missing: list[int] = []
+    for some in blobs.blocks(first, len(stored.blocks)):
+        rows = [row for block in some for row in _rows(recording_id, block)]
+        missing += [block.number for block in some if block.text is None]
+        if not missing:
+            lines += len(rows)
+            first, end = some[-1].number + 1, stored.blocks[some[-1].number]
+        # What is missing is asked for again by the next run, with all behind it.
+        yield _table(rows), [first, end, lines]
+    if missing:
+        numbers = ", ".join(map(str, missing))
+        reading.notes.append(f"PostHog cannot fetch part {numbers} of {recording_id}; the next run asks for it again")
+
+
+def _rows(recording_id: str, block: Block, skip: int = 0) -> list[Row]:
+    """The rows of a block's lines, but for the first `skip`."""
+    lines = [line for line in (block.text or b"").split(b"\n") if line.strip()][skip:]
+    texts = parsable(pa.array([line.decode("utf-8", errors="replace") for line in lines], pa.string())).to_pylist()
+    rows: list[Row] = []
+    for text in texts:
+        rows += [_row(recording_id, block.number, len(rows) + place, *each) for place, each in enumerate(_events(text))]
+    return rows
+
+
+def _events(text: str) -> Iterator[tuple[str | None, Any]]:
+    """The events of a line, with their window: today one in `[window_id, event]`, once many in an object."""
+    line = orjson.loads(text)
+    if isinstance(line, list) and len(line) == 2:
+        yield (None if line[0] is None else str(line[0])), line[1]
+    elif isinstance(line, dict) and isinstance(line.get("data"), list) and "window_id" in line:
+        for event in line["data"]:
+            yield str(line["window_id"]), event
+    else:
+        yield None, line
+
+
+def _row(recording_id: str, part: int, position: int, window_id: str | None, event: Any) -> Row:
+    if not isinstance(event, dict):
+        return (recording_id, part, position, window_id, None, None, _json(event), None, None)
+    moment, kind, packed = event.get("timestamp"), event.get("type"), event.get("cv")
+    micros = int(moment * 1000) if isinstance(moment, (int, float)) and not isinstance(moment, bool) else None
+    rest = {name: value for name, value in event.items() if name not in _OWN}
+    return (
+        recording_id,
+        part,
+        position,
+        window_id,
+        micros,
+        kind if isinstance(kind, int) else None,
+        _json(event["data"]) if "data" in event else None,
+        None if packed is None else str(packed),
+        _json(rest) if rest else None,
+    )
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _table(rows: Sequence[Row]) -> pa.Table:
+    types = [
+        pa.string(),
+        pa.int64(),
+        pa.int64(),
+        pa.string(),
+        UTC_MICROS,
+        pa.int64(),
+        pa.string(),
+        pa.string(),
+        pa.string(),
+    ]
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(types)
+    arrays = [
+        pa.array(values, pa.int64()).cast(UTC_MICROS) if kind == UTC_MICROS else pa.array(values, kind)
+        for values, kind in zip(columns, types, strict=True)
+    ]
+    fields = [
+        pa.field(column.name, kind, nullable=column.nullable)
+        for column, kind in zip(RECORDING_SNAPSHOTS.columns, types, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
