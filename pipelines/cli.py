@@ -206,6 +206,57 @@ def status(
 
 
 @app.command()
+def query(
+    sql: Annotated[str | None, typer.Argument(metavar="[SQL]", help="A HogQL query.", show_default=False)] = None,
+    *,
+    file: Annotated[str | None, typer.Option(metavar="FILE", help="The query is in this file.")] = None,
+    table: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Load all rows into this table (default: show the first ones).")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="COLUMN,...", help="What tells rows apart: pages, and merges by it.")
+    ] = None,
+    cursor: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="A column that grows: the next time only what is new is asked.")
+    ] = None,
+    write: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="merge, replace or append (default: merge with key and cursor, append with a cursor, else replace).",
+        ),
+    ] = None,
+    variable: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What {NAME} in the query stands for; repeatable.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="How many rows to show, without --table.")] = 100,
+    destination: _Destination = None,
+    database: _Database = None,
+    dataset: _Dataset = None,
+    host: _Host = None,
+    project_id: _ProjectId = None,
+    allow_http: _AllowHttp = None,
+    max_wait: _MaxWait = None,
+    output: _FormatFlag = Format.TEXT,
+    debug: _DebugFlag = False,
+) -> None:
+    """Run a HogQL query of your own: show its rows, or load them as a typed table."""
+    from pipelines import query_command as command  # noqa: PLC0415 - see above
+
+    flags = Flags(
+        destination=destination,
+        database=database,
+        dataset=dataset,
+        host=host,
+        project_id=project_id,
+        allow_http=allow_http,
+        max_wait_seconds=max_wait,
+    )
+    question = command.Question(sql, file, table, key, cursor, write, tuple(variable or ()), rows)
+    _exit(lambda run: command.run_query(run, flags, question, output), output, debug=debug)
+
+
+@app.command()
 def tables(
     names: Annotated[list[str] | None, typer.Argument(metavar="[TABLE]...", help="Show their columns.")] = None,
     *,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,12 +21,14 @@ from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from destinations.duckdb import DuckDbFile
+from pipelines import queries
 from pipelines.defaults import DESTINATIONS, Flags, SourceSettings, SyncSettings
 from pipelines.sync import SyncOptions
 from sources.posthog import DEFAULT, TABLES, PostHogClient, Requests, Settings, Table, parse_time
 from sources.posthog.budget import Budget, Wait
 from sources.posthog.errors import KeyMissing
 from sources.posthog.keys import ApiKey
+from sources.posthog.tables.queries import BadQuery, Query, query_table
 
 S = TypeVar("S", SourceSettings, SyncSettings)
 
@@ -64,6 +66,8 @@ class Config:
     origins: Mapping[str, str]
     requests: Requests = dataclasses.field(default_factory=Requests)
     """What is wanted of the tables that are read on request."""
+    queries: tuple[Query, ...] = ()
+    """HogQL queries of one's own, each a table."""
     _secret: str | None = None
 
     def __repr__(self) -> str:
@@ -99,7 +103,7 @@ class Config:
     def sync_options(self, tables: tuple[str, ...] = ()) -> SyncOptions:
         """What one sync is to do. Raises ConfigError."""
         return SyncOptions(
-            tables=known_tables(tables),
+            tables=known_tables(tables, self.queries),
             named=frozenset(tables),
             requests=self.requests,
             since=_time("since", self.source.since),
@@ -125,8 +129,11 @@ def load(flags: Flags | None = None) -> Config:
             reader.section(SyncSettings, _SYNC),
             reader.origins,
             reader.requests(),
+            queries.configured(providers),
             reader.key(),
         )
+    except BadQuery as error:
+        raise ConfigError(error.message, error.advice) from None
     except (ConfigurationException, OSError) as error:
         raise ConfigError(f"The settings cannot be read: {error}", "Mend that file.") from error
     _refuse_nonsense(config)
@@ -285,19 +292,25 @@ def _time(name: str, text: str | None) -> int | None:
         raise ConfigError(f"{_flag(name)} cannot be read: {error}") from None
 
 
-def known_tables(names: tuple[str, ...]) -> tuple[Table, ...]:
-    """The tables of these names in the order of loading; without names all that a plain sync loads.
+def known_tables(names: tuple[str, ...], own: Iterable[Query] = ()) -> tuple[Table, ...]:
+    """The tables of these names in the order of loading, those of one's own queries last; without names all that a
+    plain sync loads.
 
     Raises:
         ConfigError: there is no such table.
     """
+    # A query that fails leaves the other tables be, unless the run was for it.
+    ours = {query.name: query_table(query, is_optional=query.name not in names) for query in own}
+    tables = {**TABLES, **ours}
     for name in names:
-        if name not in TABLES:
-            near = get_close_matches(name, TABLES, n=1, cutoff=0.5)
+        if name not in tables:
+            near = get_close_matches(name, tables, n=1, cutoff=0.5)
             all_of_them = "`posthog-warehouse tables` shows what there is."
             advice = f"Did you mean {near[0]}? {all_of_them}" if near else all_of_them
             raise ConfigError(f"There is no table {name}.", advice)
-    return tuple(TABLES[name] for name in TABLES if name in names) if names else tuple(DEFAULT.values())
+    if names:
+        return tuple(table for name, table in tables.items() if name in names)
+    return (*DEFAULT.values(), *ours.values())
 
 
 def _place(provider: ConfigProvider) -> str:

@@ -209,7 +209,7 @@ class TextReporter(Reporter):
                 self.out.print(f" {record['table']}: {escape(record['reason'])}", highlight=False, soft_wrap=True)
         self.out.print(_result_line(result), highlight=False, soft_wrap=True)
         if result.totals and result.stopped is None:
-            self.out.print(_where(destination), highlight=False, soft_wrap=True)
+            self.out.print(_where(destination, result), highlight=False, soft_wrap=True)
 
     def summary(self, facts: Mapping[str, Any], text: str) -> None:  # noqa: ARG002 - for programs
         """A last word."""
@@ -325,9 +325,12 @@ def _result_line(result: SyncResult) -> str:
     return f"[bold {colour}]{result.status}[/]: {', '.join(filter(None, facts))}"
 
 
-def _where(destination: DuckDbFile) -> str:
-    table = f"{destination.dataset}.events"
-    sql = f"SELECT event, count(*) AS events FROM {table} GROUP BY event ORDER BY events DESC LIMIT 10"
+def _where(destination: DuckDbFile, result: SyncResult) -> str:
+    if "events" in result.totals:
+        table = f"{destination.dataset}.events"
+        sql = f"SELECT event, count(*) AS events FROM {table} GROUP BY event ORDER BY events DESC LIMIT 10"
+    else:
+        sql = f"SELECT * FROM {destination.dataset}.{next(iter(result.totals))} LIMIT 10"
     if shutil.which("duckdb"):
         look = f'duckdb -readonly {destination.location} "{sql}"'
     else:

@@ -39,6 +39,7 @@ from sources.posthog import (
     resources_of,
 )
 from sources.posthog.dedup import Deduplicator
+from sources.posthog.queries.engine import refuse_bad_queries
 from sources.posthog.reading import TableReading
 
 PIPELINE_NAME = "posthog_warehouse"
@@ -175,6 +176,7 @@ class _Sync:
             self._pipeline = self._fresh_pipeline()
             # A copy: whose tables these are is noted with the first rows.
             self._extraction.claim(dict(self._pipeline.state.get("sources", {}).get("posthog", {})))
+            refuse_bad_queries(self._extraction.open(), self._options.tables)
             stopped = self._load_all()
             nothing = stopped or next(iter(self._refused(is_named=True).values()), None)
             if nothing is not None and not self._destination.totals([*TABLES, *self._readings, SYNC_RUNS.name]):
@@ -188,7 +190,7 @@ class _Sync:
                     SYNC_CHECKS.resource(iter(self._check_rows(result))),
                 ]
             )
-            self._destination.finish(_descriptions(self._options.tables))
+            self._destination.finish(_descriptions(self._options.tables) | self._described())
             return result
         finally:
             self._extraction.close()
@@ -267,6 +269,14 @@ class _Sync:
     @property
     def _readings(self) -> dict[str, TableReading]:
         return self._extraction.readings
+
+    def _described(self) -> dict[str, tuple[str, dict[str, str]]]:
+        """Descriptions of the tables whose columns PostHog's answers told."""
+        return {
+            name: (reading.table.description, {column.name: column.description for column in reading.columns})
+            for name, reading in self._readings.items()
+            if reading.columns
+        }
 
     def _refused(self, *, is_named: bool) -> dict[str, PostHogError]:
         """Tables that were not read: those that the run was for (`is_named`), or the others."""

@@ -309,7 +309,7 @@ def test_a_stopped_sync_can_be_gone_on_with(
 
 
 def test_help_is_everywhere_and_quick(quick: InProcess) -> None:
-    commands = ["demo", "sync", "sandbox", "status", "tables", "doctor"]
+    commands = ["demo", "sync", "sandbox", "status", "query", "tables", "doctor"]
     top = quick("-h")
     assert top.code == 0
     assert re.findall(r"^│ (\w+) ", top.out, re.MULTILINE) == commands

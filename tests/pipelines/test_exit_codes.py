@@ -23,6 +23,7 @@ CODES = {
         "KeyMalformed",
         "HostUnusable",
         "RedirectRefused",
+        "OwnQueryRefused",
         "ProjectNotFound",
         "EndpointNotFound",
         "OtherProject",

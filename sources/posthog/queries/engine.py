@@ -9,12 +9,13 @@ with the same value are told from those which are there. Of a merged table whose
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import orjson
 
+from sources.posthog.errors import OwnQueryRefused, PostHogError
 from sources.posthog.hogql.engine import note
 from sources.posthog.queries.describing import Described, describe
 from sources.posthog.queries.incremental import Work, read_appended, read_merged
@@ -22,6 +23,7 @@ from sources.posthog.queries.ordering import order_of
 from sources.posthog.queries.paging import Pager, RowPage
 from sources.posthog.reading import Noted, State, TableReading
 from sources.posthog.run import Run
+from sources.posthog.tables import Table
 from sources.posthog.tables.queries import Query
 
 _EARLY = 60_000_000
@@ -36,6 +38,23 @@ def described(run: Run, query: Query) -> Described:
         PostHogError: PostHog could not be asked.
     """
     return run.shared(f"own queries: {query.name}", lambda: describe(run, query))
+
+
+def refuse_bad_queries(run: Run, tables: Iterable[Table]) -> None:
+    """Looks at all queries among `tables` before any row of them is asked for.
+
+    Raises:
+        OwnQueryRefused: PostHog does not accept one of them, or it does not have a column that its declaration names.
+    """
+    for table in tables:
+        if isinstance(table.reads, Query):
+            try:
+                described(run, table.reads)
+            except OwnQueryRefused:
+                raise
+            except PostHogError:
+                # The key may not, or PostHog fails: that is no fault of the query, and told when it is read.
+                return
 
 
 def read_query(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:

@@ -66,6 +66,12 @@ class Pager:
         rows = self._ask(f"{sql} ORDER BY {descending} LIMIT 1").rows
         return tuple(rows[0]) if rows else None
 
+    def first(self, rows: int) -> tuple[pa.Table, bool]:
+        """So many rows, or as many as one answer holds, and whether there are more."""
+        most = min(rows, self._run.dialect.max_rows - 1)
+        table = self._page(Order(()), [], most + 1).table
+        return table.slice(0, most), table.num_rows > most
+
     # Without a key
 
     def whole(self) -> Iterator[RowPage]:
