@@ -129,6 +129,7 @@ FIELDS_UNKNOWN_IN_2023 = frozenset(
         "cohorts.cohort_type",
         "cohorts.last_error_message",
         "cohorts.pending_version",
+        "feature_flags.archived",
         "feature_flags.bucketing_identifier",
         "feature_flags.evaluation_contexts",
         "feature_flags.evaluation_runtime",

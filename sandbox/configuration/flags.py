@@ -19,6 +19,7 @@ class _Flag:
     context: str = "feature_flags"
     active: bool = True
     deleted: bool = False
+    archived: bool = False
 
 
 def _property(key: str, value: object, operator: str = "exact", kind: str = "person") -> dict[str, Any]:
@@ -56,6 +57,7 @@ _FLAGS = (
     _Flag("needs-dark-mode", "Depends on another flag", (_group(100, {
         "key": "106", "type": "flag", "value": True, "operator": "flag_evaluates_to",
     }),)),
+    _Flag("old-banner", "Not needed any more", _EVERYBODY, active=False, archived=True),
     _Flag("web-hero", "Without code", _EVERYBODY, (("control", 50), ("test", 50)), context="web_experiments"),
 )  # fmt: skip
 
@@ -82,7 +84,7 @@ def make_flag(making: Making) -> Row:
         },
         "deleted": flag.deleted,
         "active": flag.active,
-        "archived": False,
+        "archived": flag.archived,
         "created_by": owner,
         "created_at": iso(making.created),
         "updated_at": iso(making.modified),

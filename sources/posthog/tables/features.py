@@ -34,8 +34,11 @@ FEATURE_FLAGS = listed(
     time("updated_at", "When it was last changed, UTC; NULL on older servers."),
     *by("created_by", "Who made it"),
     *by("last_modified_by", "Who changed it last"),
-    about="One row per feature flag. Tags, and the experiments on a flag, are child tables.",
+    about="One row per feature flag, archived ones too. Tags, and the experiments on a flag, are child tables.",
     scope="feature_flag:read",
+    # PostHog lists archived ones on demand only.
+    params={"archived": "{is_archived}"},
+    each=(Values(({"is_archived": "false"}, {"is_archived": "true"})),),
     children=("tags", "experiment_set", "evaluation_contexts", "analytics_dashboards"),
 )
 

@@ -20,6 +20,7 @@ EVERYTHING = {
     ],
     "property_definitions": [{"type": "event"}, {"type": "person"}, {"type": "group"}, {"type": "session"}],
     "experiments": [{"archived": "false"}, {"archived": "true"}],
+    "feature_flags": [{"archived": "false"}, {"archived": "true"}],
 }
 
 
