@@ -7,6 +7,8 @@ from sources.posthog.hogql.console import read_console
 from sources.posthog.hogql.incremental import read_changing
 from sources.posthog.hogql.memberships import read_memberships
 from sources.posthog.hogql.stamped import read_stamped
+from sources.posthog.insights.actors import read_actors
+from sources.posthog.insights.engine import read_points, read_results
 from sources.posthog.listing.engine import read_listing
 from sources.posthog.listing.growing import read_growing
 from sources.posthog.listing.recordings import read_recordings
@@ -17,6 +19,7 @@ from sources.posthog.reading import Engine
 from sources.posthog.tables import Reads, Table
 from sources.posthog.tables.analytics import Changing, Memberships, Stamped
 from sources.posthog.tables.core import EventLeaves, Versioned
+from sources.posthog.tables.insights import InsightActors, InsightPoints, InsightResults
 from sources.posthog.tables.listed import Growing, Listing
 from sources.posthog.tables.queries import Query
 from sources.posthog.tables.recordings import ConsoleLines, RecordingSharing, RecordingSnapshots, RecordingWindows
@@ -33,6 +36,9 @@ ENGINES: dict[type[Reads], Engine] = {
     RecordingSharing: read_sharing,
     Listing: read_listing,
     Growing: read_growing,
+    InsightResults: read_results,
+    InsightPoints: read_points,
+    InsightActors: read_actors,
     Query: read_query,
 }
 
