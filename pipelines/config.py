@@ -272,6 +272,7 @@ def _refuse_nonsense(config: Config) -> None:
 def _reading(source: SourceSettings) -> Settings:
     try:
         return Settings.of(
+            engine=source.engine,
             leaf_rows=source.leaf_rows,
             queries_in_flight=source.queries_in_flight,
             pages_ahead=source.pages_ahead,

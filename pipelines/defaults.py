@@ -17,6 +17,7 @@ class SourceSettings:
     project_id: str = "@current"
     since: str | None = None
     until: str | None = None
+    engine: str = "auto"
     allow_http: bool = False
     requests_per_minute: int = 240
     requests_per_hour: int = 2_400

@@ -39,6 +39,7 @@ from sources.posthog import (
     resources_of,
 )
 from sources.posthog.dedup import Deduplicator
+from sources.posthog.hogql.windows import to_datetime
 from sources.posthog.queries.engine import refuse_bad_queries
 from sources.posthog.reading import TableReading
 
@@ -161,6 +162,7 @@ class _Sync:
             until=options.until,
             progress=listener,
             known=self._known_versions,
+            known_keys=self._known_keys,
             tables=options.tables,
             requests=options.requests,
             keeps_partial=True,
@@ -261,6 +263,16 @@ class _Sync:
         if table.name not in dataset.tables:
             return []
         return dataset(f"SELECT {table.key}, version, is_deleted FROM {table.name}").iter_arrow(100_000)
+
+    def _known_keys(self, table: Table, start: int, end: int) -> Iterable[pa.Table]:
+        dataset = self._pipeline.dataset()
+        if table.name not in dataset.tables:
+            return []
+        between = " AND ".join(
+            f"timestamp {sign} CAST('{to_datetime(bound).isoformat()}' AS TIMESTAMPTZ)"
+            for sign, bound in ((">=", start), ("<", end))
+        )
+        return dataset(f"SELECT CAST({table.key} AS VARCHAR) FROM {table.name} WHERE {between}").iter_arrow(100_000)
 
     def _check(self) -> list[TableCheck]:
         run = self._extraction.open()

@@ -80,6 +80,7 @@ def posthog(
     since: str | None = None,
     until: str | None = None,
     *,
+    engine: str = "auto",
     allow_http: bool = False,
     requests_per_minute: int = 240,
     requests_per_hour: int = 2_400,
@@ -104,6 +105,8 @@ def posthog(
         since: Oldest `timestamp` of events: an ISO date or time (UTC), or `30d`. Default: as far back as any run
             before, at first the first event. It may move back later: only the new part is fetched.
         until: Events with a `timestamp` before this. Default: no bound.
+        engine: What reads events, persons and distinct_ids: `hogql` (queries), `listing` (PostHog's lists), or `auto`:
+            the lists only where the key or the server has no queries.
         allow_http: Allow plain http to a host that is not this machine.
         requests_per_minute: Share of the limit of all of the project's keys.
         requests_per_hour: Likewise for an hour.
@@ -142,6 +145,7 @@ def posthog(
             ),
         ),
         settings=Settings.of(
+            engine=engine,
             leaf_rows=leaf_rows,
             queries_in_flight=queries_in_flight,
             pages_ahead=pages_ahead,

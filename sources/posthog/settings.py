@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal, cast, get_args
 
 from sources.posthog.hogql.windows import DAY, HOUR, SECOND
+
+EngineChoice = Literal["auto", "hogql", "listing"]
 
 
 @dataclass(frozen=True)
 class Settings:
     """How to read. Spans of time are in microseconds here, in the units of their names in the configuration."""
 
+    engine: EngineChoice = "auto"
+    """What reads events, persons and distinct_ids: HogQL queries, PostHog's lists, or the lists only where queries are
+    closed to the key (403) or unknown to the server (404)."""
     leaf_rows: int = 40_000
     """Rows planned for one request: room below the cap of 50,000 for what arrives meanwhile and for uneven hashes."""
     queries_in_flight: int = 3
@@ -32,6 +38,7 @@ class Settings:
     def of(
         cls,
         *,
+        engine: str = "auto",
         leaf_rows: int,
         queries_in_flight: int,
         pages_ahead: int,
@@ -43,6 +50,7 @@ class Settings:
     ) -> Settings:
         """The figures in the units of the configuration. Raises ValueError that names the one out of range."""
         return cls(
+            engine=cast("EngineChoice", engine),
             leaf_rows=leaf_rows,
             queries_in_flight=queries_in_flight,
             pages_ahead=pages_ahead,
@@ -55,8 +63,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raises ValueError that names the setting."""
+        if self.engine not in get_args(EngineChoice):
+            raise ValueError(f"engine is {self.engine!r}, and can be {', '.join(get_args(EngineChoice))}.")
         for field in fields(self):
-            if getattr(self, field.name) <= 0:
+            if field.name != "engine" and getattr(self, field.name) <= 0:
                 raise ValueError(f"{field.name} must be above zero, and is {getattr(self, field.name)}.")
         if self.leaf_rows > 50_000:
             raise ValueError(f"leaf_rows is {self.leaf_rows}: PostHog answers 50,000 rows at most.")

@@ -13,7 +13,7 @@ fill a whole answer are parted by `offset`, name and distinct_id, and counted: w
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -62,11 +62,13 @@ class EventList:
         """The time of the oldest event in the window; None: there is none."""
         return min(_times(self._ask(start, end, limit=1)), default=None)
 
-    def oldest_first(self, start: int, end: int, *, most: int = MOST_ROWS) -> Iterator[Part]:
-        """The rows of the window, some twice, at most about `most` at a time."""
+    def oldest_first(
+        self, start: int, end: int, *, most: int = MOST_ROWS, known: Container[str] = ()
+    ) -> Iterator[Part]:
+        """The rows of the window, some twice, at most about `most` at a time; `known` uuids without properties."""
         seen: set[str] = set()
         while start < end:
-            table, is_full = self._page(start, end, limit=most)
+            table, is_full = self._page(start, end, limit=most, known=known)
             times = _times(table)
             is_new = _note(seen, table)
             if not is_full and not is_new:
@@ -80,7 +82,7 @@ class EventList:
                     yield from (Part(tied, None) for tied in self._tied(start))
                     yield Part(table.slice(0, 0), end)
                     return
-                yield from self.oldest_first(start, middle, most=most)
+                yield from self.oldest_first(start, middle, most=most, known=known)
                 start = middle
                 continue
             if is_full and last <= start:
@@ -92,11 +94,14 @@ class EventList:
             yield Part(table, start)
         yield Part(_table([]), end)
 
-    def newest_first(self, start: int, end: int) -> Iterator[pa.Table]:
-        """The rows of the window, some twice. Servers from 2022 to 2025 may leave out all but those of one day."""
+    def newest_first(self, start: int, end: int, *, known: Container[str] = ()) -> Iterator[pa.Table]:
+        """The rows of the window, some twice; `known` uuids without properties.
+
+        Servers from 2022 to 2025 may leave out all but the rows of one day.
+        """
         seen: set[str] = set()
         while start < end:
-            table, is_full = self._page(start, end, newest_first=True)
+            table, is_full = self._page(start, end, newest_first=True, known=known)
             is_new = _note(seen, table)
             if not is_full and not is_new:
                 return
@@ -178,16 +183,32 @@ class EventList:
                 yield mine, not is_full
 
     def _page(
-        self, start: int, end: int, *, newest_first: bool = False, limit: int = MOST_ROWS, **more: Any
+        self,
+        start: int,
+        end: int,
+        *,
+        newest_first: bool = False,
+        limit: int = MOST_ROWS,
+        known: Container[str] = (),
+        **more: Any,
     ) -> tuple[pa.Table, bool]:
         """An answer, and whether it may have been cut: it has as many rows as any so far, or as were asked for."""
-        table = self._ask(start, end, newest_first=newest_first, limit=limit, **more)
+        table = self._ask(start, end, newest_first=newest_first, limit=limit, known=known, **more)
         with self._lock:
             is_full = table.num_rows >= min(limit, self._proven)
             self._proven = max(self._proven, table.num_rows)
         return table, is_full
 
-    def _ask(self, start: int, end: int, *, newest_first: bool = False, limit: int, **more: Any) -> pa.Table:
+    def _ask(
+        self,
+        start: int,
+        end: int,
+        *,
+        newest_first: bool = False,
+        limit: int,
+        known: Container[str] = (),
+        **more: Any,
+    ) -> pa.Table:
         params: dict[str, Any] = {
             # Both bounds are exclusive, and spelled as the server spells times in `next`.
             "after": to_datetime(start - 1).isoformat(timespec="microseconds"),
@@ -206,7 +227,7 @@ class EventList:
             raise ListUnreadable("PostHog's list of events is no list", path=PATH)
         if self._with_person and rows and not any(_person(row) for row in rows):
             self._with_person = False  # it costs the server a join, and tells nothing that this table has
-        table = _table(rows)
+        table = _table(rows, known)
         times = _times(table)
         # Servers that cut times to milliseconds show some up to one before the bound.
         if times and (min(times) <= start - _MILLISECOND or max(times) >= end):
@@ -218,23 +239,27 @@ class EventList:
         return table
 
 
-def _table(rows: list[Any]) -> pa.Table:
-    """Events of the list as rows of the table. Raises ListUnreadable."""
+def _table(rows: list[Any], known: Container[str] = ()) -> pa.Table:
+    """Events of the list as rows of the table; of `known` ones only what tells them apart. Raises ListUnreadable."""
     try:
-        return declared_table(_TYPES, [_cells(row) for row in rows], EVENTS.columns)
+        return declared_table(_TYPES, [_cells(row, known) for row in rows], EVENTS.columns)
     except (ColumnMismatch, KeyError, TypeError, AttributeError) as error:
         raise ListUnreadable(
             f"An event in PostHog's list is not what is known of events: {type(error).__name__}: {error}", path=PATH
         ) from None
 
 
-def _cells(row: dict[str, Any]) -> list[Any]:
+def _cells(row: dict[str, Any], known: Container[str]) -> list[Any]:
     """In the order of the table's columns. The list has no created_at (posthog/models/event/util.py, autumn 2026)."""
+    uuid = _uuid(row["id"])
+    if uuid in known:
+        # Nobody wants these rows again; most of the work would be theirs.
+        return [uuid, row["event"], row["timestamp"], None, row["distinct_id"], None, None, None, "", None]
     properties = row.get("properties")
     properties = orjson.loads(properties) if isinstance(properties, str) else properties or {}
     session_id, window_id = properties.get("$session_id"), properties.get("$window_id")
     return [
-        _uuid(row["id"]),
+        uuid,
         row["event"],
         row["timestamp"],
         None,

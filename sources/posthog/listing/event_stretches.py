@@ -105,11 +105,12 @@ class Stretches:
 
     def _again(self, start: int, end: int, rows: _Rows, *, newest_first: bool) -> Iterator[pa.Table]:
         if newest_first:
-            yield from self._events.newest_first(start, end)
+            yield from self._events.newest_first(start, end, known=rows.uuids)
             return
         middle = rows.median(start, end)
         for low, high in ((start, middle), (middle, end)):
-            yield from (table for table, _ in self._events.oldest_first(low, high, most=_OTHER_ROWS))
+            parts = self._events.oldest_first(low, high, most=_OTHER_ROWS, known=rows.uuids)
+            yield from (table for table, _ in parts)
 
 
 class _Rows:
