@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sources.posthog.hogql import engine as hogql
+from sources.posthog import choice
 from sources.posthog.hogql.console import read_console
 from sources.posthog.hogql.incremental import read_changing
 from sources.posthog.hogql.memberships import read_memberships
@@ -25,8 +25,8 @@ from sources.posthog.tables.queries import Query
 from sources.posthog.tables.recordings import ConsoleLines, RecordingSharing, RecordingSnapshots, RecordingWindows
 
 ENGINES: dict[type[Reads], Engine] = {
-    EventLeaves: hogql.read_events,
-    Versioned: hogql.read_versioned,
+    EventLeaves: choice.read_events,
+    Versioned: choice.read_keyed,
     Changing: read_changing,
     Stamped: read_stamped,
     Memberships: read_memberships,
