@@ -64,7 +64,7 @@ def make_notebook(making: Making) -> Row:
         "id": making.uuid(),
         "short_id": making.short_id(),
         "title": title or None,
-        "deleted": title == "Deleted draft",
+        "deleted": making.number == NOTEBOOK_COUNT - 1,
         "created_at": iso(making.created),
         "created_by": making.user(),
         "last_modified_at": iso(making.modified),

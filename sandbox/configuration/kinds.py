@@ -37,7 +37,7 @@ _KINDS = (
     Kind("plugin_configs", pipelines.make_plugin_config, pipelines.PLUGIN_COUNT, modified="updated_at"),
     Kind("plugin_logs", pipelines.make_plugin_log, pipelines.LOG_COUNT, title="message"),
     Kind("batch_exports", pipelines.make_batch_export, pipelines.BATCH_EXPORT_COUNT, modified="last_updated_at"),
-    Kind("file_downloads", pipelines.make_download, pipelines.DOWNLOAD_COUNT, title="status"),
+    Kind("file_downloads", pipelines.make_download, pipelines.DOWNLOAD_COUNT, change=pipelines.change_download),
     Kind("exports", pipelines.make_export, pipelines.EXPORT_COUNT, title="filename"),
     Kind(
         "notebooks",
@@ -51,7 +51,13 @@ _KINDS = (
     Kind("evaluations", files.make_evaluation, files.EVALUATION_COUNT, modified="updated_at", deleted="deleted"),
     Kind("issues", files.make_issue, files.ISSUE_COUNT),
     Kind("activity_log", activity.make, activity.COUNT, title="activity"),
-    Kind("deletion_status", persons.make_deletion, persons.count_deletions, key="person_uuid", title="status"),
+    Kind(
+        "deletion_status",
+        persons.make_deletion,
+        persons.count_deletions,
+        key="person_uuid",
+        change=persons.change_deletion,
+    ),
     Kind("group_types", persons.make_group_type, len(GROUP_TYPES), key="group_type_index", title="name_plural"),
 )
 

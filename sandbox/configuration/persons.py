@@ -27,6 +27,13 @@ def make_deletion(making: Making) -> Row:
     }
 
 
+def change_deletion(row: Row, now: str) -> Row:
+    """A pending deletion is done; one that was done is asked for again."""
+    if row["status"] == "pending":
+        return {**row, "status": "completed", "delete_verified_at": now}
+    return {**row, "status": "pending", "delete_verified_at": None}
+
+
 def make_group_type(making: Making) -> Row:
     """A type of groups in the fields of GroupTypeSerializer (ee/clickhouse/views/groups.py, autumn 2026)."""
     name = TYPES[making.number] if making.number < len(TYPES) else f"type_{making.number}"

@@ -22,7 +22,8 @@ class Kind:
         make: gives the row of a number.
         count: how many rows there are at the start, or a function of the world that says.
         key: the field that is unique.
-        title: a text field, which an update changes.
+        title: a text field, which an update changes unless `change` says what it does.
+        change: gives the row that an update makes of one; the second argument is the time, as text.
         modified: a field with the time of the last change, if the list has one.
         deleted: a field that is true for rows deleted softly; without it they vanish.
     """
@@ -32,6 +33,7 @@ class Kind:
     count: int | Callable[[World], int]
     key: str = "id"
     title: str = "name"
+    change: Callable[[Row, str], Row] | None = None
     modified: str | None = None
     deleted: str | None = None
 
@@ -125,6 +127,8 @@ class Rows:
                 self.change(change, now)
 
     def _changed(self, row: Row, now: datetime) -> Row:
+        if self.kind.change is not None:
+            return {**self.kind.change(row, iso(now)), **self._stamp(now)}
         title = self.kind.title
         text = str(row.get(title) or "").partition(" (changed")[0]
         return {**row, title: f"{text} (changed {now:%H:%M:%S.%f})", **self._stamp(now)}

@@ -87,24 +87,42 @@ def _numbered(call: Call, rows: list[Row], size: int) -> dict[str, Any]:
 
 
 def by_cursor(call: Call, rows: list[Row], order: tuple[str, ...], size: int) -> dict[str, Any]:
-    """A page by cursor: keyset on the first field of the order; an offset counts the rows that share its value.
+    """A page by cursor, of ordered rows.
 
     Raises:
         ApiError: 404, a cursor that makes no sense.
     """
-    field = order[0].lstrip("-")
-    position, skip = _read_cursor(call.arguments.get("cursor"))
-    if position is not None:
-        descending = order[0].startswith("-")
-        rows = [row for row in rows if (row[field] < position if descending else row[field] > position)]
-    page, rest = rows[skip : skip + size], rows[skip + size :]
-    cursor = _next_cursor(page, rest[0][field], field, position, skip) if page and rest else None
+    asked = call.arguments.get("cursor")
+    page, cursor = cut(rows, order[0], asked, size)
     return {
-        "next": next_link(call, {"cursor": cursor}, more=cursor is not None, first=position is None and not skip),
+        "next": next_link(call, {"cursor": cursor}, more=cursor is not None, first=not asked),
         # Nobody pages back here.
         "previous": None,
         "results": page,
     }
+
+
+def cut(rows: list[Row], order: str, cursor: str | None, size: int) -> tuple[list[Row], str | None]:
+    """The rows behind a cursor, and the cursor of the page after them if there is one.
+
+    A cursor is a keyset on one field; an offset counts the rows with a later value that the page before had. Rows that
+    are added or go elsewhere do not shift it, but for those that share the value at the boundary.
+
+    Args:
+        rows: ordered.
+        order: the field that they are ordered by, ``-`` before it if descending.
+        cursor: what the page before gave; None for the first page.
+        size: most rows of a page.
+
+    Raises:
+        ApiError: 404, a cursor that makes no sense.
+    """
+    field = order.lstrip("-")
+    position, skip = _read_cursor(cursor)
+    if position is not None:
+        rows = [row for row in rows if (row[field] < position if order[0] == "-" else row[field] > position)]
+    page, rest = rows[skip : skip + size], rows[skip + size :]
+    return page, _next_cursor(page, rest[0][field], field, position, skip) if page and rest else None
 
 
 def _next_cursor(page: list[Row], after: str, field: str, position: str | None, skip: int) -> str:

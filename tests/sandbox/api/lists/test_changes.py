@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import httpx
@@ -71,6 +72,17 @@ def test_a_cursor_is_not_shifted_by_inserts(posthog: Sandbox, http: httpx.Client
     rows = [row["id"] for page in pages(http, "activity_log", page_size=60) for row in page]
     assert sorted(rows) == sorted(before)
     assert posthog.list_counts("activity_log")["activity_log"] == len(before) + 25
+
+
+def test_every_list_can_change(posthog: Sandbox) -> None:
+    for name, held in posthog.list_counts().items():
+        before = {json.dumps(row, sort_keys=True) for row in posthog.list_rows(name)}
+        done = posthog.change_list(name, insert=7, update=1, delete=1)
+        assert [len(done[what]) for what in ("inserted", "updated", "deleted")] == [7, 1, 1], name
+        keys = posthog.list_keys(name)
+        assert len(keys) == len(set(keys)) == held + 6, name
+        after = {json.dumps(row, sort_keys=True) for row in posthog.list_rows(name)}
+        assert len(after - before) == 8, name
 
 
 def test_equal_seeds_change_equal_rows() -> None:
