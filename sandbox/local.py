@@ -201,12 +201,18 @@ class Sandbox:
         return self._ids("cohorts/recalculate", {"count": count})
 
     def list_counts(self, *names: str) -> dict[str, int]:
-        """How many rows a client finds in each list of configuration, or in these: ``list_counts("cohorts")``."""
+        """How many rows a client finds in each list of configuration, or in these: ``list_counts("cohorts")``.
+
+        Rows that a list shows on demand only are counted too: archived ones, other types, the logs of each plugin.
+        """
         found: dict[str, int] = self._call("POST", "lists", {"only": list(names)})
         return found
 
     def list_rows(self, name: str) -> list[dict[str, Any]]:
-        """The rows that a client finds in a list, with all fields that its items have."""
+        """The rows that a client finds in a list, with all fields that its items have.
+
+        Fields that start with ``_`` are shown nowhere: only filters and orders know them.
+        """
         rows: list[dict[str, Any]] = self._call("POST", "lists/rows", {"list": name})["rows"]
         return rows
 
