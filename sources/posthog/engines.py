@@ -9,6 +9,7 @@ from sources.posthog.hogql.memberships import read_memberships
 from sources.posthog.hogql.stamped import read_stamped
 from sources.posthog.insights.actors import read_actors
 from sources.posthog.insights.engine import read_points, read_results
+from sources.posthog.listing.contents import read_contents
 from sources.posthog.listing.engine import read_listing
 from sources.posthog.listing.growing import read_growing
 from sources.posthog.listing.recordings import read_recordings
@@ -20,7 +21,7 @@ from sources.posthog.tables import Reads, Table
 from sources.posthog.tables.analytics import Changing, Memberships, Stamped
 from sources.posthog.tables.core import EventLeaves, Versioned
 from sources.posthog.tables.insights import InsightActors, InsightPoints, InsightResults
-from sources.posthog.tables.listed import Growing, Listing
+from sources.posthog.tables.listed import Contents, Growing, Listing
 from sources.posthog.tables.queries import Query
 from sources.posthog.tables.recordings import ConsoleLines, RecordingSharing, RecordingSnapshots, RecordingWindows
 
@@ -36,6 +37,7 @@ ENGINES: dict[type[Reads], Engine] = {
     RecordingSharing: read_sharing,
     Listing: read_listing,
     Growing: read_growing,
+    Contents: read_contents,
     InsightResults: read_results,
     InsightPoints: read_points,
     InsightActors: read_actors,

@@ -42,6 +42,9 @@ def askings(run: Run, reads: Listing | Contents) -> Iterator[Asking]:
     """
     size = {reads.size_param: reads.page_size} if isinstance(reads, Listing) and reads.page_size else {}
     params = reads.params if isinstance(reads, Listing) else {}
+    if isinstance(reads, Listing) and reads.unchosen is not None and not _is_chosen(run, reads.each):
+        yield Asking(reads.unchosen, params, size, {})
+        return
     for values in _values(run, reads.each):
         yield Asking(
             reads.path.format(**values),
@@ -49,6 +52,10 @@ def askings(run: Run, reads: Listing | Contents) -> Iterator[Asking]:
             size,
             values,
         )
+
+
+def _is_chosen(run: Run, every: tuple[Each, ...]) -> bool:
+    return any(isinstance(each, Wanted) and getattr(run.requests, each.request) for each in every)
 
 
 def _values(run: Run, every: tuple[Each, ...]) -> Iterator[Mapping[str, Any]]:
@@ -92,10 +99,12 @@ def _wanted(run: Run, each: Wanted) -> Iterator[Mapping[str, Any]]:
             advice=f"Set {each.request} under [sources.posthog.requests].",
         )
     for item in items:
-        parts = str(item).split(":", len(each.names) - 1)
+        parts = str(item).rsplit(":", len(each.names) - 1)
         if len(parts) < len(each.names):
             raise NothingRequested(
                 f"{item!r} in {each.request} is not of the form {':'.join(each.names)}",
                 advice=f"Mend {each.request} under [sources.posthog.requests].",
             )
-        yield dict(zip(each.names, parts, strict=True))
+        # Some lists show only such properties of persons as their filters speak of.
+        filters = [{"key": key, "type": "person"} for key in run.requests.person_properties]
+        yield {**dict(zip(each.names, parts, strict=True)), "person_filters": canonical(filters).decode()}

@@ -33,6 +33,7 @@ def read_listing(run: Run, reading: TableReading, state: State) -> Iterator[Note
     reading.held = lists.held
     reading.recount = lambda: _recount(run, table)
 
+    run.progress.fetched(table.name, len(rows))
     mark = fingerprint(table, rows)
     if state.get("fingerprint") == mark:
         reading.is_unchanged = True

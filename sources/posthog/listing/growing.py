@@ -42,6 +42,7 @@ def read_growing(run: Run, reading: TableReading, state: State) -> Iterator[Note
         stream = _Stream(run, reads, asking, shape, state.get("streams", {}).get(asking.name, {}))
         for rows, mark in stream.read():
             reading.columns = shape.more_columns
+            run.progress.fetched(table.name, len(rows))
             yield rows, _noting(asking.name, mark, shape)
     reading.notes += shape.notes
 

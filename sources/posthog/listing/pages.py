@@ -91,7 +91,7 @@ def _page(answer: Any, path: str, rows_in: str, address: str | None) -> ListPage
     if not following and answer.get("has_next"):
         # Following this needs the cursor of that one list; without it the rest would be lost in silence.
         raise ListUnreadable(f"The list at {path} goes on, but does not say where", path=path)
-    count = answer.get("count")
+    count = answer.get("count", answer.get("total_count"))
     is_count = isinstance(count, int) and not isinstance(count, bool)
     return ListPage(rows, count if is_count else None, str(following) if following else None, address)
 

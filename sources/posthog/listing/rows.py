@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +32,7 @@ class Shape:
     def __init__(self, table: Table, types: Types) -> None:
         self._table = table
         self._children = table.reads.children if isinstance(table.reads, Listing) else ()
+        self._row_id = table.reads.row_id if isinstance(table.reads, Listing) else None
         self._declared = [(column, column.hogql.split(".")) for column in table.columns]
         self._keys = [(column.name, path) for column, path in self._declared if column.name in table.keys]
         self.types = types
@@ -58,6 +60,7 @@ class Shape:
         """The row of the table. `values` are those with which the list was asked: columns of their name hold them."""
         row: dict[str, Any] = {}
         taken = set()
+        raw = self._named(raw, values)
         for column, path in self._declared:
             value = _value(raw, values, column.name, path)
             taken |= {path[0], column.name}
@@ -78,12 +81,20 @@ class Shape:
         Raises ListUnreadable for what is no object, and for a row without a key.
         """
         key = []
+        raw = self._named(raw, values) if isinstance(raw, dict) else {}
         for name, path in self._keys:
-            value = _value(raw, values, name, path) if isinstance(raw, dict) else None
+            value = _value(raw, values, name, path)
             if value is None:
                 raise ListUnreadable(f"A row of {self._table.name} has no {name}, which is its key")
             key.append(str(value))
         return tuple(key)
+
+    def _named(self, raw: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        """The row with a name, if it is to be given one."""
+        if self._row_id is None:
+            return raw
+        digest = hashlib.sha256(canonical(raw) + canonical(dict(values))).hexdigest()
+        return {**raw, self._row_id: digest[:32]}
 
     def _undeclared(self, name: str, value: Any) -> Any:
         known = self.types.setdefault(name, _type_of(value))

@@ -36,7 +36,7 @@ class EachRow:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The list is asked once for each item of a field of `Requests`, cut at `:` where it has several names."""
+    """The list is asked once for each item of a field of `Requests`, cut at the last `:` for two names."""
 
     request: str
     names: tuple[str, ...]
@@ -61,6 +61,10 @@ class Listing(Reads):
     """The field of the answer that holds the rows, where it is no bare array."""
     children: tuple[str, ...] = ()
     """Fields that hold lists of things: each becomes a table `<table>__<field>`. Others, and objects, are JSON."""
+    row_id: str | None = None
+    """A column that is filled with a digest of the row, where PostHog gives rows no id: equal rows are one."""
+    unchosen: str | None = None
+    """The list that is read instead where nothing is wanted in particular."""
     instead: str | None = None
     """One object that is asked for where the list is refused (403) or missing (404)."""
     page_size: int | None = PAGE_SIZE
@@ -113,7 +117,10 @@ class Contents(Reads):
     """Files: one request for each, and one row. A file that was loaded is not asked for again."""
 
     path: str
-    each: tuple[Each, ...]
+    each: tuple[EachRow, ...]
+    """The files there are; the first value names one, and is the table's key."""
+    chosen: str
+    """A field of `Requests`: only these, if it holds any."""
 
     engine: ClassVar[EngineName] = "listing"
 
@@ -172,6 +179,7 @@ def table_of(
         scope=scope,
         loads="merge" if isinstance(reads, Growing) else "replace",
         is_optional=True,
+        every=None if isinstance(reads, Growing) else "lists_every",
         is_on_request=on_request,
         max_nesting=1 if reads.children else 0,
         hints={"file_format": "parquet"},
