@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sources.posthog.tables.analytics import ANALYTICS_TABLES
+from sources.posthog.tables.configuration import CONFIGURATION_TABLES
 from sources.posthog.tables.core import CORE_TABLES, EVENTS, PERSON_DISTINCT_IDS, PERSONS
 from sources.posthog.tables.declaration import Column, DataType, Probe, Reads, Table
 from sources.posthog.tables.insights import INSIGHT_TABLES
@@ -28,6 +29,7 @@ TABLES: dict[str, Table] = {
         *CORE_TABLES,
         *ANALYTICS_TABLES,
         *RECORDING_TABLES,
+        *CONFIGURATION_TABLES,
         *INSIGHT_TABLES,
         # One line for each module of tables, in the order in which they are loaded.
     )
