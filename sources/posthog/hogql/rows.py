@@ -31,7 +31,7 @@ T = TypeVar("T")
 # As HogQL words it (hogql/database/database.py and hogql/resolver.py, autumn 2026; a server of December 2023).
 _NO_TABLE = re.compile(r"unknown table|table\b.{0,80}\bnot found|unknown_table|no such table", re.IGNORECASE)
 _NO_FIELD = re.compile(
-    r"(?:unable to resolve field|field not found|unknown (?:column|field|identifier))\W+([\w$.]+)", re.IGNORECASE
+    r"(?:unable to resolve field|field not found|unknown (?:column|field|identifier))[\s:`'\"]+([\w$.]+)", re.IGNORECASE
 )
 
 

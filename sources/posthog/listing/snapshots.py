@@ -7,6 +7,7 @@ grew since gives its new blocks only.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -40,14 +41,17 @@ def read_snapshots(run: Run, reading: TableReading, state: State) -> Iterator[No
     mirror: State = copy.deepcopy({"read": state.get("read", {})})
     wanted = chosen_recordings(run)
     gone: list[str] = []
+    others: Counter[str] = Counter()
     for recording_id in wanted:
-        for table, done in _or_gone(_recording(run, recording_id, mirror["read"].get(recording_id), reading), gone):
+        known = mirror["read"].get(recording_id)
+        for table, done in _or_gone(_recording(run, recording_id, known, reading, others), gone):
             run.progress.fetched(reading.table.name, table.num_rows)
             mirror["read"][recording_id] = done
             yield table, partial(_note, recording_id, done)
     if gone:
         words = "; ".join(sorted(set(gone))[:_MOST_WORDS])
         reading.notes.append(f"PostHog does not have {len(gone):,} of the chosen recordings: {words}")
+    reading.notes += [f"{count:,} recordings are kept as {kind}, which is not read" for kind, count in others.items()]
     reading.held = sum(done[2] for done in mirror["read"].values())
     yield empty_table(RECORDING_SNAPSHOTS), lambda _: None
 
@@ -66,11 +70,13 @@ def _note(recording_id: str, done: list[Any], state: State) -> None:
     state["read"] = {**state.get("read", {}), recording_id: done}
 
 
-def _recording(run: Run, recording_id: str, done: Sequence[Any] | None, reading: TableReading) -> Iterator[_Done]:
+def _recording(
+    run: Run, recording_id: str, done: Sequence[Any] | None, reading: TableReading, others: Counter[str]
+) -> Iterator[_Done]:
     blobs = Blobs(run.client, recording_id)
     stored = blobs.stored()
     if stored.other:
-        reading.notes.append(f"{recording_id} is kept as {', '.join(stored.other)}, which is not read")
+        others.update([", ".join(stored.other)])
     elif stored.file is not None:
         if done is None or done[1] != stored.file:
             number, _, lines = done or (0, "", 0)
