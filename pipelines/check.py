@@ -16,7 +16,7 @@ from sources.posthog.hogql.events import EventsReader
 from sources.posthog.hogql.windows import MAX, MIN, Window, to_datetime
 from sources.posthog.reading import EventCount
 
-Status = Literal["complete", "short", "unknown", "skipped"]
+Status = Literal["complete", "short", "unknown", "skipped", "not due"]
 Cell = tuple[str, str]
 """A UTC day (YYYY-MM-DD) and an event name."""
 
@@ -51,20 +51,14 @@ class TableCheck:
     reason: str = ""
 
     def __str__(self) -> str:
-        """`complete`, `short by N`, `unknown` or `skipped`, as people are told."""
+        """`complete`, `short by N`, `unknown`, `skipped` or `not due`, as people are told."""
         return f"short by {self.missing:,}" if self.status == "short" else self.status
 
 
 def check(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
     """Compares one table with PostHog. What cannot be found out is `unknown`, never an error."""
-    name = reading.table.name
-    if reading.skipped is not None:
-        # Who may not read a main table has proven nothing; a table that is not there for this key, plan or server is
-        # no part of what was to be proven.
-        status: Status = "skipped" if reading.table.is_optional else "unknown"
-        return TableCheck(name, status, reason=str(reading.skipped))
-    if reading.failed is not None:
-        return TableCheck(name, "unknown", reason=str(reading.failed))
+    if (unread := _unread(reading)) is not None:
+        return unread
     try:
         if reading.plan is not None:
             return _check_events(run, reading, destination)
@@ -72,7 +66,23 @@ def check(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
             return _check_counted(reading, reading.counted, destination)
         return _check_keys(reading, destination)
     except PostHogError as error:
-        return TableCheck(name, "unknown", reason=f"PostHog could not be asked: {error.message}")
+        return TableCheck(reading.table.name, "unknown", reason=f"PostHog could not be asked: {error.message}")
+
+
+def _unread(reading: TableReading) -> TableCheck | None:
+    """What is to be said of a table of which this run has nothing to prove; None: it was read."""
+    name = reading.table.name
+    if reading.next_due is not None:
+        due = to_datetime(reading.next_due).strftime("%Y-%m-%d %H:%M")
+        return TableCheck(name, "not due", reason=f"Read again from {due} UTC on, or when it is named.")
+    if reading.skipped is not None:
+        # Who may not read a main table has proven nothing; a table that is not there for this key, plan or server is
+        # no part of what was to be proven.
+        status: Status = "skipped" if reading.table.is_optional else "unknown"
+        return TableCheck(name, status, reason=str(reading.skipped))
+    if reading.failed is not None:
+        return TableCheck(name, "unknown", reason=str(reading.failed))
+    return None
 
 
 def _check_events(run: Run, reading: TableReading, destination: Counting) -> TableCheck:

@@ -41,6 +41,7 @@ _SOURCE = ("sources", "posthog")
 _SYNC = ("sync",)
 _KEY = "api_key"
 _REQUESTS = "requests"
+_MAY_BE_ZERO = ("max_wait_seconds", "lists_every_minutes", "insights_every_hours")
 _KEY_PLACES = (
     "Make a personal API key (phx_…) with the scope query:read in PostHog under Settings, Personal API keys. "
     "Put it into the environment as POSTHOG_PERSONAL_API_KEY, into .dlt/secrets.toml of this folder "
@@ -239,7 +240,7 @@ def _refuse_nonsense(config: Config) -> None:
             value = getattr(section, field.name)
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 continue
-            lowest = "negative" if field.name == "max_wait_seconds" else "zero or less"
+            lowest = "negative" if field.name in _MAY_BE_ZERO else "zero or less"
             if not (value >= 0 if lowest == "negative" else value > 0) or value == float("inf"):
                 place = config.origins.get(field.name, "default")
                 raise ConfigError(f"{field.name} is {value:g} ({place}); it cannot be {lowest} or endless.")
@@ -281,6 +282,8 @@ def _reading(source: SourceSettings) -> Settings:
             live_days=source.live_days,
             sweep_days=source.sweep_days,
             sweep_every_hours=source.sweep_every_hours,
+            lists_every_minutes=source.lists_every_minutes,
+            insights_every_hours=source.insights_every_hours,
         )
     except ValueError as error:
         raise ConfigError(str(error)) from None

@@ -30,6 +30,8 @@ class SourceSettings:
     live_days: float = 2
     sweep_days: float = 30
     sweep_every_hours: float = 24
+    lists_every_minutes: float = 30
+    insights_every_hours: float = 24
 
 
 @dataclass(frozen=True)

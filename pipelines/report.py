@@ -52,7 +52,7 @@ _NARROWEST = 120  # columns where the output is no terminal: a table that is cut
 _COLOURS = {
     **dict.fromkeys(("complete", "ok"), "green"),
     **dict.fromkeys(("warn", "unknown", "stopped"), "yellow"),
-    "skipped": "dim",
+    **dict.fromkeys(("skipped", "not due"), "dim"),
 }
 
 
@@ -205,7 +205,7 @@ class TextReporter(Reporter):
         del exit_code
         self.out.print(_table([_row_for_people(record) for record in _table_records(result)]))
         for record in _table_records(result):
-            if record["reason"] and record["check"] != "skipped":
+            if record["reason"] and record["check"] not in {"skipped", "not due"}:
                 self.out.print(f" {record['table']}: {escape(record['reason'])}", highlight=False, soft_wrap=True)
         self.out.print(_result_line(result), highlight=False, soft_wrap=True)
         if result.totals and result.stopped is None:

@@ -164,6 +164,7 @@ class _Sync:
             known=self._known_versions,
             known_keys=self._known_keys,
             tables=options.tables,
+            named=options.named,
             requests=options.requests,
             keeps_partial=True,
         )
@@ -351,6 +352,7 @@ class _Sync:
                 "reason": each.reason or None,
             }
             for each in result.checks
+            if each.status != "not due"
         ]
 
 

@@ -93,6 +93,8 @@ def posthog(
     live_days: float = 2,
     sweep_days: float = 30,
     sweep_every_hours: float = 24,
+    lists_every_minutes: float = 30,
+    insights_every_hours: float = 24,
     requests: dict[str, Any] | None = None,
     queries: dict[str, Any] | None = None,
 ) -> list[DltResource]:
@@ -119,6 +121,8 @@ def posthog(
         live_days: Days of `timestamp` that every run looks at.
         sweep_days: Days of `timestamp` that the daily sweep for late events looks at.
         sweep_every_hours: How often that sweep is due.
+        lists_every_minutes: How often tables that have to be read whole are read; 0: in every run.
+        insights_every_hours: How often insights are calculated anew; 0: in every run.
         requests: What is wanted of the tables that are read on request, by the names of `Requests`.
         queries: HogQL queries of your own, each a table: `{"signups": {"sql": "SELECT ...", "key": "id"}}`. Settings
             of each are those of `sources.posthog.tables.queries.Query`.
@@ -154,6 +158,8 @@ def posthog(
             live_days=live_days,
             sweep_days=sweep_days,
             sweep_every_hours=sweep_every_hours,
+            lists_every_minutes=lists_every_minutes,
+            insights_every_hours=insights_every_hours,
         ),
         since=parse_time(since),
         until=parse_time(until),

@@ -39,6 +39,7 @@ class Extraction:
         known: KnownVersions | None = None,
         known_keys: KnownKeys | None = None,
         tables: Iterable[Table] = tuple(CORE.values()),
+        named: Iterable[str] = (),
         requests: Requests | None = None,
         keeps_partial: bool = False,
     ) -> None:
@@ -51,6 +52,7 @@ class Extraction:
         self._known_keys = known_keys
         self._requests = requests or Requests()
         self._tables = list(tables)
+        self._named = frozenset(named)
         self._keeps_partial = keeps_partial
         self._run: Run | None = None
         self.readings = self._readings()
@@ -86,7 +88,21 @@ class Extraction:
         def start(state: State) -> Iterator[Noted]:
             return engine_of(reading.table)(self.open(), reading, state)
 
+        if not reading.is_begun and not reading.is_over:
+            reading.next_due = self._next_due(reading.table, state)
+            reading.is_done = reading.next_due is not None
         yield from reading.pages(start, state, has_room)
+        if reading.is_done and reading.is_begun and reading.skipped is None and reading.table.every:
+            state["read_at"] = self.open().clock
+
+    def _next_due(self, table: Table, state: State) -> int | None:
+        """When `table` has to be read again, if that is not now: tables that somebody named always are."""
+        if table.every is None or table.name in self._named or "read_at" not in state:
+            return None
+        every: int = getattr(self.settings, table.every)
+        # A daily run that starts a bit earlier than yesterday's is still a daily one.
+        due = int(state["read_at"]) + every - every // 10
+        return due if self.open().clock < due else None
 
     @property
     def is_done(self) -> bool:

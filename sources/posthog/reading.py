@@ -89,6 +89,8 @@ class TableReading:
     """Set by the engine of a table that declares none, before its first page: what PostHog answered with."""
     key: tuple[str, ...] = ()
     """Likewise the columns that rows are merged on."""
+    next_due: int | None = None
+    """It is not due in this run, but from this time on (microseconds UTC); None: it is read."""
     is_done: bool = False
     skipped: PostHogError | None = None
     """Why it is not read: the key may not, the plan does not have it, or the server does not."""

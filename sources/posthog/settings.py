@@ -8,6 +8,7 @@ from typing import Literal, cast, get_args
 from sources.posthog.hogql.windows import DAY, HOUR, SECOND
 
 EngineChoice = Literal["auto", "hogql", "listing"]
+_EVERY = ("lists_every", "insights_every")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Settings:
     """Once a day, late events up to this old are looked for."""
     sweep_every: int = DAY
     """How often the sweep is due, by `created_at`."""
+    lists_every: int = 0
+    """How often tables that have to be read whole are due (`Table.every`); 0: in every run."""
+    insights_every: int = 0
+    """How often insights are calculated anew: each is a query of its own at PostHog; 0: in every run."""
 
     @classmethod
     def of(
@@ -47,6 +52,8 @@ class Settings:
         live_days: float,
         sweep_days: float,
         sweep_every_hours: float,
+        lists_every_minutes: float = 0,
+        insights_every_hours: float = 0,
     ) -> Settings:
         """The figures in the units of the configuration. Raises ValueError that names the one out of range."""
         return cls(
@@ -59,6 +66,8 @@ class Settings:
             live_span=int(live_days * DAY),
             sweep_span=int(sweep_days * DAY),
             sweep_every=int(sweep_every_hours * HOUR),
+            lists_every=int(lists_every_minutes * 60 * SECOND),
+            insights_every=int(insights_every_hours * HOUR),
         )
 
     def __post_init__(self) -> None:
@@ -66,7 +75,9 @@ class Settings:
         if self.engine not in get_args(EngineChoice):
             raise ValueError(f"engine is {self.engine!r}, and can be {', '.join(get_args(EngineChoice))}.")
         for field in fields(self):
-            if field.name != "engine" and getattr(self, field.name) <= 0:
+            if field.name in _EVERY and getattr(self, field.name) < 0:
+                raise ValueError(f"{field.name} must not be below zero, and is {getattr(self, field.name)}.")
+            if field.name not in {"engine", *_EVERY} and getattr(self, field.name) <= 0:
                 raise ValueError(f"{field.name} must be above zero, and is {getattr(self, field.name)}.")
         if self.leaf_rows > 50_000:
             raise ValueError(f"leaf_rows is {self.leaf_rows}: PostHog answers 50,000 rows at most.")

@@ -201,6 +201,7 @@ COHORT_PEOPLE = Table(
     primary_key=("cohort_id", "person_id"),
     reads=Memberships(tables=("cohort_people", "static_cohort_people")),
     loads="replace",
+    every="lists_every",
     is_optional=True,
     description=(
         "One row per member of a cohort: of dynamic cohorts as PostHog last calculated them, and of static lists. "

@@ -135,6 +135,8 @@ class Table:
     """A server, a plan or a key without it is usual: it is skipped, that is said, and the run is complete."""
     is_on_request: bool = False
     """Loaded only when it is named."""
+    every: Literal["lists_every", "insights_every"] | None = None
+    """The setting that says how often it is due where nobody names it; None: in every run."""
     hard_delete: str | None = None
     """A boolean column: rows that arrive with it set are removed from the table instead."""
     newest_by: str | None = None

@@ -41,11 +41,11 @@ class InsightResults(Reads):
 
     def kept_up_to_date(self) -> str:
         """How the table follows PostHog, in a phrase for people."""
-        return "computed anew by each run; an insight that is gone leaves no row"
+        return "computed anew once a day; an insight that is gone leaves no row"
 
     def probe(self) -> Probe:
         """What to ask to see whether the table can be read."""
-        return Probe("insights", {"basic": "true", "limit": 1})
+        return Probe("insights", (("basic", "true"), ("limit", 1)))
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class InsightPoints(Reads):
 
     def kept_up_to_date(self) -> str:
         """How the table follows PostHog, in a phrase for people."""
-        return "computed anew by each run and replaced per insight; one that fails keeps its old points"
+        return "computed anew once a day and replaced per insight; one that fails keeps its old points"
 
     def probe(self) -> Probe:
         """What to ask to see whether the table can be read."""
-        return Probe("insights", {"basic": "true", "limit": 1})
+        return Probe("insights", (("basic", "true"), ("limit", 1)))
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ def _points(shape: Shape, key: tuple[str, ...], *columns: Column, description: s
         reads=InsightPoints(shape),
         scope="insight:read",
         is_optional=True,
+        every="insights_every",
         **_REPLACED_PER_INSIGHT,
     )
 
@@ -139,6 +140,7 @@ INSIGHT_RESULTS = Table(
     reads=InsightResults(),
     scope="insight:read",
     is_optional=True,
+    every="insights_every",
     **_REPLACED_PER_INSIGHT,
 )
 

@@ -12,9 +12,10 @@ import duckdb
 import pytest
 
 from sandbox.local import Sandbox
-from sources.posthog import Extraction, PostHogClient, Run, Table, TableReading, resources_of
+from sources.posthog import Extraction, PostHogClient, Run, Settings, Table, TableReading, resources_of
 from sources.posthog.engines import ENGINES
 from sources.posthog.errors import EndpointNotFound, PaymentRequired, PostHogError, Unreachable
+from sources.posthog.hogql.windows import HOUR
 from sources.posthog.reading import Noted, State
 from sources.posthog.tables.declaration import EngineName, Reads, bigint, text
 
@@ -48,12 +49,23 @@ class Script:
         self._file = folder / "script.duckdb"
         self._folder = folder
 
-    def run(self, *pages: list[dict[str, Any]] | PostHogError, has_room: bool = True, **options: Any) -> TableReading:
+    def run(
+        self,
+        *pages: list[dict[str, Any]] | PostHogError,
+        has_room: bool = True,
+        is_named: bool = False,
+        **options: Any,
+    ) -> TableReading:
         given: dict[str, Any] = {"loads": "replace", "is_optional": True, **options}
         table = Table(
             "things", "id", (bigint("id", "Its key."), text("name", "Its name.")), "Things.", Told([*pages]), **given
         )
-        extraction = Extraction(lambda: PostHogClient(self._posthog.api_key, self._posthog.host), tables=[table])
+        extraction = Extraction(
+            lambda: PostHogClient(self._posthog.api_key, self._posthog.host),
+            tables=[table],
+            settings=Settings(lists_every=HOUR),
+            named=["things"] if is_named else [],
+        )
         pipeline = dlt.pipeline(
             "reading", str(self._folder), destination=dlt.destinations.duckdb(str(self._file)), dataset_name="posthog"
         )
@@ -102,6 +114,23 @@ def test_a_table_that_has_not_changed_stays(script: Script) -> None:
 def test_a_table_without_room_in_the_package_stays(script: Script) -> None:
     script.run(FIRST)
     script.run([{"id": 3, "name": "three"}], has_room=False)
+    assert script.names == ["one", "two"]
+
+
+def test_a_table_that_is_not_due_stays_unless_it_is_named(script: Script) -> None:
+    script.run(FIRST, every="lists_every")
+    again = script.run([{"id": 3, "name": "three"}], every="lists_every")
+    assert again.next_due is not None
+    assert again.is_done
+    assert script.names == ["one", "two"]
+    named = script.run([{"id": 3, "name": "three"}], every="lists_every", is_named=True)
+    assert named.next_due is None
+    assert script.names == ["three"]
+
+
+def test_a_table_that_was_skipped_is_due(script: Script) -> None:
+    script.run(EndpointNotFound("Not yet"), every="lists_every")
+    script.run(FIRST, every="lists_every")
     assert script.names == ["one", "two"]
 
 
