@@ -23,6 +23,9 @@ _TYPES = {
 }
 """dlt's types in DuckDB."""
 
+_OFTEN = {"lists_every": "half-hourly", "insights_every": "daily"}
+"""The defaults of the settings that `Table.every` names."""
+
 _HEAD = """\
 # Tables
 
@@ -43,6 +46,19 @@ def overview(tables: Mapping[str, Table] = TABLES) -> list[dict[str, Any]]:
             "kept up to date by": table.reads.kept_up_to_date(),
             "scope": table.scope,
             "engine": table.reads.engine,
+            "loaded": _when(table),
+        }
+        for table in tables.values()
+    ]
+
+
+def summary(tables: Mapping[str, Table] = TABLES) -> list[dict[str, Any]]:
+    """One record for each table, of what fits into a line."""
+    return [
+        {
+            "table": table.name,
+            "holds": table.description.split(". ")[0].rstrip("."),
+            "scope": table.scope,
             "loaded": _when(table),
         }
         for table in tables.values()
@@ -99,7 +115,9 @@ def _lines() -> Iterator[str]:
 
 
 def _when(table: Table) -> str:
-    return "on request" if table.is_on_request else "by every sync"
+    if table.is_on_request:
+        return "on request"
+    return _OFTEN.get(table.every or "", "by every sync")
 
 
 def _type(column: Column) -> str:

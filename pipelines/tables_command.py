@@ -26,7 +26,7 @@ def run_tables(run: Run, names: Sequence[str], output: Format, *, markdown: bool
         run.reporter.records("table", [reference.facts(table) for table in chosen or TABLES.values()])
         return 0
     if not chosen:
-        run.reporter.records("table", reference.overview())
+        run.reporter.records("table", reference.summary())
     for table in chosen:
         [record] = reference.overview({table.name: table})
         run.reporter.records("table", [record], table.description)
