@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import dlt
 import duckdb
 from dlt.common.destination import Destination, PreparedTableSchema
 from dlt.common.schema.typing import TColumnSchema
@@ -23,6 +22,7 @@ from dlt.common.schema.typing import TColumnSchema
 from dlt.destinations.impl.duckdb.factory import DuckDbTypeMapper
 
 from .errors import DestinationForeign, DestinationHeld, DestinationUnusable
+from .read_in_place import duckdb_in_place
 from .views import VIEWS
 
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
@@ -116,7 +116,9 @@ class DuckDbFile:
     def dlt_destination(self) -> Destination[Any, Any]:
         """For `dlt.pipeline(destination=...)`: dlt works on this connection, so nobody gets in between."""
         # A table that is replaced is so in one transaction: nobody sees it empty, whenever the program dies.
-        return dlt.destinations.duckdb(self.connection, type_mapper=TypeMapper, replace_strategy="insert-from-staging")
+        return duckdb_in_place(
+            self.connection, type_mapper=TypeMapper, replace_strategy="insert-from-staging", destination_name=self.name
+        )
 
     def finish(self, descriptions: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
         """Makes the views, and comments on tables and columns: `{table: (description, {column: description})}`."""

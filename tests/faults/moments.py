@@ -16,6 +16,8 @@ from dlt.common.storages.load_package import PackageStorage
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.job_client_impl import SqlLoadJob
 
+from destinations.read_in_place import InPlaceJob
+
 _Die = Callable[[], None]
 
 
@@ -32,14 +34,14 @@ def _is_events_file(_: Any, __: str, file_name: str, *___: Any) -> bool:
 
 
 MOMENTS: dict[str, tuple[tuple[tuple[type[Any], str], ...], Callable[..., bool]]] = {
-    # The rows of events are in the staging table; dlt does not know.
-    "staged": (((DuckDbCopyJob, "run"),), _loads_events),
+    # The file of events is ready to be merged from; dlt does not know.
+    "staged": (((InPlaceJob, "run"),), _loads_events),
     # They are merged into the table; dlt does not know.
     "merged": (((SqlLoadJob, "run"),), _loads_events),
     # dlt has its marker of that, but has not acted on it.
     "marked": (((PackageStorage, "save_pending_transition"),), _is_events_file),
     # Any job of any table (dlt's own too) has committed; dlt does not know. With nth: each commit in turn.
-    "committed": (((DuckDbCopyJob, "run"), (SqlLoadJob, "run")), _always),
+    "committed": (((DuckDbCopyJob, "run"), (InPlaceJob, "run"), (SqlLoadJob, "run")), _always),
     # The package counts, by its row in _dlt_loads, and is not closed.
     "counted": (((DuckDbClient, "complete_load"),), _always),
 }

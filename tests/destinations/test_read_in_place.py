@@ -1,0 +1,216 @@
+"""What is loaded through files that stay where they are is what dlt's own destination loads, written once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pyarrow as pa
+import pytest
+from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
+from dlt.destinations.job_client_impl import SqlLoadJob
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+from destinations.duckdb import DuckDbFile, TypeMapper
+from destinations.read_in_place import InPlaceClient, InPlaceJob, duckdb_in_place
+
+KEYS = [str(uuid.UUID(int=number)) for number in range(40)]
+COLUMNS: Any = {"id": {"data_type": "text", "x-uuid": True, "nullable": False}, "doc": {"data_type": "json"}}
+MERGE: Any = {"disposition": "merge", "strategy": "delete-insert"}
+
+
+def rows(numbers: range, **more: Any) -> pa.Table:
+    return pa.table(
+        {
+            "id": [KEYS[number] for number in numbers],
+            "n": list(numbers),
+            "doc": [f'{{"n": {number}}}' for number in numbers],
+            **{name: [value] * len(numbers) for name, value in more.items()},
+        }
+    )
+
+
+def resource(pages: list[Any], **hints: Any) -> Any:
+    settings: dict[str, Any] = {
+        "name": "things",
+        "primary_key": "id",
+        "write_disposition": MERGE,
+        "columns": COLUMNS,
+        "file_format": "parquet",
+        **hints,
+    }
+    return dlt.resource(**settings)(lambda: iter(pages))()
+
+
+NESTED = [{"id": KEYS[0], "n": 0, "parts": [{"a": 1}, {"a": 2}]}, {"id": KEYS[1], "n": 1, "parts": []}]
+
+LOADS: dict[str, list[Callable[[], Any]]] = {
+    "rows that are new": [lambda: resource([rows(range(10)), rows(range(10, 20))])],
+    "rows again": [lambda: resource([rows(range(10))]), lambda: resource([rows(range(5, 15), at="later")])],
+    "a key twice in one package": [lambda: resource([rows(range(10)), rows(range(3, 8))])],
+    "keys known to be different": [
+        lambda: resource([rows(range(10))], write_disposition={**MERGE, "deduplicated": True}),
+        lambda: resource([rows(range(8, 12))], write_disposition={**MERGE, "deduplicated": True}),
+    ],
+    "rows that are deleted": [
+        lambda: resource([rows(range(10), gone=False)], columns={**COLUMNS, "gone": {"hard_delete": True}}),
+        lambda: resource([rows(range(5), gone=True)], columns={**COLUMNS, "gone": {"hard_delete": True}}),
+    ],
+    "a column more in one file": [lambda: resource([rows(range(5)), rows(range(5, 10), late=1.5)])],
+    "no rows at all": [lambda: resource([rows(range(0))]), lambda: resource([rows(range(3))])],
+    "a table that is replaced": [
+        lambda: resource([rows(range(10))], write_disposition="replace"),
+        lambda: resource([rows(range(20, 25))], write_disposition="replace"),
+    ],
+    "rows that are appended": [lambda: resource([rows(range(3))], write_disposition="append")] * 2,
+    "tables within a table": [
+        lambda: resource([NESTED], max_table_nesting=1, file_format=None),
+        lambda: resource([NESTED[:1]], max_table_nesting=1, file_format=None),
+    ],
+    "tables within a table, as files": [
+        lambda: resource([NESTED], max_table_nesting=1),
+        lambda: resource([NESTED[:1]], max_table_nesting=1),
+    ],
+    "a replaced table with tables within": [
+        lambda: resource([NESTED], max_table_nesting=1, write_disposition="replace"),
+        lambda: resource([NESTED[1:]], max_table_nesting=1, write_disposition="replace"),
+    ],
+    "other columns than before": [
+        lambda: resource([rows(range(4), one=1)]),
+        lambda: resource([rows(range(2, 6), two=2)]),
+    ],
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., duckdb.DuckDBPyConnection]]:
+    """Loads into a new file, and gives a connection to it."""
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    monkeypatch.setenv("LOAD__TRUNCATE_STAGING_DATASET", "true")
+    opened = []
+
+    def load(name: str, kind: Any, loads: list[Callable[[], Any]]) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(
+            str(tmp_path / f"{name}.duckdb"), config={"storage_compatibility_version": "latest"}
+        )
+        opened.append(connection)
+        destination: Any = kind(
+            connection, type_mapper=TypeMapper, replace_strategy="insert-from-staging", destination_name="duckdb"
+        )
+        for each in loads:
+            pipeline = dlt.pipeline(
+                name, pipelines_dir=str(tmp_path / "dlt"), destination=destination, dataset_name="lake"
+            )
+            pipeline.run(each())
+        return connection
+
+    yield load
+    for connection in opened:
+        connection.close()
+
+
+def contents(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """All tables of the dataset with their columns and rows, without what is of the one run."""
+    tables = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'lake' AND NOT starts_with(table_name, '_dlt')"
+    ).fetchall()
+    found = {}
+    for (table,) in tables:
+        described = connection.execute(f"DESCRIBE lake.{table}").fetchall()
+        columns = [(name, kind) for name, kind, *_ in described]
+        names = ", ".join(f'"{name}"' for name, _ in columns if not name.startswith("_dlt"))
+        found[table] = (
+            sorted(columns),
+            sorted(connection.execute(f"SELECT {names} FROM lake.{table}").fetchall(), key=str),
+        )
+    return found
+
+
+@pytest.mark.parametrize("what", LOADS)
+def test_the_same_as_with_the_destination_of_dlt(what: str, run: Callable[..., duckdb.DuckDBPyConnection]) -> None:
+    ours = run("ours", duckdb_in_place, LOADS[what])
+    theirs = run("theirs", dlt.destinations.duckdb, LOADS[what])
+
+    assert contents(ours) == contents(theirs)
+    assert contents(ours)["things"][1], "something was loaded"
+    assert ours.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall() == []
+
+
+def test_no_row_goes_through_a_staging_table(
+    run: Callable[..., duckdb.DuckDBPyConnection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged: list[int] = []
+    merge = SqlLoadJob.run
+
+    def spy(job: Any) -> None:
+        staged.extend(job._job_client.sql_client.execute_sql("SELECT count(*) FROM lake_staging.things")[0])
+        merge(job)
+
+    monkeypatch.setattr(SqlLoadJob, "run", spy)
+    connection = run("ours", duckdb_in_place, [lambda: resource([rows(range(10))])])
+    assert staged == [0]
+    assert connection.execute("SELECT count(*) FROM lake.things").fetchall() == [(10,)]
+
+
+def test_types_and_compression_are_those_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    page = pa.table({"id": [str(uuid.uuid4()) for _ in range(5_000)], "doc": ['{"a": "' + "x" * 900 + '"}'] * 5_000})
+    with DuckDbFile(tmp_path / "warehouse.duckdb") as file:
+        pipeline = dlt.pipeline(
+            "types", pipelines_dir=str(tmp_path), destination=file.dlt_destination(), dataset_name="posthog"
+        )
+        pipeline.run(resource([page]))
+        file.connection.execute("CHECKPOINT")
+        kinds = dict(
+            file.connection.execute(
+                "SELECT column_name, data_type FROM duckdb_columns() "
+                "WHERE schema_name = 'posthog' AND table_name = 'things'"
+            ).fetchall()
+        )
+        assert (kinds["id"], kinds["doc"]) == ("UUID", "JSON")
+        stored = file.connection.execute(
+            "SELECT DISTINCT compression FROM pragma_storage_info('posthog.things') "
+            "WHERE column_name = 'doc' AND segment_type != 'VALIDITY'"
+        ).fetchall()
+        assert stored == [("ZSTD",)]
+
+
+def test_a_file_that_cannot_be_read_changes_nothing(
+    run: Callable[..., duckdb.DuckDBPyConnection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = run("ours", duckdb_in_place, [lambda: resource([rows(range(10))])])
+    before = contents(connection)
+
+    def spoil(job: Any) -> None:
+        Path(job._file_path).write_bytes(b"PAR1")
+
+    monkeypatch.setattr(InPlaceJob, "run", spoil)
+    monkeypatch.setenv("LOAD__RAISE_ON_MAX_RETRIES", "1")
+    with pytest.raises(PipelineStepFailed):
+        run("ours", duckdb_in_place, [lambda: resource([rows(range(20))])])
+    assert contents(connection) == before
+
+
+def test_a_folder_whose_name_would_end_a_text_or_a_statement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    folder = tmp_path / "it's; a\nfolder"
+    folder.mkdir()
+    with DuckDbFile(tmp_path / "warehouse.duckdb") as file:
+        pipeline = dlt.pipeline(
+            "odd", pipelines_dir=str(folder), destination=file.dlt_destination(), dataset_name="posthog"
+        )
+        pipeline.run(resource([rows(range(3))]))
+        assert file.totals(["things"]) == {"things": 3}
+
+
+def test_the_names_of_dlt_that_this_relies_on(tmp_path: Path) -> None:
+    assert dlt.destinations.duckdb().client_class is DuckDbClient
+    assert duckdb_in_place().client_class is InPlaceClient
+    assert issubclass(InPlaceJob, DuckDbCopyJob)
+    sql = tmp_path / "things.0123456789.0.sql"
+    sql.write_text("SELECT 1;\nSELECT 2\n")
+    assert SqlLoadJob(str(sql))._split_fragments(sql.read_text()) == ["SELECT 1", "SELECT 2"]
