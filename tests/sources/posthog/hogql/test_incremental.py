@@ -15,7 +15,7 @@ from sources.posthog.reading import TableReading
 from sources.posthog.settings import Settings
 from sources.posthog.tables.analytics import SESSIONS
 from tests.conftest import StartSandbox
-from tests.sources.posthog.tables import Reader
+from tests.sources.posthog.table_reading import Reader
 
 FEW = Settings(leaf_rows=100)
 

@@ -13,7 +13,7 @@ from sources.posthog.requests import Requests
 from sources.posthog.tables.analytics import COHORT_PEOPLE, GROUPS
 from sources.posthog.tables.recordings import LOG_ENTRIES
 from tests.conftest import StartSandbox
-from tests.sources.posthog.tables import Reader
+from tests.sources.posthog.table_reading import Reader
 
 NEWEST = (
     "SELECT group_type_index, group_key, argMax(group_properties, _timestamp) FROM groups GROUP BY group_type_index, "

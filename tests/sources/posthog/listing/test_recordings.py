@@ -18,7 +18,7 @@ from sources.posthog.run import Run
 from sources.posthog.tables.recordings import SESSION_RECORDINGS
 from tests.conftest import StartSandbox
 from tests.sources.posthog.reading import connected
-from tests.sources.posthog.tables import Reader
+from tests.sources.posthog.table_reading import Reader
 
 SHAPES: dict[str, dict[str, Any]] = {
     "cursor": {},
