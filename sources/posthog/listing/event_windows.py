@@ -31,6 +31,8 @@ class Plan:
     again: list[tuple[int, int]]
     """Read before; events have arrived since, perhaps."""
     now: int
+    is_current: bool
+    """Whether it reaches to the present: `until` lies not before it."""
     sweeps: bool
     since: int
 
@@ -47,14 +49,16 @@ class EventWindows:
     as none has finished. `swept`: when the last run began that swept. `since`: the oldest `timestamp` wanted so far.
     """
 
-    def __init__(self, state: dict[str, Any]) -> None:
+    def __init__(self, state: dict[str, Any], settings: Settings) -> None:
         self._all = state
+        self._settings = settings
         self._mine: dict[str, Any] = dict(state.get(_STATE) or {})
         self.covered = Region(Window(start, end, MIN, MAX) for start, end in self._mine.get("covered", []))
         self._take_over()
 
-    def plan(self, now: int, since: int | None, until: int | None, settings: Settings) -> Plan:
+    def plan(self, now: int, since: int | None, until: int | None) -> Plan:
         """What a run at `now` must read; `since` None: as far back as any run before."""
+        settings = self._settings
         is_first = "last" not in self._mine
         last, swept = int(self._mine.get("last", now)), int(self._mine.get("swept", now))
         oldest = int(self._mine.get("since", MAX))
@@ -72,7 +76,7 @@ class EventWindows:
                 again_from = min(again_from, day_start(swept - settings.overlap - settings.sweep_span))
             known = Region(Window(*span, MIN, MAX) for span in unread)
             again = [w[:2] for w in known.missing(Window(max(EARLIEST, wanted, again_from), end, MIN, MAX))]
-        return Plan(unread, again, now, sweeps, wanted)
+        return Plan(unread, again, now, until is None or until >= now, sweeps, wanted)
 
     def cover(self, plan: Plan, spans: Iterable[tuple[int, int]]) -> None:
         """Notes that all events of `spans` are in this load package."""
@@ -86,6 +90,8 @@ class EventWindows:
     def finish(self, plan: Plan) -> None:
         """Notes that all of `plan` is read."""
         self.cover(plan, [])
+        if not plan.is_current:
+            return  # what has arrived behind `until` is still to be looked for
         self._mine["last"] = max(int(self._mine["last"]), plan.now)
         if plan.sweeps:
             self._mine["swept"] = max(int(self._mine["swept"]), plan.now)
@@ -96,12 +102,14 @@ class EventWindows:
         return "origin" in self._all
 
     def _take_over(self) -> None:
-        """What the hogql engine's ledger covers below its origin is covered here too; see `Ledger`."""
+        """What the hogql engine's ledger covers is covered here too, late events aside; see `Ledger`."""
         if not self.has_ledger:
             return
         origin, last = int(self._all["origin"]), int(self._all.get("last", self._all["origin"]))
         ledger = Region.from_state(self._all.get("covered", []))
-        gaps = Region(Window(gap.ts_from, gap.ts_to, MIN, MAX) for gap in ledger.missing(Window(MIN, MAX, MIN, origin)))
+        live_from = day_start(origin - self._settings.overlap - self._settings.live_span)
+        wanted = (Window(MIN, MAX, MIN, origin), Window(live_from, MAX, MIN, last))
+        gaps = Region(Window(gap.ts_from, gap.ts_to, MIN, MAX) for window in wanted for gap in ledger.missing(window))
         for span in gaps.missing(Window(MIN, MAX, MIN, MAX)):
             self.covered.add(span)
         for name, value, choose in (("last", last, max), ("swept", origin, max), ("since", self._all["since"], min)):

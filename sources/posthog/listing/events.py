@@ -21,6 +21,7 @@ from sources.posthog.listing.event_stretches import Stretch, Stretches
 from sources.posthog.listing.event_windows import EventWindows, Plan
 from sources.posthog.reading import EventCount, Noted, State, TableReading
 from sources.posthog.run import Run
+from sources.posthog.settings import Settings
 from sources.posthog.tables import EVENTS
 
 _YEAR = 360 * DAY
@@ -30,8 +31,8 @@ _YEAR = 360 * DAY
 def read_listed_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Events of the times that were never read, and again of those in which events still arrive."""
     now = run.clock
-    windows = EventWindows(state)
-    plan = windows.plan(now, run.since, run.until, run.settings)
+    windows = EventWindows(state, run.settings)
+    plan = windows.plan(now, run.since, run.until)
     events = EventList(run.client)
     settled = now - run.settings.safety_lag
     count = reading.counted = EventCount()
@@ -49,10 +50,10 @@ def read_listed_events(run: Run, reading: TableReading, state: State) -> Iterato
         count.add(stretch.start, min(stretch.end, settled), stretch.cells, is_proven=stretch.is_proven)
         reading.completed.append(_batch(stretch))
         span = (stretch.start, stretch.end)
-        yield _unknown(run, stretch.table), partial(_cover, plan, span, replaces=replaces)
+        yield _unknown(run, stretch.table), partial(_cover, plan, run.settings, span, replaces=replaces)
     for start, end in spans.empty:
         count.add(start, min(end, settled), {}, is_proven=True)
-    yield empty_table(EVENTS), partial(_finish, plan, spans.empty)
+    yield empty_table(EVENTS), partial(_finish, plan, run.settings, spans.empty)
 
 
 class _Spans:
@@ -106,14 +107,14 @@ def _batch(stretch: Stretch) -> Batch:
     return Batch(Window(stretch.start, stretch.end, MIN, MAX), 0, stretch.table.num_rows)
 
 
-def _cover(plan: Plan, span: tuple[int, int], state: State, *, replaces: bool) -> None:
-    windows = EventWindows(state)
+def _cover(plan: Plan, settings: Settings, span: tuple[int, int], state: State, *, replaces: bool) -> None:
+    windows = EventWindows(state, settings)
     windows.cover(plan, [span])
     if replaces:
         windows.give_back(*span)
 
 
-def _finish(plan: Plan, empty: list[tuple[int, int]], state: State) -> None:
-    windows = EventWindows(state)
+def _finish(plan: Plan, settings: Settings, empty: list[tuple[int, int]], state: State) -> None:
+    windows = EventWindows(state, settings)
     windows.cover(plan, empty)
     windows.finish(plan)
