@@ -72,7 +72,8 @@ _TRUE = (True, 1, "true", "True", "1")
 
 #: Texts that are JSON when they stand in a URL.
 _JSON = ("events", "actions", "properties", "breakdown", "breakdowns", "exclusions", "target_entity",
-         "returning_entity", "include_event_types", "exclude_events", "funnel_filter")  # fmt: skip
+         "returning_entity", "include_event_types", "exclude_events", "funnel_filter", "funnel_correlation_names",
+         "funnel_correlation_event_names", "funnel_correlation_exclude_event_names")  # fmt: skip
 
 
 def decoded(arguments: Mapping[str, Any]) -> dict[str, Any]:

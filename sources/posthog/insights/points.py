@@ -78,13 +78,12 @@ def _trends(results: Any, zone: tzinfo) -> Iterator[Row]:
             "math": action.get("math"),
             "label": _text(result.get("label")),
         }
-        values = result.get("data") or []
-        if not values and "aggregated_value" in result:
+        if "aggregated_value" in result and not result.get("data"):
             yield {**shared, "point": 0, "value": _number(result["aggregated_value"])}
             continue
         days = result.get("days") or action.get("days") or []
         labels = result.get("labels") or []
-        for point, value in enumerate(values):
+        for point, value in enumerate(result["data"] or []):
             yield {
                 **shared,
                 "point": point,
