@@ -208,7 +208,8 @@ def explained(run: Run, query: Query, refused: QueryRefused) -> OwnQueryRefused:
     else:
         position = None
     place, shown = _place(query.sql, position) if position is not None else ("", "")
-    said = refused.message.removeprefix("PostHog says: ")
+    # ClickHouse repeats the whole query, which is ours around the user's.
+    said = refused.message.removeprefix("PostHog says: ").partition(": In scope ")[0]
     return OwnQueryRefused(
         f"The query {query.name}{place} is refused: {said}",
         position=position,

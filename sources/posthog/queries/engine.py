@@ -21,6 +21,7 @@ from sources.posthog.queries.describing import Described, describe
 from sources.posthog.queries.incremental import Work, read_appended, read_merged
 from sources.posthog.queries.ordering import order_of
 from sources.posthog.queries.paging import Pager, RowPage
+from sources.posthog.queries.spool import spooled
 from sources.posthog.reading import Noted, State, TableReading
 from sources.posthog.run import Run
 from sources.posthog.tables import Table
@@ -94,7 +95,7 @@ def _read_all(work: Work) -> Iterator[Noted]:
     for page in _all(work):
         held += page.table.num_rows
         work.progress(page)
-        yield page.table, partial(note, {"held": held})
+        yield page.table if appends else spooled(page.table), partial(note, {"held": held})
     work.reading.held = held
     yield work.pager.empty(), partial(note, {**work.done, "held": held})
 

@@ -17,6 +17,7 @@ Write = Literal["merge", "replace", "append"]
 
 _WRITES: tuple[Write, ...] = ("merge", "replace", "append")
 _REFRESH = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_END = re.compile(r"[;\s]+\Z")
 _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": HOUR, "d": DAY, "w": 7 * DAY}
 _ALWAYS = "always"
 
@@ -70,7 +71,8 @@ class Query(Reads):
                 raise BadQuery(f"There is no setting {setting} for the query {name}.", advice)
         _check_name(name)
         sql = given.get("sql")
-        if not isinstance(sql, str) or not sql.strip().strip(";").strip():
+        sql = _END.sub("", sql).strip() if isinstance(sql, str) else ""
+        if not sql:
             raise BadQuery(f"The query {name} has no sql.", 'Set sql = "SELECT ...".')
         key = _names(name, "key", given.get("key"))
         cursor = _names(name, "cursor", given.get("cursor"))
@@ -81,7 +83,7 @@ class Query(Reads):
             raise BadQuery(f"variables of the query {name} are {variables!r}.", "Give a table of names and values.")
         query = cls(
             name=name,
-            sql=sql.strip().rstrip(";").rstrip(),
+            sql=sql,
             key=key,
             cursor=cursor[0] if cursor else None,
             write=_write(name, given.get("write"), bool(key), bool(cursor)),
@@ -137,7 +139,7 @@ def queries_of(given: Mapping[str, Mapping[str, Any]], taken: Iterable[str] = ()
 
 def _check_name(name: str) -> None:
     usual = NamingConvention().normalize_identifier(name) if name.strip() else ""
-    if usual != name or name.startswith("_dlt"):
+    if not usual or usual != name or name.startswith("_dlt"):
         advice = f"{usual} would do." if usual and not usual.startswith("_dlt") else ""
         raise BadQuery(f"{name!r} cannot be the name of a table.", f"Use small letters, digits and single _. {advice}")
 
