@@ -1,0 +1,1 @@
+"""A server that replays answers of PostHog which were made beforehand, so that the server is not what is measured."""
