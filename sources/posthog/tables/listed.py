@@ -78,9 +78,9 @@ class Listing(Reads):
 
     def probe(self) -> Probe | None:
         """A page of one row; None where other lists say what to ask for."""
-        if not all(isinstance(each, Values) for each in self.each):
+        values = next((each.values[0] for each in self.each if isinstance(each, Values)), {})
+        if self.each and not values:
             return None
-        values = next((dict(each.values[0]) for each in self.each if isinstance(each, Values)), {})
         params = {**self.params, **({self.size_param: 1} if self.page_size else {})}
         return Probe(self.path.format(**values), tuple(filled(params, values).items()))
 
