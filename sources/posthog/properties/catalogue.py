@@ -1,0 +1,227 @@
+"""The property columns of one table: which there are, what they are called, of which type, and how well they fit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from sources.posthog.properties.names import Names
+from sources.posthog.properties.rules import ColumnRules
+from sources.posthog.properties.types import Declared, Kind, PropertyType, declared_type, type_of, widened
+from sources.posthog.tables.declaration import Column
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Property:
+    """A property that is a column."""
+
+    key: str
+    name: str
+    """Of the column: recorded once, and the same ever after."""
+    type: PropertyType
+    """Of the column as it is written now."""
+    declared: Declared | None
+    """What PostHog said of it when it was first seen."""
+    kinds: Kind
+    """All kinds of values seen."""
+    first_seen: datetime
+    last_seen: datetime
+    rows: int = 0
+    """Rows read with a value, NULL not counted; rows that were read again count again."""
+    conflicts: int = 0
+    """Those of them whose value the column does not hold."""
+
+    @property
+    def wanted(self) -> PropertyType:
+        """The type that would hold all values seen. Wider than `type` after conflicts: see `widening.plan`."""
+        return widened(self.type, type_of(self.kinds, self.declared) or self.type)
+
+    @property
+    def column(self) -> Column:
+        """As tables declare columns."""
+        said = f"; PostHog: {self.declared}" if self.declared else ""
+        precision = (38, 0) if self.type == "decimal" else None
+        return Column(
+            self.name, self.type, self.key, f"Property {self.key} of the column properties{said}.", precision=precision
+        )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What some rows hold of one key."""
+
+    rows: int
+    """With a value other than null."""
+    kinds: Kind
+
+
+class Catalogue:
+    """The property columns of `table`. Safe to use from several threads.
+
+    A column is never renamed, and its type stays until `widen` says that the destination's has changed. With the same
+    keys listed by PostHog, the columns, their names and the types wanted are the same in whatever order pages come, as
+    long as there is room (`ColumnRules.max_columns`): then it goes to the keys of most rows in the page that needs it.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        taken: Collection[str] = (),
+        definitions: Mapping[str, str | None] | None = None,
+        rules: ColumnRules | None = None,
+        state: Mapping[str, Any] | None = None,
+        held: Mapping[str, PropertyType] | None = None,
+    ) -> None:
+        """What is known before the first page.
+
+        Args:
+            table: its name.
+            taken: names of its other columns.
+            definitions: key -> type, of PostHog's property_definitions; none where they may not be read.
+            rules: what people want.
+            state: what `state` gave in an earlier run.
+            held: column -> type in the destination, which goes before what was recorded.
+        """
+        self.table = table
+        self._rules = rules or ColumnRules()
+        self._definitions = definitions or {}
+        self._held = held or {}
+        self._lock = threading.Lock()
+        self._properties: dict[str, Property] = {}
+        self._rows_read = int((state or {}).get("rows", 0))
+        for entry in (state or {}).get("properties", ()):
+            known = _from_state(entry)
+            self._properties[known.key] = replace(known, type=self._held.get(known.name, known.type))
+        recorded = {known.key: known.name for known in self._properties.values()}
+        self._names = Names(taken, recorded, self._definitions)
+
+    @property
+    def properties(self) -> list[Property]:
+        """All columns, in the order in which they came."""
+        with self._lock:
+            return list(self._properties.values())
+
+    def known(self) -> dict[str, Property]:
+        """All columns by key, as they are now."""
+        with self._lock:
+            return dict(self._properties)
+
+    def declared(self, key: str) -> Declared | None:
+        """What PostHog says of `key`, or said when it became a column."""
+        known = self._properties.get(key)
+        return known.declared if known else declared_type(self._definitions.get(key))
+
+    def may_be_column(self, key: str) -> bool:
+        """Whether `key` is a column or may become one."""
+        if self._rules.wants(key) == "never":
+            return False
+        return key in self._properties or self._rules.wants(key) == "always" or self._room > 0
+
+    def settle(self, seen: Mapping[str, Seen], rows: int, at: datetime | None = None) -> dict[str, Property]:
+        """Takes in what a page of `rows` rows holds; gives the columns for its keys, new ones included.
+
+        `at` is when it was read: now, unless given.
+        """
+        moment = at or datetime.now(timezone.utc)
+        with self._lock:
+            self._rows_read += rows
+            for key, found in sorted(seen.items(), key=lambda item: (-item[1].rows, item[0])):
+                self._settle(key, found, moment)
+            return {
+                key: self._properties[key]
+                for key in seen
+                if key in self._properties and self._rules.wants(key) != "never"
+            }
+
+    def count_conflicts(self, conflicts: Mapping[str, int]) -> None:
+        """Adds to the conflicts of keys."""
+        with self._lock:
+            for key, count in conflicts.items():
+                known = self._properties[key]
+                self._properties[key] = replace(known, conflicts=known.conflicts + count)
+
+    def widen(self, keys: Iterable[str]) -> None:
+        """Notes that the columns of `keys` hold all their values now: of the type wanted, history refilled."""
+        with self._lock:
+            for key in keys:
+                known = self._properties[key]
+                self._properties[key] = replace(known, type=known.wanted, conflicts=0)
+
+    def state(self) -> dict[str, Any]:
+        """What is to be remembered, as JSON has it."""
+        with self._lock:
+            entries = [_to_state(known) for known in self._properties.values()]
+            return {"version": _VERSION, "rows": self._rows_read, "properties": entries}
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Rows of the table `property_columns`: `coverage` is the share of rows read that have a value."""
+        with self._lock:
+            return [
+                {
+                    "table_name": self.table,
+                    "column_name": known.name,
+                    "key": known.key,
+                    "type": known.type,
+                    "wanted_type": known.wanted,
+                    "declared_type": known.declared,
+                    "first_seen": known.first_seen,
+                    "last_seen": known.last_seen,
+                    "coverage": min(1.0, known.rows / self._rows_read) if self._rows_read else 0.0,
+                    "conflicts": known.conflicts,
+                }
+                for known in self._properties.values()
+            ]
+
+    @property
+    def _room(self) -> int:
+        return self._rules.max_columns - len(self._properties)
+
+    def _settle(self, key: str, found: Seen, moment: datetime) -> None:
+        known = self._properties.get(key)
+        if known is None:
+            wish = self._rules.wants(key)
+            if wish == "never" or (wish == "room" and self._room <= 0):
+                return
+            declared = declared_type(self._definitions.get(key))
+            wanted = type_of(found.kinds, declared)
+            if wanted is None:
+                return
+            name = self._names.name(key)
+            known = Property(key, name, self._held.get(name, wanted), declared, found.kinds, moment, moment)
+        self._properties[key] = replace(
+            known, kinds=known.kinds | found.kinds, rows=known.rows + found.rows, last_seen=max(moment, known.last_seen)
+        )
+
+
+def _to_state(known: Property) -> dict[str, Any]:
+    return {
+        "key": known.key,
+        "name": known.name,
+        "type": known.type,
+        "declared": known.declared,
+        "kinds": int(known.kinds),
+        "first_seen": known.first_seen.isoformat(),
+        "last_seen": known.last_seen.isoformat(),
+        "rows": known.rows,
+        "conflicts": known.conflicts,
+    }
+
+
+def _from_state(entry: Mapping[str, Any]) -> Property:
+    return Property(
+        key=entry["key"],
+        name=entry["name"],
+        type=entry["type"],
+        declared=declared_type(entry["declared"]),
+        kinds=Kind(entry["kinds"]),
+        first_seen=datetime.fromisoformat(entry["first_seen"]),
+        last_seen=datetime.fromisoformat(entry["last_seen"]),
+        rows=entry["rows"],
+        conflicts=entry["conflicts"],
+    )

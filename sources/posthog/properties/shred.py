@@ -1,0 +1,151 @@
+"""Pages of JSON texts in, typed columns out: each value is exactly what the JSON says, or NULL and counted.
+
+A page is worked on in pieces, so that memory does not grow with it. The texts themselves are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sources.posthog.properties.casting import MAX_EXACT, fit, kinds_of
+from sources.posthog.properties.catalogue import Catalogue, Property, Seen
+from sources.posthog.properties.pairs import Cells, Parser
+from sources.posthog.properties.types import Kind, PropertyType
+
+PIECE_BYTES = 32_000_000
+"""JSON worked on at once: needs some eight times that in memory. Pieces of a quarter cost a tenth more time."""
+
+MAX_EXAMPLES = 20
+
+
+@dataclass
+class Shredded:
+    """What came out of a page."""
+
+    columns: dict[str, pa.ChunkedArray]
+    """By column name, in the catalogue's order; as long as the page. Columns without a value in it are left out."""
+    conflicts: dict[str, int] = field(default_factory=dict)
+    """Key -> how many of its values do not fit the column: NULL there, and in the raw JSON only."""
+    examples: list[tuple[int, str]] = field(default_factory=list)
+    """The first of them: row of the page, and key."""
+    missed: dict[str, int] = field(default_factory=dict)
+    """Keys that are no columns: in how many rows they have a value."""
+
+
+class Shredder:
+    """Makes columns of pages. Safe to use from several threads; what it finds out is in `catalogue`."""
+
+    def __init__(self, catalogue: Catalogue, *, piece_bytes: int = PIECE_BYTES, parser: Parser | None = None) -> None:
+        self.catalogue = catalogue
+        self._piece_bytes = piece_bytes
+        self._parser = parser or Parser()
+
+    def __call__(self, texts: pa.Array | pa.ChunkedArray) -> Shredded:
+        """The columns of `texts`, JSON objects as text; NULL and JSON that is no object have no properties."""
+        result = Shredded({})
+        pieces: list[dict[str, pa.Array]] = []
+        lengths: list[int] = []
+        for piece in _pieces(texts, self._piece_bytes):
+            pieces.append(self._piece(piece, sum(lengths), result))
+            lengths.append(len(piece))
+        self.catalogue.count_conflicts(result.conflicts)
+        for known in self.catalogue.properties:
+            arrays = [piece.get(known.name) for piece in pieces]
+            kind = next((array.type for array in arrays if array is not None), None)
+            if kind is not None:
+                result.columns[known.name] = pa.chunked_array(
+                    [
+                        pa.nulls(length, kind) if array is None else array
+                        for array, length in zip(arrays, lengths, strict=True)
+                    ],
+                    kind,
+                )
+        return result
+
+    def _piece(self, texts: pa.Array, offset: int, result: Shredded) -> dict[str, pa.Array]:
+        pairs = self._parser.pairs(texts)
+        known = self.catalogue.known()
+        cells: dict[str, Cells] = {}
+        seen: dict[str, Seen] = {}
+        arrays: dict[str, tuple[PropertyType, pa.Array]] = {}
+        for index, key in enumerate(pairs.keys):
+            values = pairs.of(index)
+            if not len(values):
+                continue
+            if not self.catalogue.may_be_column(key):
+                result.missed[key] = result.missed.get(key, 0) + len(values)
+                continue
+            cells[key] = values
+            if column := known.get(key):
+                array = fit(values, column.type, column.declared)
+                arrays[key] = column.type, array
+                seen[key] = Seen(len(values), _new_kinds(column, values, array))
+            else:
+                seen[key] = Seen(len(values), kinds_of(values, self.catalogue.declared(key)))
+        columns: dict[str, pa.Array] = {}
+        settled = self.catalogue.settle(seen, len(texts))
+        for key, values in cells.items():
+            if key not in settled:
+                result.missed[key] = result.missed.get(key, 0) + len(values)
+                continue
+            column = settled[key]
+            kind, array = arrays.pop(key, (None, None))
+            if kind != column.type:
+                array = fit(values, column.type, column.declared)
+            _note_conflicts(key, values, array, offset, result)
+            columns[column.name] = _scattered(array, values, len(texts))
+        return columns
+
+
+def _new_kinds(column: Property, values: Cells, array: pa.Array) -> Kind:
+    """The kinds among `values` that can change the column's type; `array` has those that fit."""
+    if column.wanted == "text":
+        return Kind(0)
+    if column.type in {"bigint", "decimal"} and Kind.LONG not in column.kinds:
+        return kinds_of(values, column.declared) if array.null_count or _has_long(array) else Kind(0)
+    if array.null_count:
+        return kinds_of(values.filter(array.is_null().to_numpy(zero_copy_only=False)), column.declared)
+    return Kind(0)
+
+
+def _has_long(array: pa.Array) -> bool:
+    ends = pc.min_max(array).as_py()
+    return bool(ends["max"] is not None and (ends["max"] > MAX_EXACT or ends["min"] < -MAX_EXACT))
+
+
+def _note_conflicts(key: str, values: Cells, array: pa.Array, offset: int, result: Shredded) -> None:
+    if not array.null_count:
+        return
+    result.conflicts[key] = result.conflicts.get(key, 0) + array.null_count
+    if (room := MAX_EXAMPLES - len(result.examples)) > 0:
+        rows = values.rows[array.is_null().to_numpy(zero_copy_only=False)][:room]
+        result.examples += [(offset + int(row), key) for row in rows]
+
+
+def _scattered(array: pa.Array, values: Cells, length: int) -> pa.Array:
+    """`array`, the fitted `values`, as long as the page: NULL elsewhere."""
+    if len(values) == length:
+        return array
+    places = np.full(length, -1, np.int32)
+    places[values.rows] = np.arange(len(values), dtype=np.int32)
+    return array.take(pa.array(places, mask=places < 0))
+
+
+def _pieces(texts: pa.Array | pa.ChunkedArray, most: int) -> Iterator[pa.Array]:
+    """`texts` in pieces of about `most` bytes, one at least."""
+    chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
+    for chunk in chunks or [pa.array([], pa.string())]:
+        ends = np.cumsum(pc.fill_null(pc.binary_length(chunk), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
+        start = 0
+        while start < len(chunk) or len(chunk) == 0:
+            read = int(ends[start - 1]) if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends, read + most, side="right")))
+            yield chunk.slice(start, stop - start)
+            if len(chunk) == 0:
+                break
+            start = stop
