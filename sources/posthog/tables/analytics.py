@@ -8,6 +8,7 @@ from typing import ClassVar
 from sources.posthog.tables.declaration import (
     Column,
     EngineName,
+    Probe,
     Reads,
     Table,
     bigint,
@@ -36,6 +37,10 @@ class Changing(Reads):
         """How the table follows PostHog, in a phrase for people."""
         return f"windows of {self.changed}, an overlap, a daily sweep for late changes"
 
+    def probe(self) -> Probe:
+        """What to ask to see whether the table can be read."""
+        return Probe(sql=f"SELECT 1 FROM {self.table} WHERE 1 = 2 LIMIT 1")
+
 
 @dataclass(frozen=True)
 class Stamped(Reads):
@@ -52,6 +57,10 @@ class Stamped(Reads):
         """How the table follows PostHog, in a phrase for people."""
         return f"{self.changed}: only what changed is read, with an overlap"
 
+    def probe(self) -> Probe:
+        """What to ask to see whether the table can be read."""
+        return Probe(sql=f"SELECT 1 FROM {self.table} WHERE 1 = 2 LIMIT 1")
+
 
 @dataclass(frozen=True)
 class Memberships(Reads):
@@ -65,6 +74,10 @@ class Memberships(Reads):
     def kept_up_to_date(self) -> str:
         """How the table follows PostHog, in a phrase for people."""
         return "read whole, and replaced when anything has changed"
+
+    def probe(self) -> Probe:
+        """What to ask to see whether the table can be read."""
+        return Probe(sql=f"SELECT 1 FROM {self.tables[0]} WHERE 1 = 2 LIMIT 1")
 
 
 _START = "PostHog's first event of the session"

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from sources.posthog.tables.declaration import (
     EngineName,
+    Probe,
     Reads,
     Table,
     bigint,
@@ -16,6 +17,8 @@ from sources.posthog.tables.declaration import (
     text,
     time,
 )
+
+_LIST = Probe(path="session_recordings", params=(("limit", 1), ("date_from", "-1d")))
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,24 @@ class RecordingWindows(Reads):
         """How the table follows PostHog, in a phrase for people."""
         return "windows of start_time, an overlap, a daily sweep; a recording is read again until it has ended"
 
+    def probe(self) -> Probe:
+        """What to ask to see whether the table can be read."""
+        return _LIST
+
 
 @dataclass(frozen=True)
 class RecordingSnapshots(Reads):
     """What chosen recordings show (`sources.posthog.listing.snapshots`)."""
 
-    engine: ClassVar[EngineName] = "hogql"  # its pages are Arrow tables, as those of queries are
+    engine: ClassVar[EngineName] = "listing"
 
     def kept_up_to_date(self) -> str:
         """How the table follows PostHog, in a phrase for people."""
         return "on request: the parts of the chosen recordings that were not read yet"
+
+    def probe(self) -> Probe:
+        """What to ask to see whether the table can be read."""
+        return _LIST
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,10 @@ class ConsoleLines(Reads):
     def kept_up_to_date(self) -> str:
         """How the table follows PostHog, in a phrase for people."""
         return "on request: read again for the chosen recordings"
+
+    def probe(self) -> Probe:
+        """What to ask to see whether the table can be read."""
+        return Probe(sql=f"SELECT 1 FROM {self.table} WHERE 1 = 2 LIMIT 1")
 
 
 _RECORDING = "PostHog session_recordings."
@@ -120,6 +135,8 @@ RECORDING_SNAPSHOTS = Table(
     name="recording_snapshots",
     primary_key=("recording_id", "part", "position"),
     reads=RecordingSnapshots(),
+    # Its pages are Arrow tables, unlike those of other lists.
+    hints={"file_format": "parquet"},
     scope="session_recording:read",
     is_optional=True,
     is_on_request=True,
