@@ -326,6 +326,8 @@ class Behaviour:
     environments_prefix: str = "deprecated"
     #: Compress the answers that PostHog compresses, for clients that accept gzip.
     gzip: bool = True
+    #: What no scope opens is closed to keys with scopes. Before 2024 keys had none, and could do all.
+    closed_actions: bool = True
     #: Project secret keys (``phs_``) work on the query API.
     project_secret_keys: bool = True
 
@@ -423,5 +425,6 @@ PROFILES: Mapping[str, Behaviour] = {
         insights_have_filters=True,
         environments_prefix="missing",
         project_secret_keys=False,
+        closed_actions=False,
     ),
 }

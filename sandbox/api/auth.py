@@ -147,7 +147,9 @@ def find_project(project: Project, reference: str, parameters: Mapping[str, Any]
     return project
 
 
-def check_scopes(key: Key, required: Sequence[str], *, project: Project | None, any_url: bool = False) -> None:
+def check_scopes(
+    key: Key, required: Sequence[str], *, project: Project | None, any_url: bool = False, closed: bool = True
+) -> None:
     """Refuse a key that is limited to other projects or lacks a scope.
 
     Args:
@@ -155,6 +157,7 @@ def check_scopes(key: Key, required: Sequence[str], *, project: Project | None, 
         required: the scopes that the action needs; none means that keys cannot use it at all.
         project: the project in the URL, or None for URLs without one.
         any_url: the endpoint is open to keys limited to projects although it has no project in its URL.
+        closed: actions that no scope opens are closed to keys with scopes.
 
     Raises:
         ApiError: 403.
@@ -168,7 +171,7 @@ def check_scopes(key: Key, required: Sequence[str], *, project: Project | None, 
         raise permission_denied(
             f"API key does not have access to the requested organization: ID {project.organization_id}."
         )
-    if not required and key.scopes is not None:
+    if closed and not required and key.scopes is not None:
         raise permission_denied("This action does not support personal API key access")
     for scope in required:
         if not key.allows(scope):

@@ -139,7 +139,8 @@ async def _admit(state: State, entry: Entry, request: Request, actions: Mapping[
         raise ApiError(405, "invalid_request", "method_not_allowed", f'Method "{request.method}" not allowed.')
     if key.kind == "phs" and not (action.secret_keys and state.behaviour.project_secret_keys):
         raise permission_denied("This action does not support project secret API key access")
-    auth.check_scopes(key, action.scopes, project=project, any_url=action.any_url)
+    closed = state.behaviour.closed_actions
+    auth.check_scopes(key, action.scopes, project=project, any_url=action.any_url, closed=closed)
     if _among(state.behaviour.forbidden_endpoints, request):
         raise permission_denied("You do not have viewer access to this resource.")
     if _among(state.behaviour.unpaid_endpoints, request):

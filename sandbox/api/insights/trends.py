@@ -16,29 +16,12 @@ from sandbox.api.insights.breakdowns import Breakdown
 from sandbox.api.insights.calculation import Calculation
 from sandbox.api.insights.periods import Period, literal
 from sandbox.api.insights.series import Series
+from sandbox.api.insights.trend_figures import ACTIVE_DAYS, Counting, Figures, figures
 
 #: Displays of one figure for the whole period.
 TOTALS = frozenset({"ActionsBarValue", "ActionsPie", "ActionsTable", "BoldNumber", "WorldMap"})
 
 _DISPLAYS = TOTALS | {"ActionsAreaGraph", "ActionsBar", "ActionsLineGraph", "ActionsLineGraphCumulative"}
-
-_OVER_VALUES = {
-    "sum": "sum({})",
-    "avg": "avg({})",
-    "min": "min({})",
-    "max": "max({})",
-    "median": "quantile(0.5)({})",
-    "p75": "quantile(0.75)({})",
-    "p90": "quantile(0.90)({})",
-    "p95": "quantile(0.95)({})",
-    "p99": "quantile(0.99)({})",
-}
-
-#: Active users: how many days before a point count as well.
-_ACTIVE_DAYS = {"weekly_active": 7, "monthly_active": 30}
-
-#: One breakdown value's figures: by the interval's day, or under "" for a total.
-_Figures = dict[tuple[str, ...], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +30,7 @@ class Trends:
 
     Attributes:
         series: what is counted.
-        condition: HogQL for events of all series.
+        conditions: HogQL for events of all series.
         breakdown: what they are told apart by.
         compares: the period before is there as well.
         display: how it is shown; some displays have totals only.
@@ -110,21 +93,23 @@ def _is_other(value: object) -> bool:
 
 
 def _results(work: Calculation, trends: Trends, one: Series, period: Period, *, previous: bool) -> list[dict[str, Any]]:
-    figures = _limited(_figures(work, trends, one, period), trends.breakdown)
-    if not figures and trends.breakdown is None:
-        figures = {(): {}}
-    return [_result(trends, one, period, value, days, previous=previous) for value, days in figures.items()]
+    texts = "[]" if trends.breakdown is None else trends.breakdown.texts()
+    counting = Counting(one, period, [*trends.conditions, one.condition], texts, is_total=trends.is_total)
+    found = _limited(figures(work, counting), trends.breakdown)
+    if not found and trends.breakdown is None:
+        found = {(): {}}
+    return [_result(trends, one, period, value, days, previous=previous) for value, days in found.items()]
 
 
 def _result(
-    trends: Trends, one: Series, period: Period, value: tuple[str, ...], figures: Mapping[str, float], *, previous: bool
+    trends: Trends, one: Series, period: Period, value: tuple[str, ...], found: Mapping[str, float], *, previous: bool
 ) -> dict[str, Any]:
     days = [period.day(start) for start in period.starts()]
     result: dict[str, Any] = {"label": one.label, "action": one.action(days), "filter": {"insight": "TRENDS"}}
     if trends.is_total:
-        result |= {"data": [], "days": [], "count": 0, "aggregated_value": figures.get("", 0)}
+        result |= {"data": [], "days": [], "count": 0, "aggregated_value": found.get("", 0)}
     else:
-        data: list[float] = [figures.get(day, 0) for day in days]
+        data: list[float] = [found.get(day, 0) for day in days]
         if trends.display == "ActionsLineGraphCumulative":
             data = list(accumulate(data))
             count = data[-1]
@@ -141,92 +126,17 @@ def _result(
     return result
 
 
-def _figures(work: Calculation, trends: Trends, one: Series, period: Period) -> _Figures:
-    """The figures of a series, by breakdown value and day."""
-    texts = "[]" if trends.breakdown is None else trends.breakdown.texts()
-    conditions = [*trends.conditions, one.condition]
-    if one.math in _ACTIVE_DAYS:
-        sql = _active_users(trends, period, conditions, texts, _ACTIVE_DAYS[one.math])
-    elif one.math == "first_time_for_user":
-        sql = _first_times(trends, period, conditions, texts)
-    else:
-        bucket = "''" if trends.is_total else period.bucket("timestamp")
-        where = " AND ".join([*conditions, *_needs(one), period.condition()])
-        sql = f"SELECT {bucket} AS bucket, {texts} AS texts, {_counted(one)} AS total FROM events WHERE {where} "
-        # Without GROUP BY there would be a row of zero for no events at all.
-        sql += "GROUP BY bucket, texts"
-    figures: _Figures = {}
-    for bucket, value, total in work.hogql(sql):
-        figures.setdefault(tuple(value), {})[bucket] = 0 if total is None else total
-    return figures
-
-
-def _needs(one: Series) -> list[str]:
-    return [f"{_group(one)} != ''"] if one.math == "unique_group" else []
-
-
-def _group(one: Series) -> str:
-    return filters.identifier(f"$group_{one.math_group_type_index or 0}")
-
-
-def _counted(one: Series) -> str:
-    """The HogQL aggregate of a series."""
-    if one.math in (None, "total"):
-        return "count()"
-    if one.math in ("dau", "unique_session", "unique_group"):
-        what = {"dau": "person_id", "unique_session": "`$session_id`", "unique_group": _group(one)}[one.math]
-        return f"count(DISTINCT {what})"
-    if one.math == "hogql":
-        return f"({one.math_hogql})"
-    if one.math in _OVER_VALUES and one.math_property:
-        return _OVER_VALUES[one.math].format(f"toFloat({filters.field('event', one.math_property)})")
-    raise invalid(f"This local PostHog does not know the math {one.math!r}.")
-
-
-def _active_users(trends: Trends, period: Period, conditions: Sequence[str], texts: str, days: int) -> str:
-    """Persons seen on the day of a point or on the days before it."""
-    starts = period.starts()
-    if period.interval != "day":
-        raise invalid("This local PostHog knows active users by day only.")
-    last, first = period.until, starts[0]
-    since = first if not trends.is_total else last.replace(hour=0, minute=0, second=0, microsecond=0)
-    before = period.add(since, 1 - days)
-    where = " AND ".join([*conditions, f"timestamp >= {literal(before)}", f"timestamp <= {literal(last)}"])
-    seen = f"SELECT toDate(timestamp) AS day, {texts} AS texts, person_id AS person FROM events WHERE {where} "
-    seen += "GROUP BY day, texts, person"
-    if trends.is_total:
-        return f"SELECT '' AS bucket, texts, count(DISTINCT person) AS total FROM ({seen}) GROUP BY texts"
-    point = f"toString(addDays(day, arrayJoin(range(0, {days}))))"
-    within = f"bucket >= '{period.day(first)}' AND bucket <= '{period.day(starts[-1])}'"
-    spread = f"SELECT {point} AS bucket, texts, person FROM ({seen})"
-    return (
-        f"SELECT bucket, texts, count(DISTINCT person) AS total FROM ({spread}) WHERE {within} GROUP BY bucket, texts"
-    )
-
-
-def _first_times(trends: Trends, period: Period, conditions: Sequence[str], texts: str) -> str:
-    """Persons whose first such event of all times lies in the period."""
-    where = " AND ".join([*conditions, f"timestamp <= {literal(period.until)}"])
-    first = f"SELECT min(timestamp) AS first, argMin({texts}, timestamp) AS texts FROM events WHERE {where} "
-    first += "GROUP BY person_id"
-    bucket = "''" if trends.is_total else period.bucket("first")
-    return (
-        f"SELECT {bucket} AS bucket, texts, count() AS total FROM ({first}) "
-        f"WHERE {period.condition('first')} GROUP BY bucket, texts"
-    )
-
-
-def _limited(figures: _Figures, breakdown: Breakdown | None) -> _Figures:
+def _limited(found: Figures, breakdown: Breakdown | None) -> Figures:
     """The values with the highest totals first, the rest added up, events without a value at the end."""
     if breakdown is None:
-        return figures
-    ranked = sorted(figures, key=lambda value: (-sum(figures[value].values()), value))
+        return found
+    ranked = sorted(found, key=lambda value: (-sum(found[value].values()), value))
     shown, rest = ranked[: breakdown.limit], ranked[breakdown.limit :]
-    limited = {value: figures[value] for value in sorted(shown, key=lambda value: breakdowns.NULL in value)}
+    limited = {value: found[value] for value in sorted(shown, key=lambda value: breakdowns.NULL in value)}
     if rest:
         together: dict[str, float] = {}
         for value in rest:
-            for day, figure in figures[value].items():
+            for day, figure in found[value].items():
                 together[day] = together.get(day, 0) + figure
         limited[breakdown.other] = together
     return limited
@@ -293,7 +203,7 @@ def actors(work: Calculation, source: Mapping[str, Any], chosen: Mapping[str, An
         conditions.append(trends.breakdown.condition(chosen["breakdown"]))
     if chosen.get("day") is not None and not trends.is_total:
         start = work.period({"date_from": str(chosen["day"])}).since
-        back = _ACTIVE_DAYS.get(str(one.math), 1) - 1
+        back = ACTIVE_DAYS.get(str(one.math), 1) - 1
         conditions.append(f"timestamp >= {literal(period.add(start, -back))}")
         conditions.append(f"timestamp < {literal(period.add(start, 1))}")
     else:

@@ -13,7 +13,6 @@ from sources.posthog.errors import (
     AnswerFromCache,
     AnswerMalformed,
     AnswerTruncated,
-    EndpointNotFound,
     Narrow,
     NotFound,
     PostHogError,
@@ -134,7 +133,7 @@ class Insights:
         given = {**legacy.filters(definition), "refresh": True}
         try:
             answer = self._run.client.get(legacy.path(definition), legacy.params(given))
-        except EndpointNotFound:
+        except NotFound:
             raise RequestRefused(
                 "This server does not compute insights that are kept as filters",
                 advice="Open the insight in PostHog and save it: it becomes a query then.",

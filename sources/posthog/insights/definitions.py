@@ -6,6 +6,7 @@ as flat filters (`{"insight": "TRENDS", "events": [...]}`); posthog/api/insight.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -115,15 +116,25 @@ def _saved(raw: Mapping[str, Any]) -> Definition:
 
 def _configured(requests: Requests) -> list[Definition]:
     found = []
-    for name, raw in requests.insights.items():
-        known = isinstance(raw, Mapping) and (raw.get("kind") or raw.get("events") or raw.get("insight"))
-        if not known:
+    for name, given in requests.insights.items():
+        raw = _parsed(given)
+        if not isinstance(raw, Mapping) or not (raw.get("kind") or raw.get("events") or raw.get("insight")):
             raise NothingRequested(
                 f"The insight {name} under [sources.posthog.requests.insights] is neither a query nor filters",
-                advice='Give it as PostHog has it: kind = "TrendsQuery", series = [...].',
+                advice='Give it as PostHog has it, as a table or as JSON: {"kind": "TrendsQuery", "series": [...]}.',
             )
         found.append(_definition(raw, insight_id=f"{CONFIG_PREFIX}{name}", name=name, source="config"))
     return found
+
+
+def _parsed(given: Any) -> Any:
+    """A text is JSON, as PostHog shows a query when it is asked for its source."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return json.loads(given)
+    except ValueError:
+        return None
 
 
 def _definition(

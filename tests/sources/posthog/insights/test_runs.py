@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sandbox.local import Sandbox
@@ -148,9 +150,24 @@ def test_a_key_that_may_not_skips_the_tables(box: Sandbox, warehouse: Warehouse,
     assert all(reading.failed is None for reading in readings.values())
 
 
-def test_a_definition_that_is_none_is_told(box: Sandbox, warehouse: Warehouse) -> None:
-    readings = warehouse.load(box, {"insights": {"mine": {"colour": "red"}}}, tables=TWO)
+def test_a_definition_may_be_json(box: Sandbox, warehouse: Warehouse) -> None:
+    warehouse.load(box, {"insights": {"mine": json.dumps({"kind": "InsightVizNode", "source": TREND})}}, tables=TWO)
+    assert (points(warehouse, "mine"), result(warehouse, "mine")) == (7, ("computed", 7))
+
+
+@pytest.mark.parametrize("given", [{"colour": "red"}, "{no json", 3])
+def test_a_definition_that_is_none_is_told(box: Sandbox, warehouse: Warehouse, given: object) -> None:
+    readings = warehouse.load(box, {"insights": {"mine": given}}, tables=TWO)
     failed = readings["insight_results"].failed
     assert isinstance(failed, NothingRequested)
     assert "mine" in failed.message
     assert "kind" in failed.advice
+
+
+def test_a_server_that_computes_no_filters_any_more_says_so(box: Sandbox, warehouse: Warehouse) -> None:
+    box.add_fault("status", path="/insights/trend/", status=404, always=True)
+    old = {"insight": "TRENDS", "events": [{"id": "$pageview"}]}
+    warehouse.load(box, {"insights": {"old": old, "new": TREND}}, tables=TWO)
+    assert (result(warehouse, "old"), result(warehouse, "new")) == (("failed", 0), ("computed", 7))
+    ((error,),) = warehouse.rows("SELECT error FROM insight_results WHERE insight_id = 'config:old'")
+    assert "save it" in error
