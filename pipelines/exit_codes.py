@@ -37,7 +37,7 @@ class ExitCode(IntEnum):
 
 _ERRORS: tuple[tuple[tuple[type[BaseException], ...], ExitCode], ...] = (
     # The first line with a class of the error counts.
-    ((ConfigError, OtherProject, errors.OwnQueryRefused), ExitCode.BAD_USAGE),
+    ((ConfigError, OtherProject, errors.OwnQueryRefused, errors.NothingRequested), ExitCode.BAD_USAGE),
     ((errors.KeyMissing, errors.KeyMalformed, errors.HostUnusable, errors.RedirectRefused), ExitCode.BAD_USAGE),
     ((errors.ProjectNotFound, errors.EndpointNotFound), ExitCode.BAD_USAGE),
     ((errors.KeyRefused, errors.AccessDenied, errors.PaymentRequired), ExitCode.KEY_REFUSED),
