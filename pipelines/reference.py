@@ -9,6 +9,7 @@ from typing import Any
 from destinations.views import VIEWS
 from pipelines.records import RECORD_TABLES, RecordTable
 from sources.posthog import TABLES, Column, Table
+from sources.posthog.tables.endpoints import ENDPOINTS
 
 _TYPES = {
     "text": "VARCHAR",
@@ -107,11 +108,28 @@ def _lines() -> Iterator[str]:
         yield from _table(columns_of(table))
     yield "\n## Views\n"
     yield from _table([{"view": f"`{view.name}`", "what it is": view.description} for view in VIEWS])
+    yield from _endpoints()
     yield "\n## What each run leaves behind"
     for record in RECORD_TABLES:
         yield f"\n### {record.name}\n"
         yield f"{record.description} Key `{record.primary_key}`.\n"
         yield from _table([{k: v for k, v in each.items() if k != "in PostHog"} for each in columns_of(record)])
+
+
+def _endpoints() -> Iterator[str]:
+    yield "\n## Endpoints\n"
+    yield "Everything in PostHog's API reference of persons, events, recordings, insights, queries, exports, files and"
+    yield "plugins that can be read, and where it is.\n"
+    yield from _table(
+        [
+            {
+                "endpoint": f"{endpoint.method} {endpoint.path}",
+                "table": f"[{endpoint.table}](#{endpoint.table})" if endpoint.table else "none",
+                "why": endpoint.reason,
+            }
+            for endpoint in ENDPOINTS
+        ]
+    )
 
 
 def _when(table: Table) -> str:
