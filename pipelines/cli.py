@@ -20,7 +20,7 @@ _SYNC = SyncSettings()
 
 app = typer.Typer(
     name="posthog-warehouse",
-    help="PostHog in your own warehouse: events, persons and distinct_ids in DuckDB, proven complete.",
+    help="PostHog in your own warehouse: everything its API has, as tables in DuckDB, proven complete.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -101,7 +101,7 @@ def _main(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """PostHog in your own warehouse: events, persons and distinct_ids in DuckDB, proven complete.
+    """PostHog in your own warehouse: everything its API has, as tables in DuckDB, proven complete.
 
     The API key is read from POSTHOG_PERSONAL_API_KEY or .dlt/secrets.toml, never from a flag. Other settings come
     from flags, the environment, .dlt/secrets.toml and .dlt/config.toml, in that order.
