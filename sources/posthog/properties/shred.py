@@ -5,7 +5,6 @@ A page is worked on in pieces, so that memory does not grow with it. The texts t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,11 +13,8 @@ import pyarrow.compute as pc
 
 from sources.posthog.properties.casting import MAX_EXACT, fit, kinds_of
 from sources.posthog.properties.catalogue import Catalogue, Property, Seen
-from sources.posthog.properties.pairs import Cells, Parser
+from sources.posthog.properties.pairs import PIECE_BYTES, Cells, Parser, pieces
 from sources.posthog.properties.types import Kind, PropertyType
-
-PIECE_BYTES = 32_000_000
-"""JSON worked on at once: needs some eight times that in memory. Pieces of a quarter cost a tenth more time."""
 
 MAX_EXAMPLES = 20
 
@@ -48,14 +44,14 @@ class Shredder:
     def __call__(self, texts: pa.Array | pa.ChunkedArray) -> Shredded:
         """The columns of `texts`, JSON objects as text; NULL and JSON that is no object have no properties."""
         result = Shredded({})
-        pieces: list[dict[str, pa.Array]] = []
+        made: list[dict[str, pa.Array]] = []
         lengths: list[int] = []
-        for piece in _pieces(texts, self._piece_bytes):
-            pieces.append(self._piece(piece, sum(lengths), result))
+        for piece in pieces(texts, self._piece_bytes):
+            made.append(self._piece(piece, sum(lengths), result))
             lengths.append(len(piece))
         self.catalogue.count_conflicts(result.conflicts)
         for known in self.catalogue.properties:
-            arrays = [piece.get(known.name) for piece in pieces]
+            arrays = [piece.get(known.name) for piece in made]
             kind = next((array.type for array in arrays if array is not None), None)
             if kind is not None:
                 result.columns[known.name] = pa.chunked_array(
@@ -134,18 +130,3 @@ def _scattered(array: pa.Array, values: Cells, length: int) -> pa.Array:
     places = np.full(length, -1, np.int32)
     places[values.rows] = np.arange(len(values), dtype=np.int32)
     return array.take(pa.array(places, mask=places < 0))
-
-
-def _pieces(texts: pa.Array | pa.ChunkedArray, most: int) -> Iterator[pa.Array]:
-    """`texts` in pieces of about `most` bytes, one at least."""
-    chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
-    for chunk in chunks or [pa.array([], pa.string())]:
-        ends = np.cumsum(pc.fill_null(pc.binary_length(chunk), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
-        start = 0
-        while start < len(chunk) or len(chunk) == 0:
-            read = int(ends[start - 1]) if start else 0
-            stop = max(start + 1, int(np.searchsorted(ends, read + most, side="right")))
-            yield chunk.slice(start, stop - start)
-            if len(chunk) == 0:
-                break
-            start = stop

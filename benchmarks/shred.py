@@ -1,0 +1,142 @@
+"""What it costs to make typed columns of JSON: CPU seconds for a million events, by how many keys there are.
+
+    python benchmarks/shred.py
+
+Events have about 1.8 KB and up to 48 properties each, out of 10 to 5,000 keys: texts, numbers, booleans, times, nested
+objects. With conflicts, one value in a hundred is of another kind than its key's. As a measure of the machine at that
+moment, the first column is what DuckDB takes to check that the same texts are JSON, and do nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import string
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import pyarrow as pa
+
+from sources.posthog.properties import Catalogue, ColumnRules, Shredded, Shredder
+
+COMMON_KEYS = 30
+KEYS_AN_EVENT = 48
+EVENT_BYTES = 1_800
+MILLION = 1_000_000
+
+
+def main() -> int:
+    """Runs the benchmark. Returns 1 if a value of those looked at is not what Python finds."""
+    arguments = _arguments()
+    results = []
+    print("| keys | conflicts | json_valid, cpu-s/M | shred, cpu-s/M | columns | conflicts found | peak MB |")
+    print("| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
+    for keys in arguments.keys:
+        for share in (0.0, 0.01):
+            texts = events(arguments.events, keys, share, arguments.seed)
+            result = _measure(texts, keys, share, arguments.repeat)
+            results.append(result)
+            print(
+                f"| {keys:,} | {share:.0%} | {result['json_valid']:.1f} | {result['shred']:.1f} "
+                f"| {result['columns']:,} | {result['conflicts']:,} | {result['peak_mb']:,.0f} |",
+                flush=True,
+            )
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    return 0 if all(result["is_exact"] for result in results) else 1
+
+
+def events(count: int, keys: int, conflicts: float, seed: int) -> pa.Array:
+    """So many JSON texts, the same for a seed."""
+    dice = random.Random(seed)  # noqa: S311
+    makers = [_maker(number, dice) for number in range(keys)]
+    names = [f"{'$' if number % 2 else ''}property_{number}" for number in range(keys)]
+    common, rare = range(min(keys, COMMON_KEYS)), range(min(keys, COMMON_KEYS), keys)
+    pools = [[make() for _ in range(100)] for make in makers]
+    texts = []
+    for _ in range(count):
+        chosen = [*common, *dice.sample(rare, min(len(rare), KEYS_AN_EVENT - len(common)))]
+        event: dict[str, Any] = {names[number]: dice.choice(pools[number]) for number in chosen}
+        if dice.random() < conflicts * len(chosen):
+            event[names[dice.choice(chosen)]] = dice.choice([True, "x", 1.5, {"a": 1}])
+        text = orjson.dumps(event)
+        event[names[0]] += "x" * max(0, EVENT_BYTES - len(text)) if isinstance(event[names[0]], str) else 0
+        texts.append(orjson.dumps(event).decode())
+    return pa.array(texts, pa.string())
+
+
+def _maker(number: int, dice: random.Random) -> Callable[[], Any]:
+    kinds: dict[int, Callable[[], Any]] = {
+        1: lambda: dice.randrange(10 ** dice.randrange(1, 10)),
+        3: lambda: dice.random() < 0.5,
+        5: lambda: round(dice.random() * 1_000, 3),
+        7: lambda: f"2026-{dice.randrange(1, 12):02}-11T10:{dice.randrange(60):02}:11.{dice.randrange(1_000):03}Z",
+        9: lambda: {"list": [1, 2, {"deep": dice.random()}], "key": "value"},
+    }
+    letters = string.ascii_lowercase + " /.-"
+    return kinds.get(number % 12, lambda: "".join(dice.choices(letters, k=dice.choice([3, 8, 20, 40, 60]))))
+
+
+def _measure(texts: pa.Array, keys: int, share: float, repeat: int) -> dict[str, Any]:
+    shred = Shredder(Catalogue("events", rules=ColumnRules(max_columns=10_000)))
+    shred(texts)  # the columns are settled, as in every page but the first
+    found: list[Shredded] = []
+    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+        connection.register("page", pa.table({"json_text": texts}))
+        scale = MILLION / len(texts)
+        valid = _cpu(lambda: connection.execute("SELECT count_if(json_valid(json_text)) FROM page").fetchall(), repeat)
+        took = _cpu(lambda: found.append(shred(texts)), repeat)
+    return {
+        "keys": keys,
+        "conflict_share": share,
+        "json_valid": valid * scale,
+        "shred": took * scale,
+        "columns": len(found[-1].columns),
+        "conflicts": sum(found[-1].conflicts.values()),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024),
+        "is_exact": _is_exact(texts, shred.catalogue, found[-1]),
+    }
+
+
+def _cpu(work: Callable[[], object], repeat: int) -> float:
+    """CPU seconds, the least of several times: what else runs on the machine only ever adds to it."""
+    times = []
+    for _ in range(repeat):
+        began = time.process_time()
+        work()
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+def _is_exact(texts: pa.Array, catalogue: Catalogue, found: Shredded, rows: int = 200) -> bool:
+    """Whether numbers, booleans and texts of some rows are what Python's json finds, or NULL."""
+    for row, text in enumerate(texts.slice(0, rows).to_pylist()):
+        for key, value in json.loads(text).items():
+            known = catalogue.known()[key]
+            typed = found.columns[known.name][row].as_py() if known.name in found.columns else None
+            if known.type in {"bool", "bigint", "double"} and typed is not None and typed != value:
+                return False
+            if known.type == "text" and isinstance(value, str) and typed != value:
+                return False
+    return True
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--events", type=int, default=40_000, help="of a page")
+    parser.add_argument("--keys", type=int, nargs="+", default=[10, 90, 550, 5_000])
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
