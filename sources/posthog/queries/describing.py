@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Any
 
 from sources.posthog.answers import QueryAnswer
 from sources.posthog.client import PostHogClient
-from sources.posthog.errors import Narrow, OwnQueryRefused, QueryRefused, RequestRefused, ServerFault
+from sources.posthog.errors import OwnQueryRefused, QueryRefused, QueryTimedOut, RequestRefused, ServerFault
 from sources.posthog.hogql.dialect import Dialect
 from sources.posthog.queries.clickhouse_types import ClickHouseType, parse_type
 from sources.posthog.queries.forms import Form, UnreadableType, form_of
@@ -34,6 +35,8 @@ class QueryColumn:
     clickhouse_type: str
     ref: str
     """What it is called in questions around the query."""
+    label: str
+    """What people call it: `name`, unless the warehouse has that one with another type."""
 
     @property
     def kind(self) -> ClickHouseType:
@@ -80,7 +83,7 @@ class Described:
 
     def column(self, wanted: str) -> QueryColumn:
         """The column that is called so, in the query or in the warehouse. Raises OwnQueryRefused."""
-        names = tuple(column.name for column in self.columns)
+        names = tuple(column.label for column in self.columns)
         place = find_column(wanted, tuple(column.hogql for column in self.columns), names)
         if place is None:
             near = nearest(wanted, names)
@@ -100,6 +103,31 @@ class Abilities:
     """`FROM (...) AS q (a, b)`, which names columns by their place."""
     has_offset: bool
     """OFFSET: refused on PostHog Cloud for keys (hogql/user_query_validator.py, autumn 2026)."""
+
+
+def beside(about: Described, before: Mapping[str, str]) -> tuple[Described, list[str]]:
+    """The query with names for columns that the warehouse has with another type, and a word about each.
+
+    `before`: the columns there were in earlier runs and their types, as `Form.kind` has them. A column keeps the type
+    it was made with; values of another type land in one beside it.
+    """
+    used = {column.name for column in about.columns}
+    columns, notes = [], []
+    for column in about.columns:
+        name, kind = column.name, column.form.kind
+        if before.get(name, kind) != kind:
+            variants = _variants(f"{column.name}_{kind}")
+            name = next(free for free in variants if free not in used and before.get(free, kind) == kind)
+            used.add(name)
+            if name not in before:
+                notes.append(f"{column.hogql} is no longer {before[column.name]} but {kind}: it is in {name} now")
+        columns.append(replace(column, name=name))
+    return replace(about, columns=tuple(columns)), notes
+
+
+def _variants(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{number}" for number in count(2))
 
 
 def abilities(run: Run) -> Abilities:
@@ -132,7 +160,7 @@ def describe(run: Run, query: Query) -> Described:
         source = f"({query.sql}\n) AS pw_query ({', '.join(refs)})"
     else:
         refs, source = _refs_by_name(run, query, hogql), f"({query.sql}\n) AS pw_query"
-    columns = tuple(QueryColumn(*each) for each in zip(hogql, names, types, refs, strict=True))
+    columns = tuple(QueryColumn(*each) for each in zip(hogql, names, types, refs, names, strict=True))
     described = Described(query, columns, source)
     try:
         selected = ", ".join(column.form.select(run.dialect, column.ref) for column in columns)
@@ -149,7 +177,10 @@ def describe(run: Run, query: Query) -> Described:
 
 
 def ask_for(run: Run, query: Query, sql: str, **more: Any) -> Any:
-    """Asks something about `query`, in the background if it takes too long otherwise."""
+    """Asks something about `query`; in the background if that once took too long otherwise.
+
+    A user's query cannot be cut into smaller ones: it gets 10 minutes then instead of 10 to 60 s (posthog-api 6.3).
+    """
     values: Mapping[str, Any] = query.variables
     asked = partial(
         run.client.query,
@@ -159,11 +190,13 @@ def ask_for(run: Run, query: Query, sql: str, **more: Any) -> Any:
         name=f"posthog-warehouse query {query.name}",
         **more,
     )
-    try:
-        return asked()
-    except Narrow:
-        # A user's query cannot be cut: 10 minutes in the background instead of 10 to 60 s (posthog-api 6.3).
-        return asked(long=True)
+    pace: dict[str, bool] = run.shared(f"own queries: pace of {query.name}", lambda: {"is_slow": False})
+    if not pace["is_slow"]:
+        try:
+            return asked()
+        except QueryTimedOut:
+            pace["is_slow"] = True
+    return asked(long=True)
 
 
 def _columns(ask: Any, query: Query) -> tuple[tuple[str, ...], tuple[str, ...]]:

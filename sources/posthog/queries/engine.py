@@ -1,9 +1,10 @@
 """Reads a user's query as a table.
 
-State of a table: `definition`, what it was read by; `asked_at`, the server's clock at the start of the last finished
-run; `held`, rows that are loaded as far as PostHog has them; `cursor`, the greatest value that is loaded. Of an
-appended table also `seen`: how many rows of that value are loaded, by their content, so that those which come later
-with the same value are told from those which are there. Of a merged table whose reading is under way: `upto`, `after`.
+State of a table: `definition`, what it was read by; `columns` with their types; `asked_at`, the server's clock at the
+start of the last finished run; `held`, rows that are loaded as far as PostHog has them; `cursor`, the greatest value
+that is loaded. Of an appended table also `seen`: how many rows of that value are loaded, by their content, so that
+those which come later with the same value are told from those which are there. Of a merged table whose reading is under
+way: `upto` and `after`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import orjson
 
 from sources.posthog.errors import OwnQueryRefused, PostHogError
 from sources.posthog.hogql.engine import note
-from sources.posthog.queries.describing import Described, describe
+from sources.posthog.queries.describing import Described, beside, describe
 from sources.posthog.queries.incremental import Work, read_appended, read_merged
 from sources.posthog.queries.ordering import order_of
 from sources.posthog.queries.paging import Pager, RowPage
@@ -73,12 +74,15 @@ def read_query(run: Run, reading: TableReading, state: State) -> Iterator[Noted]
         reading.held = state.get("held")
         reading.notes.append("not asked again: refresh is set, and that time has not passed yet")
         return
-    about = described(run, query)
+    before: dict[str, str] = state.get("columns") or {}
+    about, notes = beside(described(run, query), before)
+    reading.notes.extend(notes)
     reading.columns = tuple(column.column() for column in about.columns)
     reading.key = tuple(column.name for column in about.key) if query.write == "merge" else ()
     work = Work(run, reading, about, Pager(run, about), state, {"definition": definition, "asked_at": run.now})
     # Makes the table where there is no row, and its columns the same whatever the first page holds.
-    yield work.pager.empty(), partial(note, {})
+    columns = {**before, **{column.name: column.form.kind for column in about.columns}}
+    yield work.pager.empty(), partial(note, {"columns": columns})
     if query.write == "merge":
         yield from read_merged(work)
     elif query.write == "append" and query.cursor is not None:

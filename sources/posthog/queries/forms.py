@@ -54,6 +54,13 @@ class Form:
     """Of a decimal number: digits in all, and behind the point."""
     is_unsigned: bool = False
 
+    @property
+    def kind(self) -> str:
+        """The type of the column in the warehouse, in a word."""
+        if self.is_uuid or self.is_unsigned:
+            return "uuid" if self.is_uuid else "unsigned"
+        return "_".join([self.data_type, *map(str, self.precision or ())])
+
 
 def _bare(_: Dialect, expression: str) -> str:
     return expression

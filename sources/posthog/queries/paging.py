@@ -42,7 +42,7 @@ class Pager:
 
     def __init__(self, run: Run, described: Described) -> None:
         self._run = run
-        self._described = described
+        self.described = described
         self._selected = [column.form.select(run.dialect, column.ref) for column in described.columns]
         self._proven_rows = run.dialect.proven_rows
         self._rows = min(run.settings.leaf_rows, run.dialect.max_rows)
@@ -53,7 +53,7 @@ class Pager:
 
     def count(self, conditions: Sequence[str] = (), *, distinct: Order | None = None) -> int:
         """How many rows there are, or how many different places in an order."""
-        source = self._described.source
+        source = self.described.source
         if distinct is not None:
             source = f"(SELECT {distinct.by} FROM {source}{_where(conditions)} GROUP BY {distinct.by})"
             conditions = ()
@@ -62,7 +62,7 @@ class Pager:
     def greatest(self, order: Order, conditions: Sequence[str] = ()) -> Values | None:
         """Where the last row in `order` stands; None where there is no row."""
         descending = ", ".join(f"{part.order} DESC" for part in order.parts)
-        sql = f"SELECT {', '.join(order.exact)} FROM {self._described.source}{_where(conditions)}"
+        sql = f"SELECT {', '.join(order.exact)} FROM {self.described.source}{_where(conditions)}"
         rows = self._ask(f"{sql} ORDER BY {descending} LIMIT 1").rows
         return tuple(rows[0]) if rows else None
 
@@ -88,7 +88,7 @@ class Pager:
             return
         if not abilities(self._run).has_offset:
             raise OwnQueryRefused(
-                f"The query {self._described.query.name} has {held:,} rows, and PostHog answers {rows:,} at most",
+                f"The query {self.described.query.name} has {held:,} rows, and PostHog answers {rows:,} at most",
                 meaning="Without a key it cannot be read page by page: this PostHog allows no OFFSET. None was loaded.",
                 advice=(
                     'Name columns that tell its rows apart, key = "..." (--key), and it is read page by page; or ask '
@@ -116,13 +116,13 @@ class Pager:
                 return
             held = now
         raise OwnQueryRefused(
-            f"The query {self._described.query.name} has another number of rows each time it is asked",
+            f"The query {self.described.query.name} has another number of rows each time it is asked",
             meaning="Rows come or go while they are read, and would be lost or doubled between two pages.",
             advice='Name columns that tell its rows apart: key = "..." (--key).',
         )
 
     def _order_of_all(self) -> Order:
-        return order_of(self._run.dialect, self._described.columns)
+        return order_of(self._run.dialect, self.described.columns)
 
     # By a key
 
@@ -194,7 +194,7 @@ class Pager:
         """An order in which only rows that are the same in all columns stand in one place."""
         if not self._run.dialect.has_hashes:
             return self._order_of_all()
-        texts = ", ".join(f"ifNull(toString({column.ref}), 'NULL')" for column in self._described.columns)
+        texts = ", ".join(f"ifNull(toString({column.ref}), 'NULL')" for column in self.described.columns)
         # HogQL's cityHash64 takes one argument (hogql/functions/mapping.py, autumn 2026).
         row = f"cityHash64(toString(tuple({texts})))"
         return Order((Part(row, row, lambda value: str(int(value))),))
@@ -214,12 +214,12 @@ class Pager:
         if tail is None:
             tail = f" ORDER BY {order.by}" if order.parts else ""
         columns = ", ".join([*self._selected, *order.exact])
-        sql = f"SELECT {columns} FROM {self._described.source}{_where(conditions)}{tail} LIMIT "
+        sql = f"SELECT {columns} FROM {self.described.source}{_where(conditions)}{tail} LIMIT "
         read = partial(self._read, order, limit)
         try:
             page: RowPage = self._ask(f"{sql}{limit}" + (f" OFFSET {offset}" if offset else ""), read=read)
         except Narrow:
-            # Asked in the background already. Fewer rows help where they are wide; the page tells whether it is whole.
+            # Fewer rows help where they are wide; the page tells whether it is whole.
             if limit <= _FEWEST_ROWS or limit != self._rows:
                 raise
             self._rows = max(_FEWEST_ROWS, limit // 4)
@@ -238,7 +238,7 @@ class Pager:
         return RowPage(self._table(cells), positions[-1] if positions else (), positions, cells, is_whole)
 
     def _table(self, rows: Sequence[Sequence[Any]]) -> pa.Table:
-        columns = self._described.columns
+        columns = self.described.columns
         cells = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
         arrays, fields = [], []
         for column, values in zip(columns, cells, strict=True):
@@ -255,9 +255,9 @@ class Pager:
 
     def _ask(self, sql: str, **more: Any) -> Any:
         try:
-            return ask_for(self._run, self._described.query, sql, **more)
+            return ask_for(self._run, self.described.query, sql, **more)
         except QueryRefused as refused:
-            raise explained(self._run, self._described.query, refused) from None
+            raise explained(self._run, self.described.query, refused) from None
 
 
 def _first(page: RowPage, rows: int) -> RowPage:

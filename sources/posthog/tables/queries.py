@@ -65,6 +65,9 @@ class Query(Reads):
         """
         known = [each.name for each in fields(cls) if each.name != "name"]
         for setting in given:
+            if setting == "file":
+                # The source reads no files: the program has put the text in its place.
+                raise BadQuery(f"The query {name} is in a file.", "In a dlt script give its text: sql.")
             if setting not in known:
                 near = get_close_matches(setting, known, n=1, cutoff=0.5)
                 advice = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."

@@ -158,3 +158,16 @@ def test_a_dlt_script_reads_queries_from_its_configuration(
     source = posthog(sandbox_cloud.api_key, sandbox_cloud.host, str(sandbox_cloud.project_id))
     assert "t" in source.resources
     assert isinstance(source.resources["t"], dlt.sources.DltResource)
+
+
+def test_a_column_of_another_type_lands_beside_the_old_one(sandbox_cloud: Sandbox) -> None:
+    warehouse = Warehouse(sandbox_cloud)
+    settings = {"key": "k", "write": "merge"}
+    warehouse.load(_numbers("5 AS v, 1 AS k", **settings))
+    for _ in range(2):
+        warehouse.load(_numbers("'a' AS v, 2 AS k", **settings))
+    warehouse.load(_numbers("6 AS v, 3 AS k, 1 AS v_text", **settings))
+    assert warehouse.types("t") == {"v": "BIGINT", "k": "BIGINT", "v_text": "VARCHAR", "v_text_bigint": "BIGINT"}
+    assert sorted(warehouse.rows("SELECT k, v, v_text, v_text_bigint FROM mine.t")) == [
+        *((1, 5, None, None), (2, None, "a", None), (3, 6, None, 1)),
+    ]

@@ -187,3 +187,27 @@ def test_text_that_is_no_utf_8_is_paged_by_its_bytes(small_pages: Run) -> None:
     # Answers cannot hold these, and all would look the same.
     sql = "SELECT unhex(concat('ff', hex(_toInt8(number)))) AS k, number AS n FROM numbers(40)"
     assert sorted(n for _, n in rows_of(small_pages, sql, key="k")) == list(range(40))
+
+
+def test_a_query_that_takes_too_long_is_asked_in_the_background_from_then_on(start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(events=50, persons=5)
+    with a_run(sandbox, leaf_rows=20) as run:
+        pager = Pager(run, described(run, "SELECT number FROM numbers(50)", key="number"))
+        sandbox.reset_counters()
+        sandbox.add_fault("status", status=504, path=r"/query/$", at=[1])
+        order = order_of(run.dialect, pager.described.key)
+        rows = [row for page in pager.keyed(order) for row in page.table.column("number").to_pylist()]
+    assert rows == list(range(50))
+    asked = [entry for entry in sandbox.requests() if entry["method"] == "POST"]
+    assert [entry["status"] for entry in asked] == [504, 202, 202, 202]
+
+
+def test_wide_rows_come_in_smaller_pages_where_posthog_cannot_answer_larger_ones(start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(events=50, persons=5)
+    with a_run(sandbox, leaf_rows=4_000) as run:
+        pager = Pager(run, described(run, "SELECT number FROM numbers(5000)", key="number"))
+        sandbox.add_fault("status", status=513, path=r"/query/$", at=[1])
+        order = order_of(run.dialect, pager.described.key)
+        pages = [page.table.column("number").to_pylist() for page in pager.keyed(order)]
+    assert [number for page in pages for number in page] == list(range(5_000))
+    assert max(map(len, pages)) <= 1_000
