@@ -66,7 +66,7 @@ def read(node: Mapping[str, Any]) -> Funnel:
         raise invalid(f"This local PostHog does not know the funnel order {order!r} or the unit {unit!r}.")
     if given.get("exclusions"):
         raise invalid("This local PostHog does not know exclusions in funnels.")
-    if node.get("aggregation_group_type_index") is not None or given.get("funnelAggregateByHogQL"):
+    if given.get("funnelAggregateByHogQL"):
         raise invalid("This local PostHog aggregates funnels by person only.")
     if given.get("breakdownAttributionType") not in _KNOWN_ATTRIBUTIONS:
         raise invalid("This local PostHog attributes breakdowns to the first or the last touch only.")

@@ -112,7 +112,7 @@ def to_query(filters: Mapping[str, Any], insight: str | None = None) -> dict[str
     if filters.get("date_from") or filters.get("date_to"):
         query["dateRange"] = {"date_from": filters.get("date_from"), "date_to": filters.get("date_to")}
     if filters.get("interval") and kind not in _WITHOUT_SERIES:
-        query["interval"] = filters["interval"]
+        query["interval"] = "hour" if filters["interval"] == "minute" else filters["interval"]
     if filters.get("properties"):
         query["properties"] = filters["properties"]
     if kind not in _WITHOUT_SERIES:

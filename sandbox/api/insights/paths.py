@@ -18,17 +18,12 @@ DEFAULT_EDGES = 50
 #: A longer pause ends a path.
 SESSION_SECONDS = 30 * 60
 
-_UNKNOWN = ("pathGroupings", "pathReplacements", "localPathCleaningFilters")
+_UNKNOWN = ("pathDropoffKey", "pathGroupings", "pathReplacements", "localPathCleaningFilters")
 
 
 def calculate(work: Calculation, node: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The results of a PathsQuery: edges, the most frequent first; conversion times in milliseconds."""
     given = node.get("pathsFilter") or {}
-    for name in _UNKNOWN:
-        if given.get(name):
-            raise invalid(f"This local PostHog does not know {name} in paths.")
-    if node.get("funnelPathsFilter"):
-        raise invalid("This local PostHog does not know paths of a funnel.")
     having = []
     if given.get("minEdgeWeight"):
         having.append(f"times >= {int(given['minEdgeWeight'])}")
@@ -64,6 +59,11 @@ def _reachable(rows: Sequence[list[Any]]) -> list[list[Any]]:
 def _edges(work: Calculation, node: Mapping[str, Any]) -> str:
     """ClickHouse SQL: actor_id, source (empty at the start of a path), target, seconds; items are `2_/pricing`."""
     given = node.get("pathsFilter") or {}
+    for name in _UNKNOWN:
+        if given.get(name):
+            raise invalid(f"This local PostHog does not know {name} in paths.")
+    if node.get("funnelPathsFilter"):
+        raise invalid("This local PostHog does not know paths of a funnel.")
     steps = int(given.get("stepLimit") or DEFAULT_STEPS)
     columns = {
         "actor_id": "person_id",

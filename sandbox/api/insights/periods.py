@@ -128,7 +128,7 @@ def parse(
     Raises:
         ApiError: 400, a date or an interval that is none.
     """
-    interval = "hour" if interval == "minute" else interval or "day"
+    interval = interval or "day"
     if interval not in INTERVALS:
         raise invalid(f"This local PostHog does not know the interval {interval!r}.")
     zone = ZoneInfo(timezone)

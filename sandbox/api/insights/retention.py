@@ -57,6 +57,8 @@ def read(node: Mapping[str, Any]) -> Retention:
     for name in _UNKNOWN:
         if given.get(name):
             raise invalid(f"This local PostHog does not know {name} in retention.")
+    if given.get("timeWindowMode") == "24_hour_windows":
+        raise invalid("This local PostHog knows calendar intervals in retention only.")
     kind = str(given.get("retentionType") or "retention_recurring")
     if kind not in ("retention_recurring", "retention_first_time"):
         raise invalid(f"This local PostHog does not know the retention type {kind!r}.")
@@ -139,9 +141,15 @@ def _by_person(work: Calculation, retention: Retention) -> str:
 
 
 def actors(work: Calculation, source: Mapping[str, Any], chosen: Mapping[str, Any]) -> str:
-    """ClickHouse SQL for a cohort's persons: ``interval`` is the cohort's number; how often each is seen."""
-    where = "1" if chosen.get("interval") is None else f"cohort = {int(chosen['interval'])}"
+    """ClickHouse SQL for a cohort's persons: ``interval`` is the cohort's number, ``breakdown`` a list of values."""
+    conditions = []
+    if chosen.get("interval") is not None:
+        conditions.append(f"cohort = {int(chosen['interval'])}")
+    if chosen.get("breakdown") is not None:
+        if not isinstance(chosen["breakdown"], list):
+            raise invalid("Single breakdowns are not supported, ensure multiple-breakdowns feature flag is enabled")
+        conditions.append(f"prop = [{', '.join(quoted(str(value)) for value in chosen['breakdown'])}]")
     return (
         "SELECT actor_id, count() AS event_count, arraySort(groupUniqArray(later)) AS appearances "
-        f"FROM ({_by_person(work, read(source))}) WHERE {where} GROUP BY actor_id"
+        f"FROM ({_by_person(work, read(source))}) WHERE {' AND '.join(conditions) or '1'} GROUP BY actor_id"
     )

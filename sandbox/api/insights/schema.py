@@ -103,7 +103,21 @@ KINDS = frozenset(
 )
 
 #: Fields that would change the figures and are not known here: refused, not ignored.
-_REFUSED = ("samplingFactor", "filterTestAccounts", "customAggregationTarget", "conversionGoal", "fixedProperties")
+_REFUSED = (
+    "aggregation_group_type_index",
+    "conversionGoal",
+    "customAggregationTarget",
+    "filterTestAccounts",
+    "fixedProperties",
+    "funnelCorrelationPropertyValues",
+    "funnelCustomSteps",
+    "funnelTrendsDropOff",
+    "funnelTrendsEntrancePeriodStart",
+    "includeRecordings",
+    "intervalCount",
+    "samplingFactor",
+    "search",
+)
 
 
 def unwrapped(query: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -126,7 +140,8 @@ def check(node: Mapping[str, Any]) -> None:
     for name, value in node.items():
         if name not in fields:
             raise _error(f"query.{kind}.{name}", "Extra inputs are not permitted [type=extra_forbidden]")
-        if name in _REFUSED and value:
+        # The first group's index is 0, so that is a value.
+        if name in _REFUSED and value is not None and value is not False and value != "":
             raise parse_error(f"This local PostHog does not know {name} in a {kind}.")
     if isinstance(node.get("source"), Mapping):
         check(node["source"])

@@ -62,6 +62,8 @@ def read(node: Mapping[str, Any]) -> Trends:
     display = str((node.get("trendsFilter") or {}).get("display") or "ActionsLineGraph")
     if display not in _DISPLAYS:
         raise invalid(f"This local PostHog does not know the display {display!r}.")
+    if int((node.get("trendsFilter") or {}).get("smoothingIntervals") or 1) > 1:
+        raise invalid("This local PostHog does not smooth trends.")
     return Trends(
         node=node,
         series=series.parse(node),

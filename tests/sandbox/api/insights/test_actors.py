@@ -81,6 +81,11 @@ def test_a_cohort_of_retention(box: Sandbox, ask: Ask) -> None:
     source = {"kind": "InsightActorsQuery", "source": retention, "interval": 4}
     expected = {one.who for one in events(box, "event = '$pageview'") if one.day == DAY}
     assert ids(ask, source) == expected & alive(box)
+    by_os = {**retention, "breakdownFilter": {"breakdown": "$os", "breakdown_type": "event"}}
+    ios = "event = '$pageview' AND JSONExtractString(properties, '$os') = 'iOS'"
+    expected = {one.who for one in events(box, ios) if one.day == DAY}
+    assert ids(ask, {**source, "source": by_os, "breakdown": ["iOS"]}) == expected & alive(box)
+    assert expected
 
 
 def test_who_did_a_correlated_event(ask: Ask) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import httpx
@@ -35,11 +34,8 @@ def test_in_the_background(http: httpx.Client) -> None:
     accepted = post(http, TRENDS, refresh="force_async")
     assert accepted.status_code == 202
     query_id = accepted.json()["query_status"]["id"]
-    for _ in range(200):
-        answer = http.get(f"/api/projects/1/query/{query_id}/")
-        if answer.status_code != 202:
-            break
-        time.sleep(0.01)
+    while (answer := http.get(f"/api/projects/1/query/{query_id}/")).status_code == 202:
+        pass
     assert answer.status_code == 200
     results = answer.json()["query_status"]["results"]["results"]
     assert results == post(http, TRENDS, refresh="force_blocking").json()["results"]
@@ -68,6 +64,14 @@ def test_the_request_log_and_the_bill_know_of_it(box: Sandbox, http: httpx.Clien
         ({**TRENDS, "serie": []}, "parse_error", "TrendsQuery.serie"),
         ({"kind": "TrendsQuery"}, "parse_error", "TrendsQuery.series"),
         ({**TRENDS, "samplingFactor": 0.1}, "parse_error", "samplingFactor"),
+        ({**TRENDS, "aggregation_group_type_index": 0}, "parse_error", "aggregation_group_type_index"),
+        ({**TRENDS, "interval": "minute"}, "invalid_input", "minute"),
+        ({**TRENDS, "trendsFilter": {"smoothingIntervals": 7}}, "invalid_input", "smooth"),
+        ({**TRENDS, "breakdownFilter": {"breakdown": [3], "breakdown_type": "cohort"}}, "invalid_input", "cohort"),
+        ({**TRENDS, "properties": [{"key": "id", "value": 1, "type": "cohort"}]}, "invalid_input", "cohort"),
+        ({**TRENDS, "properties": [{"key": "a", "value": 1, "operator": "min"}]}, "invalid_input", "'min'"),
+        ({"kind": "PathsQuery", "pathsFilter": {"pathGroupings": ["a*"]}}, "invalid_input", "pathGroupings"),
+        ({"kind": "RetentionQuery", "retentionFilter": {"cumulative": True}}, "invalid_input", "cumulative"),
         ({**TRENDS, "series": [{"kind": "ActionsNode", "id": 1}]}, "invalid_input", "EventsNode"),
         ({**TRENDS, "dateRange": {"date_from": "soon"}}, "invalid_input", "soon"),
         ({**TRENDS, "series": [series("a", math="hogql", math_hogql="count(")]}, "hogql_syntax_error", "count"),

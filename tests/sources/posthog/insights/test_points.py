@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.posthog.errors import AnswerMalformed
@@ -62,6 +62,7 @@ likely = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(
     shape=st.sampled_from(sorted(KINDS)),
     results=st.lists(likely, max_size=4)
