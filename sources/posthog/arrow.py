@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,41 +22,12 @@ _ARROW_TYPES: dict[str, pa.DataType] = {
     "bool": pa.bool_(),
     "double": pa.float64(),
     "date": pa.date32(),
+    "binary": pa.binary(),
 }
-
-_CLICKHOUSE_TYPES: dict[str, pa.DataType] = {
-    "String": pa.string(),
-    "FixedString": pa.string(),
-    "UUID": pa.string(),
-    "Enum8": pa.string(),
-    "Enum16": pa.string(),
-    "Bool": pa.bool_(),
-    "Date": pa.date32(),
-    "Date32": pa.date32(),
-    "DateTime": UTC_MICROS,
-    "DateTime64": UTC_MICROS,
-    "Float32": pa.float64(),
-    "Float64": pa.float64(),
-    "UInt64": pa.uint64(),
-    **{f"Int{bits}": pa.int64() for bits in (8, 16, 32, 64)},
-    **{f"UInt{bits}": pa.int64() for bits in (8, 16, 32)},
-}
-_WRAPPER = re.compile(r"^(?:Nullable|LowCardinality)\((.*)\)$", re.DOTALL)
-_DECIMAL = re.compile(r"^Decimal\((\d+),\s*(\d+)\)$")
 
 
 class ColumnMismatch(ValueError):
     """A column of an answer does not hold what its type says."""
-
-
-def arrow_type(clickhouse_type: str) -> pa.DataType | None:
-    """The Arrow type of a ClickHouse type; None for nested ones, which are kept as JSON text."""
-    while match := _WRAPPER.match(clickhouse_type):
-        clickhouse_type = match[1]
-    if match := _DECIMAL.match(clickhouse_type):
-        precision, scale = int(match[1]), int(match[2])
-        return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)
-    return _CLICKHOUSE_TYPES.get(clickhouse_type.split("(", 1)[0])
 
 
 def times(texts: Sequence[Any]) -> pa.Array:
@@ -126,16 +96,3 @@ def declared_table(types: Sequence[str], rows: Sequence[Sequence[Any]], columns:
 def empty_table(table: Table) -> pa.Table:
     """No rows, with the columns of `table`."""
     return declared_table([""] * len(table.columns), [], table.columns)
-
-
-def typed_table(names: Sequence[str], types: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
-    """The rows of any HogQL answer, typed by the answer's own ClickHouse types; nested values become JSON text."""
-    cells = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    arrays = []
-    for name, clickhouse_type, values in zip(names, types, cells, strict=True):
-        wanted = arrow_type(clickhouse_type)
-        try:
-            arrays.append(json_texts(values) if wanted is None else column_array(values, wanted))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-            raise ColumnMismatch(f"Column {name} does not hold {clickhouse_type}: {error}") from None
-    return pa.Table.from_arrays(arrays, names=list(names))

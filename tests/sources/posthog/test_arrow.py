@@ -2,104 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timezone
-from decimal import Decimal
+from datetime import datetime, timezone
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.local import Sandbox
 from sources.posthog.arrow import (
     UTC_MICROS,
     ColumnMismatch,
-    arrow_type,
     column_array,
     declared_table,
     empty_table,
     json_texts,
     times,
-    typed_table,
 )
 from sources.posthog.tables import EVENTS, PERSONS, TABLES, Column
-from tests.sources.posthog.reading import connected
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=timezone.utc)
 
 
-@pytest.mark.parametrize(
-    ("clickhouse", "arrow"),
-    [
-        ("String", pa.string()),
-        ("FixedString(16)", pa.string()),
-        ("LowCardinality(String)", pa.string()),
-        ("LowCardinality(Nullable(String))", pa.string()),
-        ("Nullable(String)", pa.string()),
-        ("UUID", pa.string()),
-        ("Enum8('full' = 0, 'propertyless' = 1)", pa.string()),
-        ("Enum16('a(b' = 1)", pa.string()),
-        ("DateTime", UTC_MICROS),
-        ("DateTime('UTC')", UTC_MICROS),
-        ("DateTime64(6, 'UTC')", UTC_MICROS),
-        ("Nullable(DateTime64(3, 'America/New_York'))", UTC_MICROS),
-        ("Date", pa.date32()),
-        ("Date32", pa.date32()),
-        ("Bool", pa.bool_()),
-        ("Int8", pa.int64()),
-        ("Int64", pa.int64()),
-        ("UInt8", pa.int64()),
-        ("UInt32", pa.int64()),
-        ("UInt64", pa.uint64()),
-        ("Float32", pa.float64()),
-        ("Nullable(Float64)", pa.float64()),
-        ("Decimal(10, 2)", pa.decimal128(10, 2)),
-        ("Decimal(76, 20)", pa.decimal256(76, 20)),
-        # Nested ones, and those without a type of their own, stay JSON text.
-        ("Array(String)", None),
-        ("Tuple(String, UInt8)", None),
-        ("Map(String, String)", None),
-        ("JSON", None),
-        ("Nullable(Nothing)", None),
-        ("Int128", None),
-    ],
-)
-def test_each_clickhouse_type_has_its_arrow_type(clickhouse: str, arrow: pa.DataType | None) -> None:
-    assert arrow_type(clickhouse) == arrow
-
-
-@pytest.mark.parametrize(
-    ("hogql", "value"),
-    [
-        ("toDateTime64('2026-11-20 12:00:00.123456', 6, 'UTC')", NOON.replace(microsecond=123_456)),
-        ("toDateTime('2026-11-20 12:00:00', 'UTC')", NOON),
-        ("toDate('2026-11-20')", date(2026, 11, 20)),
-        ("toUUID('018c5164-2314-770e-a285-ee611c2c2789')", "018c5164-2314-770e-a285-ee611c2c2789"),
-        ("_toUInt64(18446744073709551615)", 2**64 - 1),
-        ("toInt(-5)", -5),
-        ("toFloat(0.1)", 0.1),
-        ("toFloat('1e18')", 1e18),
-        ("toFloat('1e300')", 1e300),
-        ("divide(1, 0)", None),
-        ("toDecimal('12.30', 2)", Decimal("12.30")),
-        ("1 = 1", 1),
-        ("toBool(1)", True),
-        ("[1, 2]", "[1,2]"),
-        ("tuple('a', 1)", '["a",1]'),
-        ("map('a', 1)", '{"a":1}'),
-        ("NULL", None),
-        ("toNullable('x')", "x"),
-    ],
-)
-def test_values_of_the_server_arrive_typed(sandbox_cloud: Sandbox, hogql: str, value: object) -> None:
-    with connected(sandbox_cloud) as client:
-        answer = client.query(f"SELECT {hogql} AS v LIMIT 1", modifiers={"convertToProjectTimezone": False})
-    (found,) = typed_table(answer.columns, answer.types, answer.rows).column("v").to_pylist()
-    assert found == value or (isinstance(found, Decimal) and found == value)
-
-
+@settings(deadline=None)  # the first call of a process loads what the others use
 @given(st.lists(st.one_of(st.none(), st.datetimes(datetime(1900, 1, 2), datetime(2299, 12, 30)))))  # noqa: DTZ001 - bounds
 def test_times_are_exact_whatever_their_spelling(moments: list[datetime | None]) -> None:
     aware = [None if moment is None else moment.replace(tzinfo=timezone.utc) for moment in moments]

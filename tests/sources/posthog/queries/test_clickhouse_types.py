@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.posthog.queries.clickhouse_types import ClickHouseType, parse_type
@@ -54,6 +54,7 @@ def _written(kind: ClickHouseType) -> str:
     return f"{kind.name}({', '.join(kind.arguments)})" if kind.arguments else kind.name
 
 
+@settings(deadline=None)
 @given(types)
 def test_nothing_of_a_type_is_lost(text: str) -> None:
     kind = parse_type(text)

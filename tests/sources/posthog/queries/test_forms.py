@@ -11,12 +11,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.local import Sandbox
 from sources.posthog import Run
+from sources.posthog.arrow import UTC_MICROS
 from sources.posthog.hogql.dialect import Dialect, text_literal
 from sources.posthog.queries.clickhouse_types import parse_type
 from sources.posthog.queries.forms import UnreadableType, form_of
@@ -127,6 +129,39 @@ def test_a_column_of_null_alone_keeps_its_type_from_page_to_page(sandbox_cloud: 
         schemas = [page.schema for page in pages_of(run, sql, key="k")]
     assert len(schemas) > 2
     assert all(schema == schemas[0] for schema in schemas)
+
+
+@pytest.mark.parametrize(
+    ("clickhouse", "data_type", "arrow"),
+    [
+        ("String", "text", pa.string()),
+        ("FixedString(16)", "text", pa.string()),
+        ("LowCardinality(Nullable(String))", "text", pa.string()),
+        ("Enum16('a(b' = 1)", "text", pa.string()),
+        ("DateTime", "timestamp", UTC_MICROS),
+        ("Nullable(DateTime64(3, 'America/New_York'))", "timestamp", UTC_MICROS),
+        ("Date32", "date", pa.date32()),
+        ("Int8", "bigint", pa.int64()),
+        ("UInt32", "bigint", pa.int64()),
+        ("UInt64", "decimal", pa.decimal128(20, 0)),
+        ("BFloat16", "double", pa.float64()),
+        ("Decimal(10, 2)", "decimal", pa.decimal128(10, 2)),
+        ("Decimal64(3)", "decimal", pa.decimal128(18, 3)),
+        ("Decimal(38, 38)", "decimal", pa.decimal128(38, 38)),
+        ("Decimal(39, 1)", "text", pa.string()),
+        ("UInt256", "text", pa.string()),
+        ("IntervalMonth", "bigint", pa.int64()),
+        ("Map(String, String)", "json", pa.string()),
+        ("Point", "json", pa.string()),
+        ("SimpleAggregateFunction(max, Nullable(Int16))", "bigint", pa.int64()),
+    ],
+)
+def test_each_type_has_its_form_also_without_values(clickhouse: str, data_type: str, arrow: pa.DataType) -> None:
+    form = form_of(parse_type(clickhouse))
+    assert (form.data_type, form.arrow) == (data_type, arrow)
+    assert form.read([]).type == arrow
+    assert form.read([None, None]).to_pylist() == [None, None]
+    assert form.read([None]).type == arrow
 
 
 def test_the_inner_state_of_an_aggregation_is_refused_with_advice() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dlt.common.normalizers.naming.snake_case import NamingConvention
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.posthog.queries.names import MOST_CHARACTERS, column_names, find_column, nearest
@@ -14,6 +14,7 @@ def test_names_are_those_that_people_would_choose() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=90), max_size=8))
 def test_names_are_different_and_stay_as_dlt_has_them(given_names: list[str]) -> None:
     found = column_names(given_names)
