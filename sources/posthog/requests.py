@@ -21,9 +21,10 @@ class Requests:
     person_ids: tuple[str, ...] = ()
     """For person_activity and person_properties_timeline: these persons."""
     person_properties: tuple[str, ...] = ()
-    """For person_property_values: values of these properties."""
+    """For person_property_values: values of these properties; for person_properties_timeline: their changes."""
     event_properties: tuple[str, ...] = ()
-    """For event_property_values: `event:property`, values of this property of this event in the last seven days."""
+    """For event_property_values: `event:property`, values of this property of this event in the last seven days. The
+    last `:` parts them."""
     export_ids: tuple[int, ...] = ()
     """For export_contents: the files of these exports; none: of all that have one."""
     insight_ids: tuple[int, ...] = ()

@@ -13,7 +13,7 @@ from sources.posthog.run import Run
 from sources.posthog.tables.listed import Contents, Each, EachRow, Listing, Values, Wanted, filled
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Asking:
     """One list to be read: where, with which parameters, and the values that its rows are given."""
 

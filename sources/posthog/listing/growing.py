@@ -6,12 +6,12 @@ newest rows first is read until rows come that were there in the last run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
-from sources.posthog.errors import NotFound, RequestRefused
+from sources.posthog.errors import EndpointNotFound, NotFound, RequestRefused
 from sources.posthog.listing.asking import Asking, askings
 from sources.posthog.listing.engine import Row, nothing
 from sources.posthog.listing.pages import ListPage, pages
@@ -32,22 +32,41 @@ def read_growing(run: Run, reading: TableReading, state: State) -> Iterator[Note
     if not isinstance(reads, Growing):
         raise TypeError(f"{table.name} is not read from a list that grows")
     shape = Shape(table, dict(state.get("types", {})))
-    every = list(askings(run, reads))
+    counts: dict[Asking, int | None] = {}
+    for asking in askings(run, reads):
+        yield from _read_one(run, reading, reads, asking, shape=shape, state=state, counts=counts)
+    reading.notes += shape.notes
     if reads.counted_with is not None:
+        reading.held = None if None in counts.values() else sum(count or 0 for count in counts.values())
+        reading.recount = lambda: sum(_recount(run, reads, asking) for asking in counts)
+
+
+def _read_one(
+    run: Run,
+    reading: TableReading,
+    reads: Growing,
+    asking: Asking,
+    *,
+    shape: Shape,
+    state: State,
+    counts: dict[Asking, int | None],
+) -> Iterator[Noted]:
+    stream = _Stream(run, reads, asking, shape, state.get("streams", {}).get(asking.name, {}))
+    try:
         # Before the rows are read: what is added meanwhile may come or not.
-        counts = [_count(run, reads, asking) for asking in every]
-        reading.held = None if None in counts else sum(count or 0 for count in counts)
-        reading.recount = lambda: sum(_recount(run, reads, asking) for asking in every)
-    for asking in every:
-        stream = _Stream(run, reads, asking, shape, state.get("streams", {}).get(asking.name, {}))
+        counts[asking] = _count(run, reads, asking)
         for rows, mark in stream.read():
             reading.columns = shape.more_columns
-            run.progress.fetched(table.name, len(rows))
+            run.progress.fetched(reading.table.name, len(rows))
             yield rows, _noting(asking.name, mark, shape)
-    reading.notes += shape.notes
+    except NotFound as error:
+        if not asking.values or isinstance(error, EndpointNotFound):
+            raise
+        counts.pop(asking, None)
+        reading.notes.append(f"PostHog has nothing at {asking.path}")
 
 
-def _noting(name: str, mark: Mapping[str, Any], shape: Shape) -> Any:
+def _noting(name: str, mark: Mapping[str, Any], shape: Shape) -> Callable[[State], None]:
     def noted(state: State) -> None:
         state.setdefault("streams", {})[name] = dict(mark)
         state["types"] = shape.types
@@ -56,7 +75,9 @@ def _noting(name: str, mark: Mapping[str, Any], shape: Shape) -> Any:
 
 
 def _count(run: Run, reads: Growing, asking: Asking) -> int | None:
-    answer = run.client.get(asking.path, {**asking.others, **(reads.counted_with or {})})
+    if reads.counted_with is None:
+        return None
+    answer = run.client.get(asking.path, {**asking.others, **reads.counted_with})
     count = answer.get("count") if isinstance(answer, dict) else None
     return count if isinstance(count, int) else None
 
@@ -136,6 +157,8 @@ class _Stream:
 
     def _is_fresh(self, raw: Any) -> bool:
         key = self._key(raw)
+        if self.reads.before is None:
+            return True  # dlt keeps one of each key; only stretches of time that overlap make this worth its memory
         is_fresh = key not in self.seen
         self.seen.add(key)
         return is_fresh

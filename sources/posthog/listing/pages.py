@@ -53,13 +53,13 @@ def pages(
     to another host, and what `PostHogClient.get` raises.
     """
     identity = key or _content
-    seen: set[Hashable] = set()
+    seen: set[int] = set()  # a list may be long: hashes take less than keys
     asked: set[str] = set()
     without_news = 0
     page = _page(client.get(path, params) if start is None else _follow(client, path, start), path, rows_in, start)
     while True:
         known = len(seen)
-        seen.update(identity(row) for row in page.rows)
+        seen.update(hash(identity(row)) for row in page.rows)
         without_news = 0 if len(seen) > known else without_news + 1
         yield page
         if page.next is None:
@@ -107,5 +107,5 @@ def _follow(client: PostHogClient, path: str, following: str) -> Any:
     return client.get_url(following)
 
 
-def _content(row: Any) -> int:
-    return hash(canonical(row))
+def _content(row: Any) -> bytes:
+    return canonical(row)

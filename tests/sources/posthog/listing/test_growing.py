@@ -198,6 +198,17 @@ def test_logs_that_are_cut_at_the_page_are_read_backwards_in_time(warehouse: War
     assert len(warehouse.asked("plugins/1/logs")) <= 5
 
 
+def test_a_log_that_is_gone_is_told_and_the_others_are_read(warehouse: Warehouse) -> None:
+    warehouse.paths |= {
+        "plugins": ServedList([{"id": 1}, {"id": 2}]),
+        "plugins/1/logs": lambda _: envelope(404, "not_found", "Not found.", "invalid_request"),
+        "plugins/2/logs": CutLog(entries(3)),
+    }
+    reading = warehouse.load(LINES)["lines"]
+    assert (reading.held, reading.notes) == (3, ["PostHog has nothing at plugins/1/logs"])
+    assert len(loaded(warehouse, "lines")) == 3
+
+
 def test_a_server_that_does_not_know_before_is_not_asked_for_ever(warehouse: Warehouse) -> None:
     served = ServedList(entries(45)[::-1], page_size=10)
     warehouse.paths |= {"plugins": ServedList([{"id": 1}]), "plugins/1/logs": served}

@@ -183,6 +183,36 @@ def test_every_row_is_found_whatever_the_server_is_like(
         sandbox.set_behaviour(**{name: before[name] for name in behaviour})
 
 
+def test_fields_that_change_their_type_are_told_and_nothing_of_them_is_lost(
+    everything: Everything, tmp_path: Path
+) -> None:
+    sandbox = everything[0].sandbox
+    tables = [TABLES[name] for name in ("feature_flags", "insights", "surveys", "cohorts")]
+    loaded = Loaded(sandbox, tmp_path)
+    loaded.load(*tables)
+    changed = ["feature_flags.active", "insights.name", "surveys.appearance", "cohorts.created_at", "cohorts.count"]
+    sandbox.set_behaviour(changed_types=changed)
+    try:
+        readings = loaded.load(*tables)
+    finally:
+        sandbox.set_behaviour(changed_types=[])
+    # A number that comes as text fits where it was, and so does "yes".
+    assert readings["feature_flags"].notes == []
+    assert readings["surveys"].notes == []
+    [insights], [cohorts] = readings["insights"].notes, readings["cohorts"].notes
+    assert insights == f"name was text, and came as json in {readings['insights'].held} rows: kept as JSON text"
+    assert cohorts.startswith("created_at was timestamp, and came as json")
+    assert cohorts.endswith("see created_at__v_text")
+    flags = {row["id"]: row["active"] for row in sandbox.list_rows("feature_flags")}
+    assert dict(loaded.rows("SELECT id, active FROM feature_flags")) == flags
+    times = {row["id"]: row["created_at"] for row in sandbox.list_rows("cohorts")}
+    found = loaded.rows("SELECT id, created_at, created_at__v_text::JSON->>'value', count FROM cohorts")
+    assert {id_: text for id_, _, text, _ in found} == times
+    assert all(moment is None for _, moment, _, _ in found)
+    counts = {row["id"]: row["count"] for row in sandbox.list_rows("cohorts")}
+    assert {id_: count for id_, _, _, count in found} == counts
+
+
 def test_lists_that_are_missing_unpaid_or_closed_are_skipped(everything: Everything, tmp_path: Path) -> None:
     sandbox = everything[0].sandbox
     names = {"missing_endpoints": "evaluations", "unpaid_endpoints": "activity_log", "forbidden_endpoints": "surveys"}
