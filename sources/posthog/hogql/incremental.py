@@ -15,8 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sources.posthog.arrow import empty_table
 from sources.posthog.errors import Narrow
@@ -24,13 +26,17 @@ from sources.posthog.hogql.leaves import day_of
 from sources.posthog.hogql.ledger import Ledger, Plan
 from sources.posthog.hogql.parallel import Job, Split, run_jobs
 from sources.posthog.hogql.rows import Rows
-from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND, Window
+from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND, Window, to_text
 from sources.posthog.reading import Noted, State, TableReading
 from sources.posthog.run import Run
+from sources.posthog.settings import Settings
 from sources.posthog.tables import Table
 from sources.posthog.tables.analytics import Changing
 
 logger = logging.getLogger(__name__)
+
+_FIRST = 365 * 45 * DAY
+"""Nothing worth cutting for began before 2015."""
 
 _FARTHEST = 365 * 400 * DAY
 """Beyond that, in microseconds from 1970, lies no time that PostHog has."""
@@ -63,7 +69,7 @@ class WindowReader:
             raise TypeError(f"{table.name} has no times of change")
         self._run = run
         self._table = table
-        self._reads = table.reads
+        self.reads = table.reads
         self.rows = Rows(run, table, table.reads.table)
         self._lock = threading.Lock()
 
@@ -78,6 +84,18 @@ class WindowReader:
             self._run.progress.fetched(self._table.name, table.num_rows)
             yield WindowPage(table, [batch.window] if is_last else [])
 
+    def hidden(self, windows: Sequence[Window]) -> Iterator[pa.Table]:
+        """The rows of `windows` that bounds on when they began may not find: compared as text, they are no bounds."""
+        began = self._run.dialect.time_text(self.reads.started)
+        for window in windows:
+            conditions = [self.reads.hidden]
+            if window.ts_from > MIN:
+                conditions.append(f"{began} >= '{to_text(window.ts_from)}'")
+            if window.ts_to < MAX:
+                conditions.append(f"{began} < '{to_text(window.ts_to)}'")
+            conditions += self._run.dialect.time_bounds(self.reads.changed, window.created_from, window.created_to)
+            yield from self.rows.by_key(conditions)
+
     def count(self, windows: Sequence[Window]) -> int:
         """How many rows lie in `windows`, which are disjoint, now."""
         if not windows:
@@ -88,8 +106,8 @@ class WindowReader:
     def _conditions(self, window: Window) -> list[str]:
         dialect = self._run.dialect
         return [
-            *dialect.time_bounds(self._reads.started, window.ts_from, window.ts_to),
-            *dialect.time_bounds(self._reads.changed, window.created_from, window.created_to),
+            *dialect.time_bounds(self.reads.started, window.ts_from, window.ts_to),
+            *dialect.time_bounds(self.reads.changed, window.created_from, window.created_to),
         ]
 
     def _jobs(self, windows: Sequence[Window]) -> Iterator[Job[_Outcome]]:
@@ -102,8 +120,16 @@ class WindowReader:
     def _plan(self, window: Window) -> Iterator[tuple[Window, list[Window]]]:
         """Cuts a window into windows of whole days, and each of those into leaves of about as many rows as wanted."""
         target = min(self._run.settings.leaf_rows, self.rows.max_rows * 8 // 10)
-        day = self._run.dialect.day(self._reads.started)
-        answer = self.rows.ask([day, "count()"], self._conditions(window), group_by=day, order_by=day)
+        day = self._run.dialect.day(self.reads.started)
+        try:
+            answer = self.rows.ask([day, "count()"], self._conditions(window), group_by=day, order_by=day)
+        except Narrow:
+            parts = _halves(window, (_FIRST, self._run.now + DAY), DAY)
+            if len(parts) == 1:
+                raise
+            for part in parts:
+                yield from self._plan(part)
+            return
         days = [(day_of(str(text)), int(count)) for text, count in answer.rows]
         self._run.progress.expect(self._table.name, sum(count for _, count in days))
         starts, room = [window.ts_from], target
@@ -138,7 +164,7 @@ class WindowReader:
 
     def _span(self, conditions: list[str]) -> tuple[int, int] | None:
         """The first and the last second in which rows of a leaf began; None where it has no rows."""
-        seconds = f"toUnixTimestamp({self._reads.started})"
+        seconds = f"toUnixTimestamp({self.reads.started})"
         answer = self.rows.ask([f"min({seconds})", f"max({seconds})", "count()"], conditions, limit=1)
         ((first, last, count),) = answer.rows
         return (int(first) * SECOND, (int(last) + 1) * SECOND) if int(count) else None
@@ -151,8 +177,13 @@ def read_changing(run: Run, reading: TableReading, state: State) -> Iterator[Not
     ledger = Ledger(dict(state))
     plan = ledger.plan(run.now, run.since, run.until, settings)
     reader = WindowReader(run, reading.table)
+    had: list[Any] = []
+    if reader.reads.hidden:
+        for table in reader.hidden(_hidden_windows(plan, run.until, settings)):
+            had += table.column(reading.table.key).to_pylist()
+            yield table, lambda _: None
     for page in reader.pages(plan.windows):
-        yield page.table, partial(_cover, plan, page.completes)
+        yield _without(page.table, reading.table.key, had), partial(_cover, plan, page.completes)
         ledger.cover(plan, page.completes)
     ledger.finish(plan)
     # What has changed again since it was read is no longer in these windows, and in the warehouse all the same.
@@ -165,6 +196,21 @@ def read_changing(run: Run, reading: TableReading, state: State) -> Iterator[Not
     yield empty_table(reading.table), partial(_finish, plan)
 
 
+def _without(table: pa.Table, key: str, had: list[Any]) -> pa.Table:
+    """The rows whose key was not had before: what is hidden behind some bounds may be found by others."""
+    again = pc.is_in(table.column(key), value_set=pa.array(had, table.schema.field(key).type))
+    return table.filter(pc.invert(again)) if pc.any(again).as_py() else table
+
+
+def _hidden_windows(plan: Plan, until: int | None, settings: Settings) -> list[Window]:
+    """Where hidden rows are looked for, which costs a look at all rows: with a backfill, and with the daily sweep."""
+    windows = [window for window in plan.windows if window.created_from <= MIN]
+    if plan.sweeps:
+        end = MAX if until is None else until
+        windows.append(Window(plan.since, end, plan.origin - settings.overlap, plan.created_to))
+    return windows
+
+
 def _slices(window: Window, pieces: int) -> list[Window]:
     """Even slices of a window by when rows began."""
     low, high = window.ts_from, window.ts_to
@@ -174,13 +220,13 @@ def _slices(window: Window, pieces: int) -> list[Window]:
     return [window._replace(ts_from=a, ts_to=b) for a, b in pairwise(edges)]
 
 
-def _halves(leaf: Window, span: tuple[int, int] | None) -> list[Window]:
-    """Two parts of a leaf whose rows lie in `span`, or the leaf itself where they all began in one second."""
+def _halves(leaf: Window, span: tuple[int, int] | None, least: int = SECOND) -> list[Window]:
+    """Two parts of a leaf whose rows lie in `span`, or the leaf itself where they all began within `least`."""
     if span is None:
         return [leaf]
     first, last = max(span[0], leaf.ts_from), min(span[1], leaf.ts_to)
     middle = (first + last) // 2
-    if last - first <= SECOND or not leaf.ts_from < middle < leaf.ts_to or abs(middle) > _FARTHEST:
+    if last - first <= least or not leaf.ts_from < middle < leaf.ts_to or abs(middle) > _FARTHEST:
         return [leaf]
     return [leaf._replace(ts_to=middle), leaf._replace(ts_from=middle)]
 

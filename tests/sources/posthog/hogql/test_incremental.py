@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from sandbox.local import Sandbox
+from sources.posthog.hogql.capabilities import probe
 from sources.posthog.hogql.incremental import _halves, _slices
 from sources.posthog.hogql.windows import DAY, HOUR, MAX, MIN, Window, to_micros
 from sources.posthog.reading import TableReading
 from sources.posthog.settings import Settings
 from sources.posthog.tables.analytics import SESSIONS
 from tests.conftest import StartSandbox
+from tests.sources.posthog.reading import connected
 from tests.sources.posthog.table_reading import Reader
 
 FEW = Settings(leaf_rows=100)
@@ -140,6 +142,23 @@ def test_a_query_that_takes_too_long_is_cut(start_sandbox: StartSandbox) -> None
     reader = Reader(sandbox, SESSIONS)
     reader.run()
     assert reader.rows.keys() == ids_of(sandbox)
+
+
+def test_a_session_with_a_clock_of_years_ago_is_found(start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(events=2_000, persons=50)
+    ((session, distinct_id),) = sandbox.sql(
+        "SELECT `$session_id`, any(distinct_id) FROM events WHERE `$session_id` != '' GROUP BY 1 "
+        "HAVING min(timestamp) < now() - toIntervalDay(100) LIMIT 1"
+    )
+    began = sandbox.sql(f"SELECT toString(min(min_timestamp)) FROM raw_sessions WHERE session_id = '{session}'")[0][0]
+    low = to_micros(datetime.fromisoformat(f"{began}+00:00")) - DAY
+    # A bound on the start hides it from HogQL, although it lies within.
+    with connected(sandbox) as client:
+        bounds = probe(client)[0].time_bounds("$start_timestamp", low, low + 2 * DAY)
+        assert client.query(f"SELECT count() FROM sessions WHERE {' AND '.join(bounds)} LIMIT 1").rows == [[0]]
+    reader = Reader(sandbox, SESSIONS)
+    reader.run(since=low, until=low + 2 * DAY)
+    assert {(session, distinct_id)} == {(row["session_id"], row["distinct_id"]) for row in reader.rows.values()}
 
 
 def test_halves_and_slices_are_partitions() -> None:
