@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from growing import grow
-from measuring import MB, cpu_seconds, peak_memory, show, write_json
+from measuring import MB, child_environment, cpu_seconds, peak_memory, show, write_json
 from replay.pages import Made, make
 
 from destinations.duckdb import DuckDbFile
@@ -75,8 +74,8 @@ def main() -> int:
 def _merge(arguments: argparse.Namespace, database: Path, mark: str) -> dict[str, Any]:
     command = [sys.executable, __file__, "--child", str(database), mark, "--rows", str(arguments.rows)]
     command += ["--pages", str(arguments.pages), "--page-rows", str(arguments.page_rows)]
-    environment = {**os.environ, "DLT_DATA_DIR": str(database.parent / "dlt"), "RUNTIME__DLTHUB_TELEMETRY": "false"}
-    environment |= {"RUNTIME__LOG_LEVEL": "CRITICAL", "LOAD__TRUNCATE_STAGING_DATASET": "true"}
+    settings = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
+    environment = child_environment(database.parent, LOAD__TRUNCATE_STAGING_DATASET="true", **settings)
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
     figures: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
     return figures

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from typing import Any
 
 import duckdb
 from growing import grow
-from measuring import MB, peak_memory, show, write_json
+from measuring import MB, child_environment, peak_memory, show, write_json
 
 from destinations.duckdb import DuckDbFile
 from pipelines.sync import sync
@@ -67,7 +66,7 @@ def main() -> int:
 
 def _sync(posthog: Sandbox, database: Path) -> dict[str, Any]:
     command = [sys.executable, __file__, "--child", posthog.host, posthog.api_key, str(database)]
-    environment = {**os.environ, "DLT_DATA_DIR": str(database.parent / "dlt")}
+    environment = child_environment(database.parent)
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
     figures: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
     return figures

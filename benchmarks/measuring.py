@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import resource
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -17,6 +18,13 @@ from typing import Any
 
 MB = 1_000_000
 MILLION = 1_000_000
+
+
+def child_environment(folder: Path, **more: str) -> dict[str, str]:
+    """For the process that is measured: a folder for dlt, and code that is compiled, as an installed program's is."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    compiled = Path(tempfile.gettempdir()) / "posthog-warehouse-bytecode"
+    return {**kept, "PYTHONPYCACHEPREFIX": str(compiled), "DLT_DATA_DIR": str(folder / "dlt"), **more}
 
 
 def cpu_seconds() -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,17 @@ import dlt
 import duckdb
 import pyarrow.parquet as pq
 from dlt.destinations.job_client_impl import SqlLoadJob
-from measuring import MB, MILLION, Stages, cpu_seconds, native_threads_seconds, peak_memory, show, write_json
+from measuring import (
+    MB,
+    MILLION,
+    Stages,
+    child_environment,
+    cpu_seconds,
+    native_threads_seconds,
+    peak_memory,
+    show,
+    write_json,
+)
 from replay.server import API_KEY, Replay
 
 from destinations.duckdb import DuckDbFile
@@ -67,7 +76,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         command = [sys.executable, __file__, "--child", replay.host, str(database)]
         command += ["--page-rows", str(arguments.page_rows)]
         command += ["--package-rows", str(arguments.package_rows)] if arguments.package_rows else []
-        environment = {**os.environ, "DLT_DATA_DIR": f"{folder}/dlt"}
+        environment = child_environment(Path(folder))
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
         figures: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
         figures["file_bytes"] = database.stat().st_size

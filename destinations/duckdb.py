@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 from dlt.common.destination import Destination, PreparedTableSchema
+from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.common.schema.typing import TColumnSchema
 
 # dlt exports its type mapper for DuckDB from nowhere else; destinations take one by the public argument `type_mapper`.
@@ -117,7 +118,12 @@ class DuckDbFile:
         """For `dlt.pipeline(destination=...)`: dlt works on this connection, so nobody gets in between."""
         # A table that is replaced is so in one transaction: nobody sees it empty, whenever the program dies.
         return duckdb_in_place(
-            self.connection, type_mapper=TypeMapper, replace_strategy="insert-from-staging", destination_name=self.name
+            self.connection,
+            type_mapper=TypeMapper,
+            replace_strategy="insert-from-staging",
+            destination_name=self.name,
+            # A file lives for seconds: to pack and unpack it costs more than to write and read what is there.
+            parquet_format=ParquetFormatConfiguration(compression="none"),
         )
 
     def finish(self, descriptions: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:

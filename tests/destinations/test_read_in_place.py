@@ -10,6 +10,7 @@ from typing import Any
 import dlt
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.job_client_impl import SqlLoadJob
@@ -159,6 +160,12 @@ def test_no_row_goes_through_a_staging_table(
 def test_types_and_compression_are_those_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
     page = pa.table({"id": [str(uuid.uuid4()) for _ in range(5_000)], "doc": ['{"a": "' + "x" * 900 + '"}'] * 5_000})
+    packed: list[str] = []
+    monkeypatch.setattr(
+        InPlaceJob,
+        "run",
+        lambda job: packed.append(pq.read_metadata(job._file_path).row_group(0).column(1).compression),
+    )
     with DuckDbFile(tmp_path / "warehouse.duckdb") as file:
         pipeline = dlt.pipeline(
             "types", pipelines_dir=str(tmp_path), destination=file.dlt_destination(), dataset_name="posthog"
@@ -177,6 +184,7 @@ def test_types_and_compression_are_those_of_the_table(tmp_path: Path, monkeypatc
             "WHERE column_name = 'doc' AND segment_type != 'VALIDITY'"
         ).fetchall()
         assert stored == [("ZSTD",)]
+    assert packed == ["UNCOMPRESSED"], "what lives for seconds is not packed"
 
 
 def test_a_file_that_cannot_be_read_changes_nothing(

@@ -126,7 +126,7 @@ class Asking:
                 "POST", self._path(), allowance, json={**body, "client_query_id": query_id}, is_query=True
             )
             last = self._poll(first, query_id, started)
-        with _decoding, self._exchange.redacting():
+        with _decoding, memory.without_collector(), self._exchange.redacting():
             text = last.body.take()
             size = len(text)
             decoded = decode(text, last.path)

@@ -7,8 +7,10 @@ keep their place for later: 500 MB and 200 MB were seen idle beside a merge that
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
 
@@ -31,3 +33,19 @@ def give_back() -> None:
     pa.default_memory_pool().release_unused()
     if _trim is not None:
         _trim(0)
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Within, Python does not look for garbage in cycles, in any thread; what nobody holds goes all the same.
+
+    A decoded page is half a million objects without a cycle, and to look through them again and again as they are made
+    takes a third of the time of decoding. For one thread at a time, and not for long.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
