@@ -19,6 +19,7 @@ from sources.posthog.budget import Budget
 from sources.posthog.errors import ScopeMissing, Unreachable
 from sources.posthog.extraction import OtherProject
 from sources.posthog.hogql.windows import DAY, to_micros
+from sources.posthog.settings import EngineChoice
 from tests.conftest import StartSandbox
 
 SMALL: dict[str, Any] = {"events": 1_500, "persons": 120, "seed": 5, "days": 8}
@@ -40,6 +41,7 @@ class Warehouse:
         listener: Listener | None = None,
         package_rows: int = 100_000,
         leaf_rows: int = 40_000,
+        engine: EngineChoice = "auto",
         key: str | None = None,
         **options: Any,
     ) -> SyncResult:
@@ -51,7 +53,7 @@ class Warehouse:
 
         with DuckDbFile(self.path, self.dataset) as destination:
             self.destination = destination
-            settings = Settings(leaf_rows=leaf_rows)
+            settings = Settings(engine=engine, leaf_rows=leaf_rows)
             return sync(
                 connect, destination, SyncOptions(package_rows=package_rows, settings=settings, **options), listener
             )

@@ -81,8 +81,9 @@ def changed_keys(table: Table, remote: Iterable[pa.Table], known: KnownVersions)
                 f'SEMI JOIN remote ON remote.key = chunk."{key}"::VARCHAR'
             )
         rows = con.execute(
-            "SELECT key FROM remote LEFT JOIN known USING (key) WHERE CASE WHEN known.version IS NULL "
-            "THEN NOT remote.is_deleted ELSE known.version <> remote.version "
+            "SELECT key FROM remote LEFT JOIN known USING (key) WHERE CASE WHEN known.key IS NULL "
+            # Rows that PostHog's lists brought have no version.
+            "THEN NOT remote.is_deleted ELSE known.version IS DISTINCT FROM remote.version "
             "OR known.is_deleted <> remote.is_deleted END ORDER BY key"
         ).fetchall()
     return [row[0] for row in rows]

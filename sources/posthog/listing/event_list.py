@@ -13,6 +13,7 @@ fill a whole answer are parted by `offset`, name and distinct_id, and counted: w
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Container, Iterator
 from typing import Any, NamedTuple
 
@@ -59,6 +60,8 @@ class EventList:
         self._lock = threading.Lock()
         self._proven = fewest_rows
         self._with_person = True
+        self._events: Counter[str] = Counter()
+        """Rows of each name so far."""
         self.requests = 0
 
     def first(self, start: int, end: int) -> int | None:
@@ -121,26 +124,30 @@ class EventList:
                 end = min(end, first + 1)
 
     def _tied(self, moment: int) -> Iterator[pa.Table]:
-        """All rows of one microsecond, of which there are more than one answer has."""
+        """All rows of one microsecond, of which there are more than one answer has.
+
+        Pages by offset say how many there are, but not which: ClickHouse orders them otherwise for each page. Each
+        name (and distinct_id) that fits into an answer is whole; if these make up the total, nothing is missing.
+        """
         seen: dict[str, tuple[str, str]] = {}
-        order: list[str] = []
         total = 0
-        for _ in range(_TIE_ATTEMPTS):
-            total, tables = self._by_offset(moment)
+        for attempt in range(_TIE_ATTEMPTS):
+            # Another order and another size of pages bring other rows.
+            limit = max(1, self._proven * (10 - attempt) // 10)
+            total, tables = self._by_offset(moment, newest_first=attempt % 2 == 1, limit=limit)
             for table in tables:
                 seen.update(_names(table))
                 yield table
-            before, order = order, [uuid for table in tables for uuid in table.column("uuid").to_pylist()]
-            # Fewer than the total, though these are all: an event that was sent again is there twice for a while.
-            if len(seen) == total or tables[0].num_rows == total or order == before:
+            # All of them on one page: an event that was sent again is there twice for a while.
+            if len(seen) == total or tables[0].num_rows == total:
                 return
             whole = 0
             for table, is_whole in self._by_name(moment, seen):
-                seen.update(_names(table))
-                whole += table.num_rows if is_whole else 0
                 yield table
-            if whole == total:
-                return
+                whole += table.num_rows if is_whole else 0
+                if whole == total:
+                    return
+                seen.update(_names(table))
         raise ListUnreadable(
             f"PostHog holds {total:,} events at {to_text(moment)} UTC, and shows {len(seen):,} of them",
             meaning="Events of one microsecond come in no fixed order, and there are more than an answer has. "
@@ -149,14 +156,14 @@ class EventList:
             path=PATH,
         )
 
-    def _by_offset(self, moment: int) -> tuple[int, list[pa.Table]]:
+    def _by_offset(self, moment: int, *, newest_first: bool, limit: int) -> tuple[int, list[pa.Table]]:
         """How many rows the microsecond has, by counting pages, and the rows: some twice and others not at all."""
         tables: list[pa.Table] = []
         total = without_news = 0
         uuids: set[str] = set()
         while True:
             try:
-                table, is_full = self._page(moment, moment + 1, offset=total)
+                table, is_full = self._page(moment, moment + 1, newest_first=newest_first, limit=limit, offset=total)
             except RequestRefused as error:
                 raise ListUnreadable(
                     f"PostHog holds more than {total:,} events at {to_text(moment)} UTC, and refuses to show the rest: "
@@ -179,8 +186,14 @@ class EventList:
                 )
 
     def _by_name(self, moment: int, seen: dict[str, tuple[str, str]]) -> Iterator[tuple[pa.Table, bool]]:
-        """The rows of each name seen, and whether an answer was all of them; by distinct_id where it was not."""
-        for name in sorted({event for event, _ in seen.values()}):
+        """The rows of each name, and whether an answer was all of them; by distinct_id where it was not.
+
+        First the names seen here, then all that were seen anywhere, the frequent ones first.
+        """
+        here = {event for event, _ in seen.values()}
+        with self._lock:
+            elsewhere = [name for name, _ in self._events.most_common() if name not in here]
+        for name in [*sorted(here), *elsewhere]:
             table, is_full = self._page(moment, moment + 1, event=name)
             if not is_full:
                 yield _only(table, "event", name), True
@@ -234,9 +247,12 @@ class EventList:
         rows = answer.get("results") if isinstance(answer, dict) else None
         if not isinstance(rows, list):
             raise ListUnreadable("PostHog's list of events is no list", path=PATH)
-        if self._with_person and rows and not any(_person(row) for row in rows):
+        shown = [row for row in rows if isinstance(row, dict) and isinstance(row.get("person"), dict)]
+        if shown and not any(map(_person, shown)):
             self._with_person = False  # it costs the server a join, and tells nothing that this table has
         table = _table(rows, known)
+        with self._lock:
+            self._events.update(table.column("event").to_pylist())
         times = _times(table)
         # Servers that cut times to milliseconds show some up to one before the bound.
         if times and (min(times) <= start - _MILLISECOND or max(times) >= end):
@@ -288,9 +304,9 @@ def _uuid(value: object) -> str:
     return text
 
 
-def _person(row: object) -> str | None:
+def _person(row: dict[str, Any]) -> str | None:
     """The person's UUID, where this server shows it: whose the distinct_id is now."""
-    person = row.get("person") if isinstance(row, dict) else None
+    person = row.get("person")
     if not isinstance(person, dict):
         return None
     found = next((person[name] for name in ("uuid", "id") if isinstance(person.get(name), str)), None)

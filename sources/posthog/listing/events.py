@@ -80,12 +80,13 @@ class _Spans:
         has_begun = False
         while start < end:
             upto = min(end, start + _YEAR)
-            first = start if has_begun else self._events.first(start, upto)
-            if first is None:
-                self.empty.append((start, upto))
+            first = self._events.first(start, upto)
+            has_begun = has_begun or first is not None
+            if has_begun:
+                # A year without events among others is looked at once more, as all times are.
+                yield from self._stretches.jobs(start, upto, upto if first is None else first, self._pieces)
             else:
-                has_begun = True
-                yield from self._stretches.jobs(start, upto, first, self._pieces)
+                self.empty.append((start, upto))
             start = upto
 
 

@@ -86,3 +86,14 @@ def test_changed_keys_are_those_whose_version_or_deletion_differs(
         changed = changed_keys(table, iter(table_of(table, remote)), ours)
         assert set(changed) == expected
         assert len(changed) == len(set(changed))
+
+
+def test_rows_without_a_version_are_changed_unless_they_were_never_here() -> None:
+    schema = pa.schema([("person_id", pa.string()), ("version", pa.int64()), ("is_deleted", pa.bool_())])
+
+    def rows(*rows: tuple[str, int | None, bool]) -> list[pa.Table]:
+        return [pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)]
+
+    remote = rows(("a", 1, False), ("b", 2, True), ("c", 3, True), ("d", 4, False))
+    known = rows(("a", None, False), ("b", None, False), ("d", 4, False))
+    assert changed_keys(PERSONS, remote, lambda _: known) == ["a", "b"]

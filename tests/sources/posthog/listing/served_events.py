@@ -55,6 +55,8 @@ class ServedEvents:
     newest_first: Literal["all", "probes", "one day", "ignored"] = "all"
     next_link: Literal["honest", "lies", "repeats", "loops"] = "honest"
     offsets: Literal["heeded", "ignored", "refused"] = "heeded"
+    first_of_ties: set[str] = field(default_factory=set)
+    """Rows that come first on each page that is sorted by itself: later pages by offset show these again."""
     digits: int = 6
     only_descending: bool = False
     before_answer: Callable[[int], None] | None = None
@@ -80,6 +82,9 @@ class ServedEvents:
             return envelope(500, "error", "Date range cannot exceed 1 year")
         found = self._found(params, after, before, descending=descending, limit=limit, number=number)
         rows = found[offset if self.offsets == "heeded" else 0 :][:limit]
+        if offset and self.first_of_ties:
+            visible = [row for row in found if row.uuid in self.first_of_ties]
+            rows = (visible * 2)[offset:][: len(rows)]
         return Answer(body={"next": self._next(request, rows, more=len(found) > limit), "results": self.shown(rows)})
 
     def _found(

@@ -93,6 +93,14 @@ def test_more_ties_than_an_answer_has_are_paged_by_offset() -> None:
     assert any("offset" in params for params in served.asked)
 
 
+def test_a_name_that_no_page_of_ties_shows_is_looked_for() -> None:
+    """As ClickHouse has it: each page is sorted by itself, always alike, and some rows are on none."""
+    hidden = [Served(uuid_of(500 + number), NOON, "hidden") for number in range(5)]
+    served = ServedEvents([*tied(25), *hidden, Served(uuid_of(999), NOON - 1, "hidden")], cap=8)
+    served.first_of_ties = {row.uuid for row in served.rows} - {row.uuid for row in hidden}
+    assert uuids(read(served, NOON - 1, NOON + 1)) == Counter(row.uuid for row in served.rows)
+
+
 def test_ties_in_no_order_are_parted_by_name_and_distinct_id() -> None:
     rows = [
         Served(uuid_of(number), NOON, name, who)
@@ -103,7 +111,7 @@ def test_ties_in_no_order_are_parted_by_name_and_distinct_id() -> None:
 
 @pytest.mark.parametrize("cap", [30, 27, 10])
 def test_events_sent_again_count_once(cap: int) -> None:
-    rows = [*tied(9), *tied(9), *tied(9)]
+    rows = [Served(uuid_of(number), NOON, "abc"[number % 3]) for number in range(9)] * 3
     stretches = read(ServedEvents(rows, cap=cap), NOON, NOON + 1)
     assert uuids(stretches) == Counter(uuid_of(number) for number in range(9))
 
