@@ -243,6 +243,12 @@ class Behaviour:
     clickhouse_per_minute: int | None = 240
     #: Requests for events and recordings; persons are not counted by the hour.
     clickhouse_per_hour: int | None = 1200
+    #: Requests for the list of recordings, on top of those: PostHog's free plan; paying ones have 60 and 300.
+    recordings_per_minute: int | None = 12
+    recordings_per_hour: int | None = 60
+    #: The same for what recordings show.
+    snapshots_per_minute: int | None = 12
+    snapshots_per_hour: int | None = 60
     #: Requests to ``/query/``: every POST, poll and cancel counts.
     query_per_minute: int | None = 240
     query_per_hour: int | None = 2400
@@ -410,6 +416,10 @@ PROFILES: Mapping[str, Behaviour] = {
         query_per_minute=None,
         query_per_hour=120,
         clickhouse_per_hour=None,
+        recordings_per_minute=None,
+        recordings_per_hour=None,
+        snapshots_per_minute=None,
+        snapshots_per_hour=None,
         concurrency_limit=None,
         events_page_cap=10_000,
         events_window_probing=False,

@@ -304,5 +304,5 @@ async def retrieve(call: Call) -> Reply:
     return reply(_recording(call, rows[0], people))
 
 
-LISTING = {"GET": Action(listing, ("session_recording:read",), throttle="clickhouse")}
+LISTING = {"GET": Action(listing, ("session_recording:read",), throttle="recordings")}
 RETRIEVE = {"GET": Action(retrieve, ("session_recording:read",), throttle="clickhouse")}

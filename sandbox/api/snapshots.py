@@ -152,5 +152,5 @@ async def sharing(call: Call) -> Reply:
     )
 
 
-SNAPSHOTS = {"GET": Action(blobs, ("session_recording:read",), throttle="clickhouse")}
+SNAPSHOTS = {"GET": Action(blobs, ("session_recording:read",), throttle="snapshots")}
 SHARING = {"GET": Action(sharing, ("sharing_configuration:read",))}

@@ -27,6 +27,18 @@ CLASSES = {
     "clickhouse": ("clickhouse_per_minute", "clickhouse_per_hour"),
     "persons": ("clickhouse_per_minute",),
     "query": ("query_per_minute", "query_per_hour"),
+    "recordings": (
+        "clickhouse_per_minute",
+        "clickhouse_per_hour",
+        "recordings_per_minute",
+        "recordings_per_hour",
+    ),
+    "snapshots": (
+        "clickhouse_per_minute",
+        "clickhouse_per_hour",
+        "snapshots_per_minute",
+        "snapshots_per_hour",
+    ),
 }
 
 

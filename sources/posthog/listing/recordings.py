@@ -21,6 +21,7 @@ from sources.posthog.errors import Narrow
 from sources.posthog.hogql.windows import DAY, HOUR, SECOND
 from sources.posthog.listing.recording_pages import PAGE_ROWS, bounds, recording_pages, recordings_by_id
 from sources.posthog.listing.recording_state import (
+    LONGEST_KEPT,
     Reading,
     RecordingPlan,
     Span,
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 _FIRST_WIDTH = DAY
-_WIDEST = 366 * DAY
+_MOST_CHANGE = 16
 _NARROWEST = HOUR
 """A window no longer than that is read by offset, however many pages it has: cutting it further costs more."""
 _SHORTEST = 60 * SECOND
@@ -65,10 +66,9 @@ class RecordingReader:
             part = Span(low, high, span.is_again)
             self.counts[part] = len(rows)
             yield part, rows
-            if len(rows) < self._limit // 2:
-                width = min(_WIDEST, width * 2)
-            elif len(rows) > self._limit:
-                width = max(_NARROWEST, width // 2)
+            # As wide as would nearly fill a page, if the rest is like this part.
+            wanted = width * self._limit * 3 // (4 * max(1, len(rows)))
+            width = min(max(wanted, width // _MOST_CHANGE, _NARROWEST), width * _MOST_CHANGE, LONGEST_KEPT)
             high = low
 
     def rows(self, low: int, high: int) -> list[Row]:

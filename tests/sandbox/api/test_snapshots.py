@@ -141,3 +141,13 @@ def test_recordings_that_are_named_are_shown_whenever_they_were(box: Sandbox, ht
     assert [row["id"] for row in page["results"]] == [oldest]
     box.set_behaviour(recordings_cursor=False)
     assert http.get("/api/projects/1/session_recordings/", params=params).json()["results"] == []
+
+
+def test_lists_and_snapshots_have_limits_of_their_own(box: Sandbox, http: httpx.Client, recording: str) -> None:
+    box.set_behaviour(rate_limit_enabled=True, recordings_per_minute=2, snapshots_per_minute=3)
+    listed = [http.get("/api/projects/1/session_recordings/").status_code for _ in range(3)]
+    assert listed == [200, 200, 429]
+    shown = [http.get(PATH.format(recording)).status_code for _ in range(4)]
+    assert shown == [200, 200, 200, 429]
+    # The recording itself counts with all that ClickHouse answers.
+    assert http.get(f"/api/projects/1/session_recordings/{recording}/").status_code == 200

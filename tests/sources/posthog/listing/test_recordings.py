@@ -149,7 +149,7 @@ def test_since_and_until_bound_the_starts(posthog: Sandbox) -> None:
 
 def test_a_stopped_run_goes_on_where_it_was(posthog: Sandbox) -> None:
     reader = Reader(switched(posthog, "cursor"), SESSION_RECORDINGS)
-    first = reader.run(pages=2)
+    first = reader.run(pages=1)
     rest = reader.run()
     assert 0 < len(first) < posthog.counts()["recordings"]
     assert len(rest) < posthog.counts()["recordings"]
@@ -179,6 +179,19 @@ def test_a_busy_database_is_waited_for_and_a_slow_window_is_cut(posthog: Sandbox
     reader.run()
     assert read_figures(reader) == figures(sandbox)
     sandbox.clear_faults()
+
+
+def test_the_limit_on_lists_is_waited_out(posthog: Sandbox) -> None:
+    sandbox = switched(posthog, "cursor")
+    before = sandbox.behaviour()
+    sandbox.set_behaviour(rate_limit_enabled=True, recordings_per_minute=2, throttle_minute_seconds=1.0)
+    reader = Reader(sandbox, SESSION_RECORDINGS)
+    try:
+        reader.run()
+        assert 429 in {entry["status"] for entry in sandbox.requests()}
+    finally:
+        sandbox.set_behaviour(**before)
+    assert read_figures(reader) == figures(sandbox)
 
 
 def test_a_cursor_that_leads_in_circles_is_an_error(posthog: Sandbox) -> None:
