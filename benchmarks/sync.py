@@ -67,9 +67,7 @@ STAGES: tuple[tuple[Any, str, str], ...] = (
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures in a process of its own, against a server in another one, and looks whether all rows arrived."""
     with (
-        Replay(
-            arguments.pages, events=arguments.events, page_rows=arguments.page_rows, has_zstd=arguments.zstd
-        ) as replay,
+        Replay(arguments.pages, events=arguments.events, page_rows=arguments.page_rows) as replay,
         tempfile.TemporaryDirectory(prefix="sync-") as folder,
     ):
         database = Path(folder) / "sync.duckdb"
@@ -123,7 +121,6 @@ def main() -> int:
     parser.add_argument("--page-rows", type=int, default=40_000)
     parser.add_argument("--package-rows", type=int, help="rows of a load package; default: as sync has it")
     parser.add_argument("--pages", type=Path, default=Path(tempfile.gettempdir()) / "replay-pages", help="kept there")
-    parser.add_argument("--zstd", action="store_true", help="the server answers with zstd, if that is accepted")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -70,7 +70,13 @@ class Wire:
         self._http = httpx.Client(
             base_url=host.url,
             auth=_Bearer(key, host),
-            headers={"Accept": "application/json", "User-Agent": f"posthog-warehouse/{_version()}"},
+            headers={
+                "Accept": "application/json",
+                # PostHog packs with gzip (Django's middleware; settings/web.py, autumn 2026), and only that is kept
+                # packed here until it is read. httpx asks for whatever else is installed, and unpacks it at once.
+                "Accept-Encoding": "gzip",
+                "User-Agent": f"posthog-warehouse/{_version()}",
+            },
             timeout=httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, _CONNECT_SECONDS)),
             limits=httpx.Limits(max_connections=32, max_keepalive_connections=8),
             follow_redirects=False,
