@@ -63,7 +63,9 @@ ANNOTATIONS = listed(
     bigint("id", "The annotation's number: the key.", nullable=False),
     text("content", "What it says."),
     time("date_marker", "The moment that it marks, UTC."),
-    text("scope", "Where it is shown: dashboard_item, dashboard, project or organization."),
+    text("scope", "Where it is shown: dashboard_item, dashboard, project, organization or tag."),
+    text("emoji", "The picture that marks it; NULL: none."),
+    flag("hidden_in_user_interface", "Whether PostHog's charts leave it out, as those that programs make."),
     text("creation_type", "USR: a person made it; GIT: a deployment."),
     bigint("dashboard_item", "The insight that it belongs to: insights.id."),
     text("insight_short_id", "The same insight: insights.short_id."),
@@ -74,8 +76,9 @@ ANNOTATIONS = listed(
     time("created_at", "When it was made, UTC."),
     time("updated_at", "When it was last changed, UTC."),
     *by("created_by", "Who made it"),
-    about="One row per annotation.",
+    about="One row per annotation. The tags of those of scope tag are a child table.",
     scope="annotation:read",
+    children=("tags",),
 )
 
 INSIGHTS = listed(
