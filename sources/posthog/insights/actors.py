@@ -6,6 +6,7 @@ persons/lifecycle, persons/stickiness, persons/trends and persons/funnel/correla
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from functools import partial
@@ -47,7 +48,8 @@ def read_actors(run: Run, reading: TableReading, state: State) -> Iterator[Noted
     Raises NothingRequested where none is asked for, or the insight or the point is none.
     """
     insights = insights_of(run)
-    chosen = [_chosen(insights, dict(item)) for item in run.requests.insight_actors]
+    # As JSON has it: of a TOML date its text is meant.
+    chosen = [_chosen(insights, json.loads(canonical(item))) for item in run.requests.insight_actors]
     if not chosen:
         raise NothingRequested(
             "It is not said whose persons are wanted",
@@ -77,7 +79,7 @@ def _note(selection: str, count: int, state: State) -> None:
 
 def _chosen(insights: Insights, item: dict[str, Any]) -> tuple[Definition, Selector]:
     name = str(item.pop("insight", ""))
-    definition = next((one for one in insights.definitions.all if name in one.names), None)
+    definition = next((one for one in insights.definitions.known if name in one.names), None)
     if definition is None:
         raise NothingRequested(
             f"There is no insight {name!r}",

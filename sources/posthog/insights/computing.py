@@ -59,7 +59,7 @@ class Insights:
 
     @property
     def definitions(self) -> Definitions:
-        """All insights that are wanted. Raises as `definitions.definitions`."""
+        """The insights that there are. Raises as `definitions.definitions`."""
         if self._definitions is None:
             self._definitions = definitions(self._run)
         return self._definitions
@@ -69,7 +69,7 @@ class Insights:
 
         Raises what is wrong with more than one insight: a key, a limit, the connection.
         """
-        chosen = [one for one in self.definitions.all if one.shape is not None and wanted(one)]
+        chosen = [one for one in self.definitions.wanted if one.shape is not None and wanted(one)]
         missing = [one for one in chosen if one.insight_id not in self._computed]
         yield from (self._computed[one.insight_id] for one in chosen if one.insight_id in self._computed)
         settings = self._run.settings

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sources.posthog.errors import NothingRequested
+from sources.posthog.listing.canonical import canonical
 from sources.posthog.listing.passes import read_whole
 from sources.posthog.requests import Requests
 from sources.posthog.run import Run
@@ -82,14 +83,18 @@ class Definition:
 
 @dataclass(frozen=True)
 class Definitions:
-    """All insights that are wanted. `is_settled`: False if the list changed all the time, so some may be missing."""
+    """The insights of a project and of the configuration."""
 
-    all: tuple[Definition, ...]
+    known: tuple[Definition, ...]
+    """All that there are."""
+    wanted: tuple[Definition, ...]
+    """Those that are to be computed."""
     is_settled: bool
+    """False if the list changed all the time, so that some may be missing."""
 
 
 def definitions(run: Run) -> Definitions:
-    """The saved insights (those of `insight_ids` if there are any) and those of the configuration.
+    """The saved insights and those of the configuration; of the saved ones those of `insight_ids`, if any, are wanted.
 
     Raises NothingRequested for a definition in the configuration that is none, and what reading the list raises.
     """
@@ -98,9 +103,10 @@ def definitions(run: Run) -> Definitions:
     # unless asked is empty in nearly all.
     params = {"basic": "true", "saved": "true", "order": "id", "limit": 250}
     whole = read_whole(run.client, "insights", params, key_of=lambda raw: str(raw.get("id")))
-    wanted = set(run.requests.insight_ids)
-    saved = [raw for raw in whole.rows.values() if not raw.get("deleted") and (not wanted or raw.get("id") in wanted)]
-    return Definitions((*map(_saved, saved), *given), whole.is_settled)
+    saved = [_saved(raw) for raw in whole.rows.values() if not raw.get("deleted")]
+    ids = set(map(str, run.requests.insight_ids))
+    wanted = [one for one in saved if not ids or one.insight_id in ids]
+    return Definitions((*saved, *given), (*wanted, *given), whole.is_settled)
 
 
 def _saved(raw: Mapping[str, Any]) -> Definition:
@@ -128,9 +134,9 @@ def _configured(requests: Requests) -> list[Definition]:
 
 
 def _parsed(given: Any) -> Any:
-    """A text is JSON, as PostHog shows a query when it is asked for its source."""
+    """A text is JSON, as PostHog shows a query when it is asked for its source; of a TOML date its text is meant."""
     if not isinstance(given, str):
-        return given
+        return json.loads(canonical(given))
     try:
         return json.loads(given)
     except ValueError:

@@ -77,7 +77,7 @@ def read_results(run: Run, reading: TableReading, state: State) -> Iterator[Note
     known: dict[str, dict[str, Any]] = dict(state.get("insights", {}))
     rows: list[Row] = []
     now: dict[str, dict[str, Any]] = {}
-    for definition in insights.definitions.all:
+    for definition in insights.definitions.wanted:
         if definition.shape is None:
             rows.append(_row(definition, "not_tabular", _NOT_TABULAR.get(definition.kind, _UNKNOWN), {}))
             now[definition.insight_id] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -114,6 +115,14 @@ def test_of_a_saved_insight_by_its_short_id(box: Sandbox, warehouse: Warehouse) 
         )
         # Deleted persons count in the figure, and are nobody any more.
         assert 0 < found <= figure
+
+
+def test_of_an_insight_that_is_not_computed_and_dates_of_toml(box: Sandbox, warehouse: Warehouse) -> None:
+    trend = next(row for row in box.list_rows("insights") if row["name"] == "Pageviews a day")
+    asked = {"insight_ids": [999_999], "insight_actors": [{"insight": trend["id"], "day": date.fromisoformat(DAY)}]}
+    warehouse.load(box, asked, tables=("insight_actors",))
+    found = {str(row[0]) for row in warehouse.rows("SELECT person_id FROM insight_actors")}
+    assert found == expected(box, f"SELECT who FROM {{who}} WHERE event = '$pageview' AND toDate(timestamp) = '{DAY}'")
 
 
 def test_of_an_edge(box: Sandbox, warehouse: Warehouse) -> None:

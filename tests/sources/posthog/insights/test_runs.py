@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 import pytest
 
@@ -150,9 +151,23 @@ def test_a_key_that_may_not_skips_the_tables(box: Sandbox, warehouse: Warehouse,
     assert all(reading.failed is None for reading in readings.values())
 
 
-def test_a_definition_may_be_json(box: Sandbox, warehouse: Warehouse) -> None:
-    warehouse.load(box, {"insights": {"mine": json.dumps({"kind": "InsightVizNode", "source": TREND})}}, tables=TWO)
-    assert (points(warehouse, "mine"), result(warehouse, "mine")) == (7, ("computed", 7))
+def test_a_definition_may_be_json_or_toml(box: Sandbox, warehouse: Warehouse) -> None:
+    dated = {**TREND, "dateRange": {"date_from": date(2026, 11, 13), "date_to": date(2026, 11, 19)}}
+    shown = json.dumps({"kind": "InsightVizNode", "source": TREND})
+    warehouse.load(box, {"insights": {"json": shown, "toml": dated}}, tables=TWO)
+    assert points(warehouse, "json") == points(warehouse, "toml") == 7
+    values = "SELECT value FROM insight_trends WHERE insight_id = 'config:{}' ORDER BY point"
+    assert warehouse.rows(values.format("json")) == warehouse.rows(values.format("toml"))
+
+
+def test_faults_on_the_way_change_nothing(box: Sandbox, warehouse: Warehouse) -> None:
+    warehouse.load(box, {"insights": {"a": TREND, "b": FUNNEL}}, tables=THREE)
+    before = warehouse.rows("SELECT insight_id, point, value FROM insight_trends ORDER BY ALL")
+    box.add_fault("drop", path="/query/$", every=2)
+    box.add_fault("status", path="/insights/", status=503, at=[1])
+    warehouse.load(box, {"insights": {"a": TREND, "b": FUNNEL}}, tables=THREE)
+    assert warehouse.rows("SELECT insight_id, point, value FROM insight_trends ORDER BY ALL") == before
+    assert (result(warehouse, "a"), result(warehouse, "b")) == (("computed", 7), ("computed", 2))
 
 
 @pytest.mark.parametrize("given", [{"colour": "red"}, "{no json", 3])
