@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sandbox.store import Store, quoted
+from sandbox.store import quoted
 
 from . import dates
 from .dispatch import Action, Call
 from .envelope import Reply, invalid, not_found, reply
+from .recording_rows import MEASURES, people_of, recording_of
 
 DEFAULT_LIMIT = 50
 
@@ -58,23 +59,13 @@ FIELDS = frozenset(
 #: Filters that change the answer and that this server does not have.
 _UNSUPPORTED = ("actions", "events", "properties", "having_predicates", "console_log_filters", "comment_text")
 
-_MEASURES = {
-    "click_count": "sum(session_replay_events.click_count)",
-    "keypress_count": "sum(session_replay_events.keypress_count)",
-    "mouse_activity_count": "sum(session_replay_events.mouse_activity_count)",
-    "console_log_count": "sum(session_replay_events.console_log_count)",
-    "console_warn_count": "sum(session_replay_events.console_warn_count)",
-    "console_error_count": "sum(session_replay_events.console_error_count)",
-    "active_milliseconds": "sum(session_replay_events.active_milliseconds)",
-}
-
 _ORDERS = {
     "start_time": "start_time",
     "duration": "recording_duration",
     "recording_duration": "recording_duration",
     "active_seconds": "active_milliseconds",
     "inactive_seconds": "recording_duration - active_milliseconds / 1000",
-    **{name: name for name in _MEASURES if name.endswith("count")},
+    **{name: name for name in MEASURES if name.endswith("count")},
 }
 
 #: What a user deleted is shown no more.
@@ -114,8 +105,8 @@ async def listing(call: Call) -> Reply:
     )
     has_next = len(rows) > limit
     rows = rows[:limit]
-    people = await call.state.in_thread(_people, call.state.store, [row[1] for row in rows])
-    results = [_recording(call, row, people) for row in rows]
+    people = await call.state.in_thread(people_of, call.state.store, [row[1] for row in rows])
+    results = [recording_of(call, row, people) for row in rows]
     if behaviour.recordings_counted:
         following = call.url({"limit": limit, "offset": offset + limit}) if has_next else None
         before = call.url({"limit": limit, "offset": max(0, offset - limit)}) if offset else None
@@ -207,7 +198,7 @@ def _beyond(cursor: str, order: str, *, descending: bool) -> str:
 
 def _sql(window: _Window) -> str:
     """One row per recording, its parts summed up. ``window.having`` uses the names made here."""
-    measures = ", ".join(f"{expression} AS {name}" for name, expression in _MEASURES.items())
+    measures = ", ".join(f"{expression} AS {name}" for name, expression in MEASURES.items())
     return (
         "SELECT * FROM (SELECT session_id, any(session_replay_events.distinct_id) AS distinct_id, "
         "min(min_first_timestamp) AS start_time, max(max_last_timestamp) AS end_time, "
@@ -220,79 +211,6 @@ def _sql(window: _Window) -> str:
     )
 
 
-def _people(store: Store, distinct_ids: list[str]) -> dict[str, dict[str, Any]]:
-    """By distinct id, the person in its short form: at most 10 distinct ids."""
-    if not distinct_ids:
-        return {}
-    among = ", ".join(sorted({quoted(one) for one in distinct_ids}))
-    mapping = (
-        "SELECT distinct_id, argMax(person_id, version) AS person FROM person_distinct_id2 "
-        f"WHERE team_id = {store.team_id} GROUP BY distinct_id HAVING argMax(is_deleted, version) = 0"
-    )
-    rows = store.rows(
-        f"SELECT groupArray(distinct_id), person, p.latest, p.created FROM ({mapping}) AS m INNER JOIN ("
-        "SELECT id, argMax(properties, version) AS latest, argMax(created_at, version) AS created FROM person "
-        f"WHERE team_id = {store.team_id} GROUP BY id HAVING argMax(is_deleted, version) = 0"
-        f") AS p ON p.id = m.person WHERE person IN (SELECT person FROM ({mapping}) "
-        f"WHERE distinct_id IN ({among})) GROUP BY person, p.latest, p.created"
-    )
-    people: dict[str, dict[str, Any]] = {}
-    for ids, person_id, text, created in rows:
-        properties = json.loads(text)
-        ordered = sorted(ids)
-        for distinct_id in ordered:
-            people[distinct_id] = {
-                "id": person_id,
-                "name": properties.get("email") or properties.get("name") or ordered[0],
-                "distinct_ids": ordered[:10],
-                "properties": properties,
-                "created_at": created,
-                "uuid": person_id,
-            }
-    return people
-
-
-def _recording(call: Call, row: list[Any], people: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    behaviour, now = call.state.behaviour, call.state.clock.now()
-    session_id, distinct_id, start_text, end_text, duration, url, source, retention, last_data_text = row[:9]
-    counts = dict(zip(_MEASURES, row[9 : 9 + len(_MEASURES)], strict=True))
-    active = counts.pop("active_milliseconds") / 1000
-    start = dates.parse(start_text, now) or now
-    last_data = dates.parse(last_data_text, now) or now
-    expiry = start.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=retention or 30)
-    recording: dict[str, Any] = {
-        "id": session_id,
-        "distinct_id": distinct_id,
-        "viewed": False,
-        "viewers": [],
-        "recording_duration": duration,
-        "active_seconds": active,
-        "inactive_seconds": max(0, duration - active),
-        "start_time": start_text,
-        "end_time": end_text,
-        **counts,
-        "start_url": url,
-        "person": people.get(distinct_id),
-        "retention_period_days": retention,
-        "snapshot_source": source,
-        "ongoing": (now - last_data).total_seconds() < behaviour.recordings_ongoing_seconds,
-        "activity_score": min(100.0, (counts["click_count"] + counts["keypress_count"]) * 100 / max(1, duration)),
-    }
-    if behaviour.recordings_cursor:
-        recording |= {
-            "expiry_time": expiry,
-            "recording_ttl": max(0, (expiry - now).days),
-            "snapshot_library": "web",
-            "has_summary": False,
-            "summary_outcome": None,
-            "external_references": [],
-            "matches_filters": True,
-        }
-    else:
-        recording["storage"] = "object_storage"
-    return recording
-
-
 async def retrieve(call: Call) -> Reply:
     """GET /session_recordings/:id/."""
     session = quoted(call.params["item"])
@@ -300,8 +218,8 @@ async def retrieve(call: Call) -> Reply:
     rows = await call.state.in_thread(call.state.store.rows, _sql(window))
     if not rows:
         raise not_found("Recording not found")
-    people = await call.state.in_thread(_people, call.state.store, [rows[0][1]])
-    return reply(_recording(call, rows[0], people))
+    people = await call.state.in_thread(people_of, call.state.store, [rows[0][1]])
+    return reply(recording_of(call, rows[0], people))
 
 
 LISTING = {"GET": Action(listing, ("session_recording:read",), throttle="recordings")}
