@@ -16,7 +16,7 @@ from sources.posthog.tables.declaration import Column, Table, json
 from sources.posthog.tables.listed import Listing
 
 Types = dict[str, str]
-"""Fields that are not declared, and the dlt type that each had when it was first seen."""
+"""Fields that are not declared (of children: `steps__url`), and the dlt type that each had when it was first seen."""
 
 
 class Shape:
@@ -44,7 +44,7 @@ class Shape:
         return tuple(
             json(name, "JSON, as PostHog's API has it.")
             for name, data_type in sorted(self.types.items())
-            if data_type == "json"
+            if data_type == "json" and name.split("__")[0] not in self._children
         )
 
     @property
@@ -70,7 +70,7 @@ class Shape:
             if value is None or (name in taken and name not in self._children) or not name.strip():
                 continue
             if name in self._children and isinstance(value, list):
-                row[name] = [_known(item) for item in value]
+                row[name] = [self._item(name, item) for item in value]
             else:
                 row[name] = self._undeclared(name, value)
         return row
@@ -88,6 +88,12 @@ class Shape:
                 raise ListUnreadable(f"A row of {self._table.name} has no {name}, which is its key")
             key.append(str(value))
         return tuple(key)
+
+    def _item(self, child: str, item: Any) -> Any:
+        """A row of a child table without what is NULL: of that dlt could not tell a type, and would warn."""
+        if not isinstance(item, dict):
+            return None if item is None else self._undeclared(f"{child}__value", item)
+        return {name: self._undeclared(f"{child}__{name}", value) for name, value in item.items() if value is not None}
 
     def _named(self, raw: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
         """The row with a name, if it is to be given one."""
@@ -143,11 +149,6 @@ def _type_of(value: Any) -> str:
     if isinstance(value, str):
         return is_iso_timestamp(str, value) or "text"  # dlt makes timestamps of these by itself
     return str(py_type_to_sc_type(type(value)))
-
-
-def _known(item: Any) -> Any:
-    """An item of a child table without what is NULL: of that dlt could not tell a type, and would warn."""
-    return {name: value for name, value in item.items() if value is not None} if isinstance(item, dict) else item
 
 
 def _variant(data_type: str) -> str:

@@ -118,14 +118,18 @@ def test_a_field_that_changes_its_type_lands_beside_the_old_column(warehouse: Wa
     warehouse.paths["things"] = served
     warehouse.load(THINGS)
     served.rows[1] |= {"created_at": "soon", "more": "now a text", "filters": 5, "name": {"de": "Ding"}, "tags": "x"}
+    served.rows[1]["steps"] = [{"event": "$pageview", "properties": 7}, {"event": {"any": True}}]
     reading = warehouse.load(THINGS)["things"]
     assert reading.notes == [
         "created_at was timestamp, and came as text in 1 rows: see created_at__v_text",
         "name was text, and came as json in 1 rows: kept as JSON text",
+        "steps__event was text, and came as json in 1 rows: kept as JSON text",
     ]
     found = warehouse.rows("SELECT created_at, created_at__v_text, more, filters, name FROM things WHERE id = 1")
     assert found == [(None, "soon", '"now a text"', "5", '{"de":"Ding"}')]
     assert warehouse.rows("SELECT count(created_at) FROM things") == [(2,)]
+    steps = warehouse.rows("SELECT event, properties FROM things__steps ORDER BY _dlt_list_idx")
+    assert steps == [("$pageview", "7"), ('{"any":true}', None)]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,20 @@ def test_children_are_left_to_dlt_without_their_nulls() -> None:
     assert shaped({"id": 1, "tags": ["x", "y"]})[0]["tags"] == ["x", "y"]
 
 
+def test_a_child_s_value_that_does_not_fit_is_told() -> None:
+    types: dict[str, str] = {}
+    shaped({"id": 1, "tags": [{"a": 1, "b": {"c": 1}}]}, types)
+    row, shape = shaped({"id": 1, "tags": [{"a": "x", "b": 5}, {"a": {"y": 1}}]}, types)
+    assert types == {"tags__a": "bigint", "tags__b": "json"}
+    assert [item["a"] for item in row["tags"]] == ["x", '{"y":1}']
+    assert standard_json.loads(standard_json.loads(row["tags"][0]["b"])) == 5
+    assert shape.notes == [
+        "tags__a was bigint, and came as json in 1 rows: see tags__a__v_text",
+        "tags__a was bigint, and came as text in 1 rows: see tags__a__v_text",
+    ]
+    assert shape.more_columns == ()
+
+
 def test_values_of_the_request_fill_columns_that_the_row_does_not() -> None:
     assert shaped({"id": 1}, name="asked")[0]["name"] == "asked"
     assert shaped({"id": 1, "name": "own"}, name="asked")[0]["name"] == "own"
