@@ -20,7 +20,7 @@ from sources.posthog.errors import OwnQueryRefused, PostHogError
 from sources.posthog.hogql.engine import note
 from sources.posthog.queries.describing import Described, beside, describe
 from sources.posthog.queries.incremental import Work, read_appended, read_merged
-from sources.posthog.queries.ordering import order_of
+from sources.posthog.queries.ordering import growing, order_of
 from sources.posthog.queries.paging import Pager, RowPage
 from sources.posthog.queries.spool import spooled
 from sources.posthog.reading import Noted, State, TableReading
@@ -39,7 +39,14 @@ def described(run: Run, query: Query) -> Described:
         OwnQueryRefused: PostHog does not accept it, or it does not have a column that its declaration names.
         PostHogError: PostHog could not be asked.
     """
-    return run.shared(f"own queries: {query.name}", lambda: describe(run, query))
+
+    def make() -> Described:
+        about = describe(run, query)
+        if about.cursor is not None:
+            growing(run.dialect, about.cursor)
+        return about
+
+    return run.shared(f"own queries: {query.name}", make)
 
 
 def refuse_bad_queries(run: Run, tables: Iterable[Table]) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from sources.posthog.errors import OwnQueryRefused
 from sources.posthog.hogql.engine import note
 from sources.posthog.queries.describing import Described, QueryColumn
-from sources.posthog.queries.ordering import Order, Values, order_of
+from sources.posthog.queries.ordering import Order, Values, growing, order_of
 from sources.posthog.queries.paging import Pager, RowPage
 from sources.posthog.reading import Noted, State, TableReading
 from sources.posthog.run import Run
@@ -120,7 +120,7 @@ def read_appended(work: Work) -> Iterator[Noted]:
 
 
 def _window(work: Work, cursor: QueryColumn, start: Values | None, upto: Values | None) -> Window:
-    order = order_of(work.run.dialect, [cursor])
+    order = growing(work.run.dialect, cursor)
     is_null = f"isNull({cursor.ref})" if cursor.kind.is_nullable else ""
     since = [order.from_(start)] if start is not None else []
     upto = upto or work.pager.greatest(order, [*([f"NOT {is_null}"] if is_null else []), *since])

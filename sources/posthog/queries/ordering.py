@@ -11,13 +11,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sources.posthog.errors import OwnQueryRefused
 from sources.posthog.hogql.dialect import Dialect, text_literal
+from sources.posthog.queries.clickhouse_types import ClickHouseType
 from sources.posthog.queries.describing import QueryColumn
 
 Values = tuple[Any, ...]
 """Exact values of all parts of an order, in their order."""
 
 _INTEGERS = frozenset({f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)})
+_TIMES = frozenset({"DateTime", "DateTime64"})
+_INSTEAD = {
+    "String": "''",
+    "Date": "toDate('1970-01-01')",
+    "UUID": "toUUID('00000000-0000-0000-0000-000000000000')",
+    **dict.fromkeys(_INTEGERS, "0"),
+    **dict.fromkeys(_TIMES, "toDateTime64('1970-01-01 00:00:00', 0, 'UTC')"),
+}
+"""What stands for NULL."""
+_GROWING = frozenset({"String", "FixedString", "Date", "Date32", *_TIMES, *_INTEGERS})
+"""Types whose values, or the texts of them, are in the order that people mean."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,8 @@ class Part:
     """What gives the value so that JSON keeps it."""
     literal: Callable[[Any], str]
     """HogQL for a value."""
+    is_flag: bool = False
+    """Whether it only tells NULL, which is neither the first nor the last of anything, from the rest."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,11 @@ class Order:
     def by(self) -> str:
         """For ORDER BY."""
         return ", ".join(part.order for part in self.parts)
+
+    @property
+    def latest_first(self) -> str:
+        """For ORDER BY, the other way round; NULL stays behind."""
+        return ", ".join(part.order if part.is_flag else f"{part.order} DESC" for part in self.parts)
 
     @property
     def exact(self) -> list[str]:
@@ -78,43 +98,56 @@ class Order:
 
 
 def order_of(dialect: Dialect, columns: Sequence[QueryColumn]) -> Order:
-    """An order by these columns."""
+    """An order by these columns, any that suits: it need not be the one that people have in mind."""
     return Order(tuple(part for column in columns for part in _parts(dialect, column)))
+
+
+def growing(dialect: Dialect, column: QueryColumn) -> Order:
+    """The order of a column's own values, NULL behind all others.
+
+    Raises:
+        OwnQueryRefused: values of its type cannot be compared exactly.
+    """
+    if column.kind.name not in _GROWING:
+        raise OwnQueryRefused(
+            f"{column.hogql} has the type {column.clickhouse_type}, and cannot be a cursor",
+            meaning="A cursor is a time, a date, a whole number of up to 64 bits, or a text.",
+            advice="Take another column, or make one of it in the query: toInt(...), toDateTime(...), toString(...).",
+        )
+    return order_of(dialect, [column])
 
 
 def _parts(dialect: Dialect, column: QueryColumn) -> tuple[Part, ...]:
     ref, kind = column.ref, column.kind
     if not kind.is_nullable:
-        return (_part(dialect, column),)
-    # NULL compares to nothing: whether there is one comes first, and an empty text stands for it.
-    text = _text(dialect, column)
-    return (
-        Part(f"isNull({ref})", f"isNull({ref})", lambda value: str(int(value))),
-        Part(f"ifNull({text.order}, '')", f"ifNull({text.exact}, '')", text.literal),
-    )
+        return (_part(dialect, kind, ref),)
+    # NULL compares to nothing: whether there is one comes first, and some value stands for it.
+    flag = Part(f"isNull({ref})", f"isNull({ref})", lambda value: str(int(value)), is_flag=True)
+    if kind.name in _INSTEAD and (kind.name not in _TIMES or dialect.has_typed_times):
+        return flag, _part(dialect, kind, f"ifNull({ref}, {_INSTEAD[kind.name]})")
+    text = _text(dialect, kind, ref)
+    return flag, Part(f"ifNull({text.order}, '')", f"ifNull({text.exact}, '')", text.literal)
 
 
-def _part(dialect: Dialect, column: QueryColumn) -> Part:
-    """The column in its own order, which the server can use to read less, where a literal can say its values."""
-    ref, kind = column.ref, column.kind
+def _part(dialect: Dialect, kind: ClickHouseType, ref: str) -> Part:
+    """A value in its own order, which the server can use to read less, where a literal can say it exactly."""
     if kind.name in _INTEGERS:
         return Part(ref, ref, lambda value: str(int(value)))
     if kind.name == "Date":
         return Part(ref, ref, lambda value: f"toDate({text_literal(str(value))})")
     if kind.name == "UUID":
         return Part(ref, f"toString({ref})", lambda value: f"toUUID({text_literal(str(value))})")
-    if kind.name in {"DateTime", "DateTime64"} and dialect.has_typed_times:
+    if kind.name in _TIMES and dialect.has_typed_times:
         digits = int(kind.arguments[0]) if kind.name == "DateTime64" else 0
         return Part(
             ref, dialect.time_text(ref), lambda value: f"toDateTime64({text_literal(str(value))}, {digits}, 'UTC')"
         )
-    return _text(dialect, column)
+    return _text(dialect, kind, ref)
 
 
-def _text(dialect: Dialect, column: QueryColumn) -> Part:
-    """The column by its text: an order too, if not its own."""
-    ref, kind = column.ref, column.kind
-    if kind.name in {"DateTime", "DateTime64"}:
+def _text(dialect: Dialect, kind: ClickHouseType, ref: str) -> Part:
+    """A value by its text, which for times and days has their own order."""
+    if kind.name in _TIMES:
         text = dialect.time_text(ref)
         return Part(text, text, text_literal)
     text = ref if kind.name == "String" else f"toString({ref})"

@@ -61,9 +61,8 @@ class Pager:
 
     def greatest(self, order: Order, conditions: Sequence[str] = ()) -> Values | None:
         """Where the last row in `order` stands; None where there is no row."""
-        descending = ", ".join(f"{part.order} DESC" for part in order.parts)
         sql = f"SELECT {', '.join(order.exact)} FROM {self.described.source}{_where(conditions)}"
-        rows = self._ask(f"{sql} ORDER BY {descending} LIMIT 1").rows
+        rows = self._ask(f"{sql} ORDER BY {order.latest_first} LIMIT 1").rows
         return tuple(rows[0]) if rows else None
 
     def first(self, rows: int) -> tuple[pa.Table, bool]:
@@ -151,7 +150,7 @@ class Pager:
         self, order: Order, newest: Order | None, conditions: Sequence[str] = (), after: Values | None = None
     ) -> Iterator[RowPage]:
         """One row of each key, the last in the order `newest`, behind `after`."""
-        by = ", ".join([order.by, *(f"{part.order} DESC" for part in (newest.parts if newest else ()))])
+        by = ", ".join([order.by, *([newest.latest_first] if newest else [])])
         tail = f" ORDER BY {by} LIMIT 1 BY {order.by}"
         while True:
             beyond = [*conditions, *([order.after(after)] if after is not None else [])]

@@ -171,3 +171,18 @@ def test_a_column_of_another_type_lands_beside_the_old_one(sandbox_cloud: Sandbo
     assert sorted(warehouse.rows("SELECT k, v, v_text, v_text_bigint FROM mine.t")) == [
         *((1, 5, None, None), (2, None, "a", None), (3, 6, None, 1)),
     ]
+
+
+def test_a_row_without_a_cursor_is_never_the_latest(sandbox_cloud: Sandbox) -> None:
+    warehouse = Warehouse(sandbox_cloud)
+    rows = _numbers(
+        "1 AS k, toNullable(5) AS c, 'dated' AS v; 1, NULL, 'undated'; 2, NULL, 'alone'", key="k", cursor="c"
+    )
+    warehouse.load(rows)
+    assert sorted(warehouse.rows("SELECT k, v FROM mine.t")) == [(1, "dated"), (2, "alone")]
+
+
+@pytest.mark.parametrize("cursor", ["1.5", "toUUID('00000000-0000-0000-0000-000000000001')", "[1]"])
+def test_a_cursor_that_has_no_exact_order_is_refused(sandbox_cloud: Sandbox, cursor: str) -> None:
+    with pytest.raises(PipelineStepFailed, match=r"cannot be a cursor(?s:.*)toDateTime"):
+        Warehouse(sandbox_cloud).load(_numbers(f"1 AS k, {cursor} AS c", key="k", cursor="c"))

@@ -16,7 +16,7 @@ from sandbox.local import Sandbox
 from sources.posthog import Run
 from sources.posthog.errors import OwnQueryRefused
 from sources.posthog.hogql.dialect import text_literal
-from sources.posthog.queries.ordering import order_of
+from sources.posthog.queries.ordering import growing, order_of
 from sources.posthog.queries.paging import Pager
 from tests.conftest import StartSandbox
 from tests.sources.posthog.queries.asking import a_run, described, pages_of, rows_of
@@ -211,3 +211,24 @@ def test_wide_rows_come_in_smaller_pages_where_posthog_cannot_answer_larger_ones
         pages = [page.table.column("number").to_pylist() for page in pager.keyed(order)]
     assert [number for page in pages for number in page] == list(range(5_000))
     assert max(map(len, pages)) <= 1_000
+
+
+@pytest.mark.parametrize(
+    ("values", "greatest"),
+    [
+        (["9", "10", "8"], 10),
+        (["toNullable(9)", "NULL", "10"], 10),
+        (["toDate('1999-12-31')", "toDate('2000-01-01')", "NULL"], "2000-01-01"),
+        (["toDateTime64('2026-01-01 09:00:00', 6, 'Asia/Kolkata')", "toDateTime64('2026-01-01 08:00:00', 6, 'UTC')"],
+         "2026-01-01 08:00:00.000000"),
+        (["toNullable('b')", "'a'", "NULL"], b"b".hex()),
+    ],
+)  # fmt: skip
+def test_the_greatest_value_is_so_by_value_and_never_null(asked: Run, values: list[str], greatest: object) -> None:
+    sql = " UNION ALL ".join(f"SELECT {value} AS c" for value in values)
+    about = described(asked, sql, cursor="c")
+    column = about.column("c")
+    is_there = [f"NOT isNull({column.ref})"] if column.kind.is_nullable else []
+    found = Pager(asked, about).greatest(growing(asked.dialect, column), is_there)
+    assert found is not None
+    assert found[-1] == greatest
