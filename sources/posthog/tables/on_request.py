@@ -87,7 +87,7 @@ EXPORT_CONTENTS = Table(
         bigint("export_id", "Whose file it is: exports.id, and the key.", nullable=False),
         text("content_type", "image/png, text/csv, ..."),
         bigint("size_bytes", "Its size, bytes."),
-        Column("content", "binary", "content", "The file."),
+        Column("content", "binary", "content", "The file; NULL: it is empty."),
     ),
     description="One row per file of an export: those of `export_ids`, or all. Files that PostHog deletes stay here.",
     reads=Contents(

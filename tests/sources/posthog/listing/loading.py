@@ -61,7 +61,7 @@ class Warehouse:
             return resources_of(extraction)
 
         with closing(extraction):
-            self.pipeline.run(source())
+            self.pipeline.run(source().with_resources(*extraction.readings))
         return extraction.readings
 
     def asked(self, path: str) -> list[dict[str, str]]:
