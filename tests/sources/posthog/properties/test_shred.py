@@ -228,6 +228,27 @@ def test_threads_share_one_catalogue() -> None:
         compare(page, result, shred.catalogue)
 
 
+def test_bytes_behind_a_null_are_nothing() -> None:
+    sound = texts_of(['{"key":1}', '{"key":2}'])
+    null = pa.Array.from_buffers(pa.string(), 2, [pa.py_buffer(b"\x02"), *sound.buffers()[1:]])
+    assert null.to_pylist() == [None, '{"key":2}']
+    assert [column.to_pylist() for column in shredder()(null).columns.values()] == [[None, 2]]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_any_array_of_texts(kind: pa.DataType) -> None:
+    page = pa.chunked_array(
+        [pa.array(["[]", '{"key":"x"}'], kind).slice(1), pa.array([], kind), pa.array(["{}"], kind)]
+    )
+    assert shredder()(page).columns["key"].to_pylist() == ["x", None]
+
+
+@pytest.mark.parametrize("number", ["1.10", "1E5", "-0.0", "1e400", "123456789012345678901234567890.0"])
+def test_numbers_keep_their_spelling_in_texts(number: str) -> None:
+    result = shredder(piece_bytes=10_000)(texts_of([f'{{"key":{number}}}', '{"key":"word"}', '{"key": [1.50]}']))
+    assert result.columns["key"].to_pylist()[:2] == [number, "word"]
+
+
 def test_text_that_is_no_json_has_no_properties_and_hurts_no_other() -> None:
     page = ['{"key":1}', "{broken", "", '{"key":"\\ud83d"}']
     shred = shredder(piece_bytes=10_000)
