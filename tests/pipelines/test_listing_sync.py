@@ -190,3 +190,21 @@ def test_an_engine_that_there_is_not_is_told(quick: InProcess) -> None:
     outcome = quick("sync")
     assert outcome.code == 2
     assert_one_screen(outcome.err, "rest", "auto", "hogql", "listing")
+
+
+def test_a_key_that_may_do_nothing_is_told_of_the_one_scope_that_these_tables_need(
+    quick: InProcess, posthog: Sandbox
+) -> None:
+    outcome = quick.pointed_at(posthog, posthog.create_key(["project:read"]))("sync", *CORE)
+    assert outcome.code == 3
+    assert_one_screen(outcome.err[outcome.err.index("Error:") :], "'query:read'", *CORE, "Personal API keys")
+    assert quick.databases == []
+
+
+def test_a_server_that_is_only_down_is_not_read_by_its_lists(quick: InProcess, posthog: Sandbox) -> None:
+    posthog.add_fault(
+        "status", status=503, path="/query/", always=True, headers={"Retry-After": "0.05"}, body="<h1>Down</h1>"
+    )
+    outcome = quick.pointed_at(posthog)("sync", *CORE)
+    assert outcome.code == 7
+    assert not any(request["path"].endswith(("/events/", "/persons/")) for request in posthog.requests())

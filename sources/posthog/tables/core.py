@@ -63,7 +63,7 @@ EVENTS = Table(
             "created_at",
             "timestamp",
             "created_at",
-            "PostHog events.created_at: when PostHog took it in, UTC, microseconds.",
+            "PostHog events.created_at: when PostHog took it in, UTC, microseconds; NULL from PostHog's lists.",
         ),
         Column(
             "distinct_id",
@@ -133,7 +133,12 @@ PERSONS = Table(
             "properties",
             "PostHog persons.properties: the whole JSON object; NULL once deleted.",
         ),
-        Column("version", "bigint", "version", "PostHog raw_persons.version: counts up with each change."),
+        Column(
+            "version",
+            "bigint",
+            "version",
+            "PostHog raw_persons.version: counts up with each change; NULL from PostHog's lists.",
+        ),
         Column(
             "is_deleted",
             "bool",
@@ -168,7 +173,7 @@ PERSON_DISTINCT_IDS = Table(
             "version",
             "bigint",
             "version",
-            "PostHog raw_person_distinct_ids.version: counts up with each change.",
+            "PostHog raw_person_distinct_ids.version: counts up with each change; NULL from PostHog's lists.",
         ),
         Column("is_deleted", "bool", "is_deleted", "Always false here: rows that arrive as deleted are removed."),
     ),
