@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import date, datetime, timezone
 from difflib import get_close_matches
 from typing import Any, ClassVar, Literal
 
@@ -91,7 +92,7 @@ class Query(Reads):
             cursor=cursor[0] if cursor else None,
             write=_write(name, given.get("write"), bool(key), bool(cursor)),
             refresh=_refresh(name, given.get("refresh")),
-            variables=dict(variables),
+            variables={str(variable): _plain(value) for variable, value in variables.items()},
         )
         _check_sense(query)
         return query
@@ -145,6 +146,13 @@ def _check_name(name: str) -> None:
     if not usual or usual != name or name.startswith("_dlt"):
         advice = f"{usual} would do." if usual and not usual.startswith("_dlt") else ""
         raise BadQuery(f"{name!r} cannot be the name of a table.", f"Use small letters, digits and single _. {advice}")
+
+
+def _plain(value: Any) -> Any:
+    """Times and days, which a configuration file can hold, as HogQL reads them; times in UTC unless they say none."""
+    if isinstance(value, datetime):
+        return (value.astimezone(timezone.utc) if value.tzinfo else value).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _names(query: str, setting: str, given: object) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -35,6 +36,9 @@ def test_settings_are_read_as_people_write_them() -> None:
     )
     assert (query.sql, query.key, query.refresh, query.variables) == (SQL, ("id", "kind"), 12 * HOUR, {"a": 1})
     assert Query.of("things", {"sql": SQL, "refresh": "always"}).refresh == 0
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=1)))
+    times = Query.of("things", {"sql": SQL, "variables": {"day": date(2026, 1, 2), "time": moment}}).variables
+    assert times == {"day": "2026-01-02", "time": "2026-01-02 02:04:05.000000"}
     assert Query.of("things", {"sql": SQL, "refresh": "1.5 d"}).refresh == 1.5 * DAY
 
 
