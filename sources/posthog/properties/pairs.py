@@ -71,6 +71,14 @@ class Cells:
         """Strings as they are, all else as JSON."""
         return self.source.take(pa.array(self.places))
 
+    def spread(self, length: int) -> pa.Array:
+        """The texts, each in its row of so many; NULL elsewhere."""
+        if len(self) == length:
+            return self.texts
+        places = np.full(length, -1, np.int32)
+        places[self.rows] = self.places
+        return self.source.take(pa.array(places, mask=places < 0))
+
     def filter(self, mask: np.ndarray) -> Cells:
         """Those for which `mask` is true."""
         return Cells(self.source, self.rows[mask], self.places[mask], self.first_bytes[mask])

@@ -77,7 +77,10 @@ class Shredder:
                 result.missed[key] = result.missed.get(key, 0) + len(values)
                 continue
             cells[key] = values
-            if column := known.get(key):
+            column = known.get(key)
+            if column and column.type == "text":
+                seen[key] = Seen(len(values), Kind(0))  # it holds any kind
+            elif column:
                 array = fit(values, column.type, column.declared)
                 arrays[key] = column.type, array
                 seen[key] = Seen(len(values), _new_kinds(column, values, array))
@@ -90,6 +93,9 @@ class Shredder:
                 result.missed[key] = result.missed.get(key, 0) + len(values)
                 continue
             column = settled[key]
+            if column.type == "text":
+                columns[column.name] = values.spread(len(texts))
+                continue
             kind, array = arrays.pop(key, (None, None))
             if kind != column.type:
                 array = fit(values, column.type, column.declared)

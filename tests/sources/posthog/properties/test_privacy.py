@@ -121,7 +121,7 @@ class AnyDigest:
 ANY_DIGEST = AnyDigest()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     page=pages(),
     dropped=st.sets(st.sampled_from(KEYS), max_size=3),
