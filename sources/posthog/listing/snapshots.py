@@ -18,7 +18,7 @@ import pyarrow as pa
 from sources.posthog.arrow import UTC_MICROS, empty_table
 from sources.posthog.errors import EndpointNotFound, NotFound
 from sources.posthog.json_text import parsable
-from sources.posthog.listing.blobs import Blobs, Block, Stored
+from sources.posthog.listing.blobs import Blobs, Stored
 from sources.posthog.listing.chosen import chosen_recordings
 from sources.posthog.reading import Noted, State, TableReading
 from sources.posthog.run import Run
@@ -27,8 +27,10 @@ from sources.posthog.tables.recordings import RECORDING_SNAPSHOTS
 _OWN = frozenset({"type", "timestamp", "data", "cv"})
 _MOST_WORDS = 3
 
-_Done = tuple[pa.Table, list[Any]]
-"""Rows, and how far the recording is read with them."""
+_LINES_A_PAGE = 2_000
+
+_Done = tuple[pa.Table, list[Any] | None]
+"""Rows, and how far the recording is read with them; None: no further than before."""
 
 Row = tuple[str, int, int, str | None, int | None, int | None, str | None, str | None, str | None]
 
@@ -46,7 +48,8 @@ def read_snapshots(run: Run, reading: TableReading, state: State) -> Iterator[No
         known = mirror["read"].get(recording_id)
         for table, done in _or_gone(_recording(run, recording_id, known, reading, others), gone):
             run.progress.fetched(reading.table.name, table.num_rows)
-            mirror["read"][recording_id] = done
+            if done is not None:
+                mirror["read"][recording_id] = done
             yield table, partial(_note, recording_id, done)
     if gone:
         words = "; ".join(sorted(set(gone))[:_MOST_WORDS])
@@ -66,8 +69,9 @@ def _or_gone(pages: Iterator[_Done], gone: list[str]) -> Iterator[_Done]:
         gone.append(error.message)
 
 
-def _note(recording_id: str, done: list[Any], state: State) -> None:
-    state["read"] = {**state.get("read", {}), recording_id: done}
+def _note(recording_id: str, done: list[Any] | None, state: State) -> None:
+    if done is not None:
+        state["read"] = {**state.get("read", {}), recording_id: done}
 
 
 def _recording(
@@ -79,11 +83,21 @@ def _recording(
         others.update([", ".join(stored.other)])
     elif stored.file is not None:
         if done is None or done[1] != stored.file:
-            number, _, lines = done or (0, "", 0)
-            rows = _rows(recording_id, Block(number, blobs.whole(stored.file)), skip=lines)
-            yield _table(rows), [number + 1, stored.file, lines + len(rows)]
+            yield from _file(blobs, stored.file, recording_id, done)
     else:
         yield from _blocks(blobs, stored, recording_id, done, reading)
+
+
+def _file(blobs: Blobs, file: str, recording_id: str, done: Sequence[Any] | None) -> Iterator[_Done]:
+    """A recording that is one file now; what was read of it as blocks is at its head, and not read again."""
+    number, _, had = done or (0, "", 0)
+    lines = _lines(blobs.whole(file))[had:]
+    total = 0
+    for start in range(0, max(1, len(lines)), _LINES_A_PAGE):
+        rows = _rows(recording_id, number, lines[start : start + _LINES_A_PAGE], total)
+        total += len(rows)
+        is_last = start + _LINES_A_PAGE >= len(lines)
+        yield _table(rows), [number + 1, file, had + total] if is_last else None
 
 
 def _blocks(
@@ -95,7 +109,7 @@ def _blocks(
         first, lines = 0, 0
     missing: list[int] = []
     for some in blobs.blocks(first, len(stored.blocks)):
-        rows = [row for block in some for row in _rows(recording_id, block)]
+        rows = [row for block in some for row in _rows(recording_id, block.number, _lines(block.text or b""))]
         missing += [block.number for block in some if block.text is None]
         if not missing:
             lines += len(rows)
@@ -107,14 +121,15 @@ def _blocks(
         reading.notes.append(f"PostHog cannot fetch part {numbers} of {recording_id}; the next run asks for it again")
 
 
-def _rows(recording_id: str, block: Block, skip: int = 0) -> list[Row]:
-    """The rows of a block's lines, but for the first `skip`."""
-    lines = [line for line in (block.text or b"").split(b"\n") if line.strip()][skip:]
+def _lines(text: bytes) -> list[bytes]:
+    return [line for line in text.split(b"\n") if line.strip()]
+
+
+def _rows(recording_id: str, part: int, lines: Sequence[bytes], position: int = 0) -> list[Row]:
+    """The rows of some lines of a part, of which the first is at `position`."""
     texts = parsable(pa.array([line.decode("utf-8", errors="replace") for line in lines], pa.string())).to_pylist()
-    rows: list[Row] = []
-    for text in texts:
-        rows += [_row(recording_id, block.number, len(rows) + place, *each) for place, each in enumerate(_events(text))]
-    return rows
+    events = [event for text in texts for event in _events(text)]
+    return [_row(recording_id, part, place, *event) for place, event in enumerate(events, position)]
 
 
 def _events(text: str) -> Iterator[tuple[str | None, Any]]:

@@ -13,6 +13,7 @@ from sandbox.local import Sandbox
 from sandbox.snapshots import is_long_term
 from sources.posthog.errors import NothingRequested
 from sources.posthog.json_text import parsable
+from sources.posthog.listing import snapshots
 from sources.posthog.listing.blobs import Blobs
 from sources.posthog.reading import TableReading
 from sources.posthog.requests import Requests
@@ -158,6 +159,22 @@ def test_a_recording_that_grew_gives_its_new_parts(start_sandbox: StartSandbox) 
     assert len(rows) > 0
     assert len(reader.rows) == before + len(rows)
     assert read_shown(reader, recording_id) == shown(sandbox, recording_id)
+
+
+def test_a_recording_that_became_one_file_is_not_read_twice(posthog: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    (recording_id,) = [name for name in longest(posthog, 9) if is_long_term(name)][:1]
+    wanted = Requests(recording_ids=(recording_id,))
+    whole = Reader(posthog, RECORDING_SNAPSHOTS)
+    monkeypatch.setattr(snapshots, "_LINES_A_PAGE", 7)
+    lines = len(whole.run(requests=wanted))
+    assert read_shown(whole, recording_id) == shown(posthog, recording_id)
+    assert lines > 7
+    # An earlier run had its first blocks, of five lines: the file has those at its head.
+    later = Reader(posthog, RECORDING_SNAPSHOTS, state={"read": {recording_id: [2, "2026-11-01T00:00:00Z", 5]}})
+    rows = later.run(requests=wanted)
+    assert [(row["part"], row["position"]) for row in rows] == [(2, place) for place in range(lines - 5)]
+    assert read_shown(later, recording_id) == shown(posthog, recording_id)[5:]
+    assert later.run(requests=wanted) == []
 
 
 def test_recordings_that_are_gone_are_said(start_sandbox: StartSandbox) -> None:
