@@ -27,7 +27,8 @@ T0 = 20_000 * DAY
 @st.composite
 def runs(draw: st.DrawFn) -> list[tuple[int, int | None, int | None, int]]:
     """Runs as (now, since, until, spans read before it is stopped), their times going on."""
-    now, found = T0, []
+    now = T0
+    found: list[tuple[int, int | None, int | None, int]] = []
     for _ in range(draw(st.integers(1, 6))):
         now += draw(st.integers(1, 40 * HOUR))
         # A first run without a bound looks back five years, which is a matter of patience only.
