@@ -284,6 +284,7 @@ def _reading(source: SourceSettings) -> Settings:
             sweep_every_hours=source.sweep_every_hours,
             lists_every_minutes=source.lists_every_minutes,
             insights_every_hours=source.insights_every_hours,
+            elements=source.elements,
         )
     except ValueError as error:
         raise ConfigError(str(error)) from None

@@ -32,6 +32,7 @@ class SourceSettings:
     sweep_every_hours: float = 24
     lists_every_minutes: float = 30
     insights_every_hours: float = 24
+    elements: bool = False
 
 
 @dataclass(frozen=True)

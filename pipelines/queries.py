@@ -10,12 +10,12 @@ from dlt.common.configuration.providers.provider import ConfigProvider
 
 from destinations.views import VIEWS
 from pipelines.records import RECORD_TABLES
-from sources.posthog import TABLES
+from sources.posthog import CHILDREN, TABLES
 from sources.posthog.tables.queries import BadQuery, Query, queries_of
 
 SECTION = "queries"
 
-TAKEN = frozenset({*TABLES, *(table.name for table in RECORD_TABLES), *(view.name for view in VIEWS)})
+TAKEN = frozenset({*TABLES, *CHILDREN, *(table.name for table in RECORD_TABLES), *(view.name for view in VIEWS)})
 """Names that a query's table cannot have."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from destinations.views import VIEWS
 from pipelines.records import RECORD_TABLES, RecordTable
-from sources.posthog import TABLES, Column, Table
+from sources.posthog import CHILDREN, TABLES, Column, Table
 from sources.posthog.tables.endpoints import ENDPOINTS
 
 _TYPES = {
@@ -97,10 +97,10 @@ def _lines() -> Iterator[str]:
     yield from _table(
         [
             {**record, "table": f"[{record['table']}](#{record['table']})", "key": f"`{record['key']}`"}
-            for record in overview()
+            for record in overview({**TABLES, **CHILDREN})
         ]
     )
-    for table in TABLES.values():
+    for table in (*TABLES.values(), *CHILDREN.values()):
         yield f"\n## {table.name}\n"
         yield f"{table.description}\n"
         yield f"Key `{', '.join(table.keys)}`; {table.reads.kept_up_to_date()}; scope `{table.scope}`; {_when(table)}."
@@ -133,6 +133,8 @@ def _endpoints() -> Iterator[str]:
 
 
 def _when(table: Table) -> str:
+    if table.name in CHILDREN:
+        return "by setting"
     if table.is_on_request:
         return "on request"
     return _OFTEN.get(table.every or "", "by every sync")

@@ -27,6 +27,7 @@ from pipelines import __version__
 from pipelines.check import TableCheck, check
 from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS, SYNC_WINDOWS, RecordTable, window_row
 from sources.posthog import (
+    CHILDREN,
     CORE,
     TABLES,
     Extraction,
@@ -38,7 +39,6 @@ from sources.posthog import (
     Table,
     resources_of,
 )
-from sources.posthog.dedup import Deduplicator
 from sources.posthog.hogql.windows import to_datetime
 from sources.posthog.queries.engine import refuse_bad_queries
 from sources.posthog.reading import TableReading
@@ -219,7 +219,7 @@ class _Sync:
             package = _Package(self._options.package_rows, self._extraction)
             resources = resources_of(self._extraction, package.has_room)
             try:
-                self._load([*map(self._unique, resources), SYNC_WINDOWS.resource(self._window_rows())])
+                self._load([*resources, SYNC_WINDOWS.resource(self._window_rows())])
             except PipelineStepFailed as failure:
                 cause = _posthog_cause(failure)
                 if cause is None:
@@ -238,19 +238,6 @@ class _Sync:
         self._packages += 1
         after = {name: reading.rows for name, reading in self._readings.items()}
         self._listener.loaded({name: after[name] - before[name] for name in after})
-
-    def _unique(self, resource: DltResource) -> DltResource:
-        """A resource whose rows of one package have different keys, and which says so, where its pages are made so.
-
-        dlt need not look for duplicates then, which takes it several times the memory. That is safe here because a
-        package is never taken up again half loaded: a killed run's package is thrown away.
-        """
-        table = self._readings[resource.name].table
-        if table.reads.copies_come_together:
-            merge: Any = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": True}
-            resource.apply_hints(write_disposition=merge)
-            resource.add_map(Deduplicator(table.key))
-        return resource
 
     def _window_rows(self) -> Iterator[dict[str, Any]]:
         """Rows of sync_windows for what this package completes. Lazy: dlt reads it after the tables."""
@@ -366,7 +353,7 @@ def _posthog_cause(failure: BaseException) -> PostHogError | None:
 
 
 def _descriptions(read: Iterable[Table]) -> dict[str, tuple[str, dict[str, str]]]:
-    tables: tuple[Table | RecordTable, ...] = (*TABLES.values(), *read, *RECORD_TABLES)
+    tables: tuple[Table | RecordTable, ...] = (*TABLES.values(), *CHILDREN.values(), *read, *RECORD_TABLES)
     return {table.name: (table.description, {c.name: c.description for c in table.columns}) for table in tables}
 
 

@@ -17,11 +17,14 @@ from datetime import datetime, timezone
 from typing import Any
 
 import dlt
+import pyarrow as pa
 from dlt.common.exceptions import DltException
 from dlt.extract import DltResource
 
 from sources.posthog.budget import Budget
 from sources.posthog.client import PostHogClient
+from sources.posthog.dedup import Deduplicator
+from sources.posthog.elements.pages import ElementPages
 from sources.posthog.errors import PostHogError
 from sources.posthog.extraction import Extraction
 from sources.posthog.hogql.windows import DAY, HOUR, to_micros
@@ -30,10 +33,11 @@ from sources.posthog.reading import State, TableReading
 from sources.posthog.requests import Requests
 from sources.posthog.run import Run
 from sources.posthog.settings import Settings
-from sources.posthog.tables import CORE, DEFAULT, TABLES, Column, Table
+from sources.posthog.tables import CHILDREN, CORE, DEFAULT, EVENTS, TABLES, Column, Table
 from sources.posthog.tables.queries import queries_of, query_table
 
 __all__ = [
+    "CHILDREN",
     "CORE",
     "DEFAULT",
     "TABLES",
@@ -95,6 +99,7 @@ def posthog(
     sweep_every_hours: float = 24,
     lists_every_minutes: float = 30,
     insights_every_hours: float = 24,
+    elements: bool = False,
     requests: dict[str, Any] | None = None,
     queries: dict[str, Any] | None = None,
 ) -> list[DltResource]:
@@ -123,6 +128,7 @@ def posthog(
         sweep_every_hours: How often that sweep is due.
         lists_every_minutes: How often tables that have to be read whole are read; 0: in every run.
         insights_every_hours: How often insights are calculated anew; 0: in every run.
+        elements: Load what was clicked, too: events bring along rows of the table `event_elements`.
         requests: What is wanted of the tables that are read on request, by the names of `Requests`.
         queries: HogQL queries of your own, each a table: `{"signups": {"sql": "SELECT ...", "key": "id"}}`. Settings
             of each are those of `sources.posthog.tables.queries.Query`.
@@ -160,10 +166,11 @@ def posthog(
             sweep_every_hours=sweep_every_hours,
             lists_every_minutes=lists_every_minutes,
             insights_every_hours=insights_every_hours,
+            elements=elements,
         ),
         since=parse_time(since),
         until=parse_time(until),
-        tables=[*TABLES.values(), *map(query_table, queries_of(queries or {}, TABLES))],
+        tables=[*TABLES.values(), *map(query_table, queries_of(queries or {}, {**TABLES, **CHILDREN}))],
         requests=Requests.of(requests),
     )
     return resources_of(extraction)
@@ -184,17 +191,28 @@ def resources_of(extraction: Extraction, has_room: Callable[[int], bool] | None 
 
 
 def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bool] | None) -> DltResource:
+    is_unique = has_room is not None and table.reads.copies_come_together
+    has_elements = extraction.settings.elements and table.name == EVENTS.name
+
     def pages() -> Iterator[Any]:
         if has_room is None and extraction.readings[table.name].is_begun:
             extraction.renew()
         extraction.claim(dlt.current.source_state())
         has_pages = False
+        # A package of the program is never taken up again half loaded, so its keys are known; a script's run has no
+        # end in sight for them.
+        unique = Deduplicator(table.key) if is_unique else None
+        elements = ElementPages(extraction.readings[table.name], is_unique=is_unique) if has_elements else None
         for page in extraction.pages(table.name, _state_of(table), has_room or (lambda _: True)):
             if not has_pages:
                 _tell_columns(extraction.readings[table.name])
             has_pages = True
+            if unique is not None and isinstance(page, pa.Table):
+                page = unique(page)  # noqa: PLW2901 - the rest goes on with what is left
             # An empty list alone makes no table, and leaves one that is to be replaced as it is (dlt 1.31).
             yield dlt.mark.materialize_table_schema() if isinstance(page, list) and not page else page
+            if elements is not None and isinstance(page, pa.Table):
+                yield elements(page)
         if table.loads == "replace" and not has_pages:
             # dlt would take it for a table that is empty now. This one was not read, or has not changed.
             dlt.current.resource().apply_hints(write_disposition="append")
@@ -205,7 +223,8 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
         "merge_key": table.merge_key,
         "write_disposition": "replace"
         if table.loads == "replace"
-        else {"disposition": "merge", "strategy": "delete-insert"},
+        # dlt need not look for duplicates where there are none, which takes it several times the memory.
+        else {"disposition": "merge", "strategy": "delete-insert", **({"deduplicated": True} if is_unique else {})},
         "columns": table.column_hints(),
         "max_table_nesting": table.max_nesting,
         "file_format": "parquet" if table.reads.engine == "hogql" else None,

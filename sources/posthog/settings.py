@@ -38,6 +38,8 @@ class Settings:
     """How often tables that have to be read whole are due (`Table.every`); 0: in every run."""
     insights_every: int = 0
     """How often insights are calculated anew: each is a query of its own at PostHog; 0: in every run."""
+    elements: bool = False
+    """Whether events bring their elements along, as the table event_elements."""
 
     @classmethod
     def of(
@@ -54,6 +56,7 @@ class Settings:
         sweep_every_hours: float,
         lists_every_minutes: float = 0,
         insights_every_hours: float = 0,
+        elements: bool = False,
     ) -> Settings:
         """The figures in the units of the configuration. Raises ValueError that names the one out of range."""
         return cls(
@@ -68,6 +71,7 @@ class Settings:
             sweep_every=int(sweep_every_hours * HOUR),
             lists_every=int(lists_every_minutes * 60 * SECOND),
             insights_every=int(insights_every_hours * HOUR),
+            elements=elements,
         )
 
     def __post_init__(self) -> None:
@@ -77,7 +81,7 @@ class Settings:
         for field in fields(self):
             if field.name in _EVERY and getattr(self, field.name) < 0:
                 raise ValueError(f"{field.name} must not be below zero, and is {getattr(self, field.name)}.")
-            if field.name not in {"engine", *_EVERY} and getattr(self, field.name) <= 0:
+            if field.name not in {"engine", "elements", *_EVERY} and getattr(self, field.name) <= 0:
                 raise ValueError(f"{field.name} must be above zero, and is {getattr(self, field.name)}.")
         if self.leaf_rows > 50_000:
             raise ValueError(f"leaf_rows is {self.leaf_rows}: PostHog answers 50,000 rows at most.")

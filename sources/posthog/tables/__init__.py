@@ -6,13 +6,16 @@ from sources.posthog.tables.analytics import ANALYTICS_TABLES
 from sources.posthog.tables.configuration import CONFIGURATION_TABLES
 from sources.posthog.tables.core import CORE_TABLES, EVENTS, PERSON_DISTINCT_IDS, PERSONS
 from sources.posthog.tables.declaration import Column, DataType, Probe, Reads, Table
+from sources.posthog.tables.elements import CHILD_TABLES, EVENT_ELEMENTS
 from sources.posthog.tables.insights import INSIGHT_TABLES
 from sources.posthog.tables.recordings import RECORDING_TABLES
 
 __all__ = [
+    "CHILDREN",
     "CORE",
     "DEFAULT",
     "EVENTS",
+    "EVENT_ELEMENTS",
     "PERSONS",
     "PERSON_DISTINCT_IDS",
     "TABLES",
@@ -41,3 +44,6 @@ CORE: dict[str, Table] = {table.name: table for table in CORE_TABLES}
 
 DEFAULT: dict[str, Table] = {name: table for name, table in TABLES.items() if not table.is_on_request}
 """What is loaded when no table is named."""
+
+CHILDREN: dict[str, Table] = {table.name: table for table in CHILD_TABLES}
+"""What comes with another table's rows, where a setting says so: not to be asked for by name."""
