@@ -15,13 +15,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Container, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.arrow import ColumnMismatch, declared_table
+from sources.posthog.arrow import ColumnMismatch, declared_table, empty_table
 from sources.posthog.client import PostHogClient
 from sources.posthog.errors import ListUnreadable, RequestRefused
 from sources.posthog.hogql.windows import to_datetime, to_text
@@ -264,8 +265,16 @@ class EventList:
         return table
 
 
+@cache
+def no_events() -> pa.Table:
+    """A page of no events: made once, for there are many such answers."""
+    return empty_table(EVENTS)
+
+
 def _table(rows: list[Any], known: Container[str] = ()) -> pa.Table:
     """Events of the list as rows of the table; of `known` ones only what tells them apart. Raises ListUnreadable."""
+    if not rows:
+        return no_events()
     try:
         return declared_table(_TYPES, [_cells(row, known) for row in rows], EVENTS.columns)
     except (ColumnMismatch, KeyError, TypeError, AttributeError) as error:

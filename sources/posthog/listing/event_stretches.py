@@ -17,12 +17,10 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.arrow import empty_table
 from sources.posthog.errors import Narrow
 from sources.posthog.hogql.parallel import Job, Split
 from sources.posthog.hogql.windows import DAY, SECOND
-from sources.posthog.listing.event_list import EventList
-from sources.posthog.tables import EVENTS
+from sources.posthog.listing.event_list import EventList, no_events
 
 _READINGS = 4
 """At most, oldest and newest first together."""
@@ -148,7 +146,7 @@ class _Rows:
         return min(max(middle, start), end)
 
     def table(self) -> pa.Table:
-        return pa.concat_tables([empty_table(EVENTS), *self.tables]).combine_chunks()
+        return pa.concat_tables([no_events(), *self.tables]).combine_chunks()
 
 
 def _before(table: pa.Table, end: int) -> pa.Table:
