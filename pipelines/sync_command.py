@@ -12,6 +12,7 @@ from pipelines.exit_codes import ExitCode, code_of_result
 from pipelines.problems import Problem, problem_of
 from pipelines.program import Run
 from pipelines.sync import SyncOptions, SyncResult, sync
+from sources.posthog.errors import ScopeMissing
 
 _NOT_PROVEN = (
     "the check found rows that PostHog has and the warehouse has not (short), or could not be made (unknown). Run the "
@@ -81,9 +82,14 @@ def _blocked(run: Run, result: SyncResult) -> Iterator[Problem]:
 
 
 def _skipped(result: SyncResult) -> Iterator[str]:
-    """One line for each reason, with all tables that are left out for it."""
+    """A line for the tables that the key lacks scopes for, and one for each other reason."""
+    scopes = {table: error.scope for table, error in result.skipped.items() if isinstance(error, ScopeMissing)}
+    if scopes:
+        tables = ", ".join(f"{table} ({scope})" for table, scope in scopes.items())
+        yield f"Skipped {tables}: the API key lacks these scopes."
     by_reason: dict[str, list[str]] = {}
     for table, error in result.skipped.items():
-        by_reason.setdefault(error.message, []).append(table)
-    for reason, tables in by_reason.items():
-        yield f"Skipped {', '.join(tables)}: {reason}"
+        if table not in scopes:
+            by_reason.setdefault(error.message, []).append(table)
+    for reason, names in by_reason.items():
+        yield f"Skipped {', '.join(names)}: {reason}"

@@ -131,7 +131,8 @@ class TableReading:
     def _refused(self, error: PostHogError) -> None:
         is_closed = isinstance(error, (AccessDenied, PaymentRequired, NotFound)) and not self.rows
         if is_closed and (self.keeps_partial or self.table.is_optional):
-            logger.warning("Table %s is skipped: %s", self.table.name, error.message)
+            if not self.keeps_partial:  # else whoever looks at `skipped` says so
+                logger.warning("Table %s is skipped: %s", self.table.name, error.message)
             self.skipped = error
             self.is_done = True
         elif self.keeps_partial:

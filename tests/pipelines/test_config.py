@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from destinations.duckdb import DEFAULT_MEMORY_LIMIT
 from pipelines import config
 from pipelines.defaults import Flags, SourceSettings, SyncSettings
 from pipelines.sync import SyncOptions
-from sources.posthog import Settings, posthog
+from sources.posthog import Requests, Settings, posthog
 from sources.posthog.errors import KeyMissing
 from sources.posthog.hogql.windows import DAY, HOUR
 from tests.pipelines.conftest import ROOT, InProcess, Program, assert_one_screen
 
 CONFIG = (ROOT / ".dlt" / "config.toml").read_text()
+SETTINGS = re.sub(r"^# \[.*\n(?:#.*\n)*", "", CONFIG, flags=re.MULTILINE)
+"""The same without the sections that are examples."""
 
 
 @pytest.fixture
@@ -42,14 +44,21 @@ def load(flags: Flags | None = None) -> config.Config:
 
 def test_the_file_of_settings_holds_every_setting_with_its_default() -> None:
     document = tomlkit.parse(CONFIG).unwrap()
-    unset = set(re.findall(r"^# (\w+) = ", CONFIG, re.MULTILINE))
+    unset = set(re.findall(r"^# (\w+) = ", SETTINGS, re.MULTILINE))
     source = {name: value for name, value in asdict(SourceSettings()).items() if value is not None}
     assert document == {"sources": {"posthog": source}, "sync": asdict(SyncSettings())}
     assert unset == {name for name, value in asdict(SourceSettings()).items() if value is None}
 
 
+def test_every_setting_of_the_requests_stands_in_the_file_as_an_example() -> None:
+    for setting in fields(Requests):
+        assert re.search(
+            rf"^# (?:{setting.name} = |\[sources\.posthog\.requests\.{setting.name}\])", CONFIG, re.MULTILINE
+        )
+
+
 def test_every_setting_in_the_file_has_a_line_of_reason() -> None:
-    lines = CONFIG.splitlines()
+    lines = SETTINGS.splitlines()
     for before, line in pairwise(lines):
         if re.match(r"(# )?\w+ = ", line):
             assert re.match(r"# [A-Z`\'].{20,}[.]$", before), line

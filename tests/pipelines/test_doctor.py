@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from sandbox.local import Sandbox
+from sources.posthog import TABLES
 from tests.conftest import StartSandbox
 from tests.pipelines.conftest import InProcess, Outcome
 
@@ -24,8 +25,9 @@ def test_all_is_well_with_few_requests_and_no_file(quick: InProcess, posthog: Sa
     outcome = quick.pointed_at(posthog)("doctor", "--format", "json")
     assert outcome.code == 0
     checks = ("versions", "settings", "destination", "key", "host", "project", "clock", "queries", "server", "owner")
-    assert _states(outcome) == dict.fromkeys(checks, "ok")
-    assert posthog.counters()["requests"] <= 5
+    assert _states(outcome) == dict.fromkeys((*checks, "tables"), "ok")
+    lists = {probe for table in TABLES.values() if (probe := table.reads.probe()) is not None}
+    assert posthog.counters()["requests"] <= 5 + len(lists)
     assert quick.databases == []
     assert "Hedgebox" in _finding(outcome, "project")
     assert "from POSTHOG_PERSONAL_API_KEY" in _finding(outcome, "key")
@@ -44,6 +46,25 @@ def test_a_key_without_the_scope_is_told_what_it_blocks(quick: InProcess, postho
     assert _states(outcome)["queries"] == "fail"
     for word in ("query:read", "events", "persons", "person_distinct_ids"):
         assert word in _finding(outcome, "queries")
+
+
+def test_what_the_key_cannot_read_is_told_with_the_scope_that_it_lacks(quick: InProcess, posthog: Sandbox) -> None:
+    before = posthog.behaviour()
+    posthog.set_behaviour(unpaid_endpoints=["activity_log"])
+    scopes = sorted({table.scope for table in TABLES.values()} - {"survey:read"} | {"project:read", "user:read"})
+    try:
+        outcome = quick.pointed_at(posthog, posthog.create_key(scopes))("doctor", "--format", "json")
+    finally:
+        posthog.set_behaviour(**before)
+    assert outcome.code == 0
+    tables = [each for each in outcome.of("finding") if each["check"] == "tables"]
+    readable, *others = [f"{each['text']} {each['advice']}" for each in tables]
+    assert "cohorts" in readable
+    assert "surveys" not in readable
+    [surveys] = [other for other in others if "surveys" in other]
+    assert "survey:read" in surveys
+    [unpaid] = [other for other in others if "activity_log" in other]
+    assert "premium" in unpaid
 
 
 def test_a_key_with_the_one_scope_that_sync_needs_will_do(quick: InProcess, posthog: Sandbox) -> None:

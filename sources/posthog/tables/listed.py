@@ -179,7 +179,7 @@ def table_of(
         scope=scope,
         loads="merge" if isinstance(reads, Growing) else "replace",
         is_optional=True,
-        every=None if isinstance(reads, Growing) else "lists_every",
+        every="lists_every",
         is_on_request=on_request,
         max_nesting=1 if reads.children else 0,
         hints={"file_format": "parquet"},
