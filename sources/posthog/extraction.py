@@ -100,6 +100,9 @@ class Extraction:
         if table.every is None or table.name in self._named or "read_at" not in state:
             return None
         every: int = getattr(self.settings, table.every)
+        if not every:
+            # Not left to the clock below: PostHog tells its time in whole seconds, so it may seem to go back.
+            return None
         # A daily run that starts a bit earlier than yesterday's is still a daily one.
         due = int(state["read_at"]) + every - every // 10
         return due if self.open().clock < due else None

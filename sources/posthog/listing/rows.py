@@ -119,7 +119,7 @@ class Shape:
         found = py_type_to_sc_type(type(value))
         if found != data_type:
             try:
-                coerce_value(data_type, found, value)  # type: ignore[arg-type]
+                coerce_value(data_type, found, value)  # type: ignore[arg-type]  # its names of types are plain texts here
             except (ValueError, TypeError):
                 self._misfits[name, data_type, found] += 1
         return value
