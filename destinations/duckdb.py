@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from dlt.common.destination import Destination, PreparedTableSchema
 from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.common.schema.typing import TColumnSchema
@@ -22,10 +26,13 @@ from dlt.common.schema.typing import TColumnSchema
 # dlt exports its type mapper for DuckDB from nowhere else; destinations take one by the public argument `type_mapper`.
 from dlt.destinations.impl.duckdb.factory import DuckDbTypeMapper
 
+from .destination import Condition, Descriptions
+from .duckdb_reading import DuckDbReading, identifier, literal
 from .errors import DestinationForeign, DestinationHeld, DestinationUnusable
 from .read_in_place import duckdb_in_place
 from .views import VIEWS
 
+_PIECE_ROWS = 100_000
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 
 DEFAULT_MEMORY_LIMIT = "400MB"
@@ -114,6 +121,18 @@ class DuckDbFile:
             )
         return self._open(read_only=True)
 
+    @contextmanager
+    def reading(self) -> Iterator[DuckDbReading]:
+        """To look at what is there. Raises as `read` does."""
+        with self.read() as connection:
+            yield DuckDbReading(connection, self.dataset)
+
+    def condition(self) -> Condition:
+        """The size of the file, and the room that is left."""
+        path = Path(self.path)
+        is_new = not path.exists()
+        return Condition(is_new, None if is_new else path.stat().st_size, shutil.disk_usage(path.resolve().parent).free)
+
     def dlt_destination(self) -> Destination[Any, Any]:
         """For `dlt.pipeline(destination=...)`: dlt works on this connection, so nobody gets in between."""
         # A table that is replaced is so in one transaction: nobody sees it empty, whenever the program dies.
@@ -126,21 +145,21 @@ class DuckDbFile:
             parquet_format=ParquetFormatConfiguration(compression="none"),
         )
 
-    def finish(self, descriptions: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
-        """Makes the views, and comments on tables and columns: `{table: (description, {column: description})}`."""
+    def finish(self, descriptions: Descriptions) -> None:
+        """Makes the views, and comments on tables and columns."""
         present = self._columns()
         for table, (description, columns) in descriptions.items():
             if table in present:
-                self.connection.execute(f"COMMENT ON TABLE {self._qualified(table)} IS {_literal(description)}")
+                self.connection.execute(f"COMMENT ON TABLE {self._qualified(table)} IS {literal(description)}")
                 for column, text in columns.items():
                     if column in present[table]:
-                        name = f"{self._qualified(table)}.{_identifier(column)}"
-                        self.connection.execute(f"COMMENT ON COLUMN {name} IS {_literal(text)}")
+                        name = f"{self._qualified(table)}.{identifier(column)}"
+                        self.connection.execute(f"COMMENT ON COLUMN {name} IS {literal(text)}")
         for view in VIEWS:
             if set(view.needs) <= set(present):
-                sql = view.sql.format(dataset=_identifier(self.dataset))
+                sql = view.sql.format(dataset=identifier(self.dataset))
                 self.connection.execute(f"CREATE OR REPLACE VIEW {self._qualified(view.name)} AS {sql}")
-                self.connection.execute(f"COMMENT ON VIEW {self._qualified(view.name)} IS {_literal(view.description)}")
+                self.connection.execute(f"COMMENT ON VIEW {self._qualified(view.name)} IS {literal(view.description)}")
 
     def totals(self, tables: Iterable[str]) -> dict[str, int]:
         """Rows of each table that is there."""
@@ -179,6 +198,35 @@ class DuckDbFile:
             return 0
         where = " WHERE NOT is_deleted" if has_tombstones else ""
         return self._count(f"SELECT count(*) FROM {self._qualified(table)}{where}")
+
+    def known_versions(self, table: str, key: str) -> Iterable[pa.Table]:
+        """`key`, `version` and `is_deleted` of all rows of a table, in pieces; none: it is not there."""
+        if table not in self._columns():
+            return []
+        columns = f"CAST({key} AS VARCHAR) AS {key}, version, is_deleted"
+        return self._pieces(f"SELECT {columns} FROM {self._qualified(table)}")
+
+    def known_keys(self, table: str, key: str, start: datetime, end: datetime) -> Iterable[pa.Table]:
+        """`key` of the rows with `timestamp` from `start` on and before `end`, in pieces."""
+        if table not in self._columns():
+            return []
+        sql = f"SELECT CAST({key} AS VARCHAR) AS {key} FROM {self._qualified(table)} WHERE "
+        return self._pieces(sql + '"timestamp" >= ? AND "timestamp" < ?', start, end)
+
+    def look(self, sql: str) -> str:
+        """By DuckDB's own shell, or by Python where there is none."""
+        if shutil.which("duckdb"):
+            return f'duckdb -readonly {self.location} "{sql}"'
+        python = Path(sys.executable)
+        shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+        opened = f"duckdb.connect('{self.location}', read_only=True)"
+        return f"{shown} -c \"import duckdb; print({opened}.sql('{sql}'))\""
+
+    def _pieces(self, sql: str, *values: object) -> Iterator[pa.Table]:
+        # A cursor of its own: what is loaded meanwhile on this connection does not end it.
+        with self.connection.cursor() as cursor:
+            for batch in cursor.execute(sql, list(values)).to_arrow_reader(_PIECE_ROWS):
+                yield pa.Table.from_batches([batch])
 
     def _count(self, sql: str) -> int:
         row = self.connection.execute(sql).fetchone()
@@ -247,12 +295,4 @@ class DuckDbFile:
         return columns
 
     def _qualified(self, table: str) -> str:
-        return f"{_identifier(self.dataset)}.{_identifier(table)}"
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+        return f"{identifier(self.dataset)}.{identifier(table)}"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from destinations.registry import DESTINATIONS
 from pipelines import __version__, sandbox_process
-from pipelines.defaults import DESTINATIONS, Flags, Format, SyncSettings
+from pipelines.defaults import Flags, Format, SyncSettings
 
 if TYPE_CHECKING:
     from pipelines.program import Run
@@ -44,6 +45,14 @@ _DebugFlag = Annotated[bool, typer.Option("--debug", help="Show tracebacks and w
 _Database = Annotated[
     str | None,
     typer.Option(metavar="PATH", help=f"The DuckDB file (default: {_SYNC.database}).", show_default=False),
+]
+_BucketUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help=f"Root of tables that are files: a folder, s3://, gs://, az:// (default: {_SYNC.bucket_url}).",
+        show_default=False,
+    ),
 ]
 _Dataset = Annotated[str | None, typer.Option(metavar="NAME", help=f"Schema of the tables (default: {_SYNC.dataset}).")]
 _Destination = Annotated[
@@ -137,6 +146,7 @@ def sync(
     *,
     destination: _Destination = None,
     database: _Database = None,
+    bucket_url: _BucketUrl = None,
     dataset: _Dataset = None,
     since: _Since = None,
     until: _Until = None,
@@ -153,6 +163,7 @@ def sync(
     flags = Flags(
         destination=destination,
         database=database,
+        bucket_url=bucket_url,
         dataset=dataset,
         since=since,
         until=until,
@@ -193,7 +204,9 @@ def sandbox(
 @app.command()
 def status(
     *,
+    destination: _Destination = None,
     database: _Database = None,
+    bucket_url: _BucketUrl = None,
     dataset: _Dataset = None,
     output: _FormatFlag = Format.TEXT,
     debug: _DebugFlag = False,
@@ -201,7 +214,7 @@ def status(
     """Show what the warehouse holds, and how the last runs and checks went. Asks nothing of PostHog."""
     from pipelines import status as command  # noqa: PLC0415 - see above
 
-    flags = Flags(database=database, dataset=dataset)
+    flags = Flags(destination=destination, database=database, bucket_url=bucket_url, dataset=dataset)
     _exit(lambda run: command.run_status(run, flags), output, debug=debug)
 
 
@@ -232,6 +245,7 @@ def query(
     rows: Annotated[int, typer.Option(min=1, help="How many rows to show, without --table.")] = 100,
     destination: _Destination = None,
     database: _Database = None,
+    bucket_url: _BucketUrl = None,
     dataset: _Dataset = None,
     host: _Host = None,
     project_id: _ProjectId = None,
@@ -246,6 +260,7 @@ def query(
     flags = Flags(
         destination=destination,
         database=database,
+        bucket_url=bucket_url,
         dataset=dataset,
         host=host,
         project_id=project_id,
@@ -276,6 +291,7 @@ def doctor(
     *,
     destination: _Destination = None,
     database: _Database = None,
+    bucket_url: _BucketUrl = None,
     dataset: _Dataset = None,
     host: _Host = None,
     project_id: _ProjectId = None,
@@ -289,6 +305,7 @@ def doctor(
     flags = Flags(
         destination=destination,
         database=database,
+        bucket_url=bucket_url,
         dataset=dataset,
         host=host,
         project_id=project_id,

@@ -20,9 +20,10 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
-from destinations.duckdb import DuckDbFile
+from destinations.destination import Destination, Place
+from destinations.registry import DESTINATIONS
 from pipelines import queries
-from pipelines.defaults import DESTINATIONS, Flags, SourceSettings, SyncSettings
+from pipelines.defaults import Flags, SourceSettings, SyncSettings
 from pipelines.sync import SyncOptions
 from sources.posthog import DEFAULT, TABLES, PostHogClient, Requests, Settings, Table, parse_time
 from sources.posthog.budget import Budget, Wait
@@ -40,6 +41,7 @@ ENVIRONMENT = {
 _SOURCE = ("sources", "posthog")
 _SYNC = ("sync",)
 _KEY = "api_key"
+_PLACES = frozenset({"database", "bucket_url"})
 _REQUESTS = "requests"
 _MAY_BE_ZERO = ("max_wait_seconds", "lists_every_minutes", "insights_every_hours")
 _KEY_PLACES = (
@@ -97,9 +99,12 @@ class Config:
             ),
         )
 
-    def destination(self) -> DuckDbFile:
+    def destination(self) -> Destination:
         """The destination; nothing is opened yet."""
-        return DuckDbFile(self.sync.database, self.sync.dataset, self.sync.memory_limit)
+        sync = self.sync
+        return DESTINATIONS[sync.destination].make(
+            Place(sync.dataset, sync.database, sync.bucket_url, sync.memory_limit)
+        )
 
     def sync_options(self, tables: tuple[str, ...] = ()) -> SyncOptions:
         """What one sync is to do. Raises ConfigError."""
@@ -251,17 +256,27 @@ def _refuse_nonsense(config: Config) -> None:
             f"--since {config.source.since} is not before --until {config.source.until}.",
             "Events from since on and before until are loaded: give an earlier --since or a later --until.",
         )
-    if config.sync.destination not in DESTINATIONS:
-        raise ConfigError(
-            f"There is no destination {config.sync.destination}.", f"This version has: {', '.join(DESTINATIONS)}."
-        )
+    _refuse_destination(config)
+
+
+def _refuse_destination(config: Config) -> None:
+    name = config.sync.destination
+    if name not in DESTINATIONS:
+        near = get_close_matches(name, DESTINATIONS, n=1, cutoff=0.6)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise ConfigError(f"There is no destination {name}.", f"{meant}This version has: {', '.join(DESTINATIONS)}.")
+    for setting in _PLACES - DESTINATIONS[name].settings:
+        if config.origins.get(setting) == _flag(setting):
+            others = ", ".join(each.name for each in DESTINATIONS.values() if setting in each.settings)
+            instead = f"Leave it out, or give a --destination that has it: {others}." if others else "Leave it out."
+            raise ConfigError(f"{_flag(setting)} says nothing to the destination {name}.", instead)
     dataset = config.sync.dataset
     if not dataset.strip() or (usual := NamingConvention().normalize_identifier(dataset)) != dataset:
         instead = f" {usual} would do." if dataset.strip() else ""
         raise ConfigError(
             f"{dataset!r} cannot be the name of a dataset.", f"Use small letters, digits and single _.{instead}"
         )
-    if Path(config.sync.database).name.split(".")[0].lower() == dataset:
+    if name == "duckdb" and Path(config.sync.database).name.split(".")[0].lower() == dataset:
         # DuckDB names the catalog after the file, up to its first dot (1.5).
         raise ConfigError(
             f"The file {config.sync.database} and the dataset {dataset} have the same name.",

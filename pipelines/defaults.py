@@ -41,12 +41,10 @@ class SyncSettings:
 
     destination: str = "duckdb"
     database: str = "posthog_warehouse.duckdb"
+    bucket_url: str = "./lake"
     dataset: str = "posthog"
     package_rows: int = 160_000
     memory_limit: str = "400MB"
-
-
-DESTINATIONS = ("duckdb",)
 
 
 class Format(str, Enum):
@@ -62,6 +60,7 @@ class Flags:
 
     destination: str | None = None
     database: str | None = None
+    bucket_url: str | None = None
     dataset: str | None = None
     since: str | None = None
     until: str | None = None

@@ -8,12 +8,10 @@ from it.
 from __future__ import annotations
 
 import platform
-import shutil
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
-from pathlib import Path
 from typing import Literal
 
 from destinations.errors import DestinationError
@@ -142,11 +140,21 @@ class _Doctor:
         except DestinationError as error:
             self._failed("destination", error)
             return
-        path = Path(destination.path)
-        free = shutil.disk_usage(path.resolve().parent).free
-        what = f"{size_text(path.stat().st_size)} there" if path.exists() else "a new file"
-        text = f"{destination.location} can be written ({what}), {size_text(free)} free on the disk"
-        if free < _FREE_BYTES:
+        condition = destination.condition()
+        used, free = condition.used_bytes, condition.free_bytes
+        what = "; ".join(
+            filter(
+                None,
+                (
+                    "new" if condition.is_new else "",
+                    "" if used is None else f"{size_text(used)} there",
+                    *condition.facts,
+                ),
+            )
+        )
+        text = f"{destination.location} can be written" + (f" ({what})" if what else "")
+        text += "" if free is None else f", {size_text(free)} free on the disk"
+        if free is not None and free < _FREE_BYTES:
             self._found("destination", "warn", text, "A million events of 2 KB take some 0.5 GB, more while they load.")
         else:
             self._found("destination", "ok", text)

@@ -117,13 +117,9 @@ def _show(run: Run, config: Config, query: Query, rows: int, output: Format) -> 
 
 def _columns(run: Run, config: Config, table: str) -> None:
     """The columns of a table that was loaded, as they are in the warehouse."""
-    with config.destination().read() as connection:
-        found = connection.execute(
-            "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? "
-            "AND NOT starts_with(column_name, '_dlt') ORDER BY column_index",
-            [config.sync.dataset, table],
-        ).fetchall()
-    records = [{"column": name, "type": kind, "hogql": comment or ""} for name, kind, comment in found]
+    with config.destination().reading() as reading:
+        found = [column for column in reading.tables.get(table, ()) if not column.name.startswith("_dlt")]
+    records = [{"column": column.name, "type": column.type, "hogql": column.comment} for column in found]
     run.reporter.records("column", records, f"The columns of {config.sync.dataset}.{table}")
 
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import sys
 import threading
 import time
@@ -36,7 +35,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from destinations.duckdb import DuckDbFile
+from destinations.destination import Destination
 from pipelines.problems import Problem
 from pipelines.sync import Listener, SyncResult
 from sources.posthog import PostHogClient
@@ -83,7 +82,7 @@ class Reporter(Listener):
     def finding(self, finding: Mapping[str, Any]) -> None:
         """What one check of `doctor` found."""
 
-    def result(self, result: SyncResult, destination: DuckDbFile, exit_code: int) -> None:
+    def result(self, result: SyncResult, destination: Destination, exit_code: int) -> None:
         """A sync came to its end."""
 
     def summary(self, facts: Mapping[str, Any], text: str) -> None:
@@ -132,7 +131,7 @@ class JsonReporter(Reporter):
         """What one check of `doctor` found."""
         self._print("finding", finding)
 
-    def result(self, result: SyncResult, destination: DuckDbFile, exit_code: int) -> None:
+    def result(self, result: SyncResult, destination: Destination, exit_code: int) -> None:
         """A sync came to its end."""
         self.records("table", _table_records(result))
         self._print("result", _result_record(result, destination, exit_code))
@@ -200,7 +199,7 @@ class TextReporter(Reporter):
         if finding["advice"]:
             self.out.print(f"{'':<19}{escape(finding['advice'])}", highlight=False, soft_wrap=True)
 
-    def result(self, result: SyncResult, destination: DuckDbFile, exit_code: int) -> None:
+    def result(self, result: SyncResult, destination: Destination, exit_code: int) -> None:
         """The tables, and whether they are complete."""
         del exit_code
         self.out.print(_table([_row_for_people(record) for record in _table_records(result)]))
@@ -295,7 +294,7 @@ def _row_for_people(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _result_record(result: SyncResult, destination: DuckDbFile, exit_code: int) -> dict[str, Any]:
+def _result_record(result: SyncResult, destination: Destination, exit_code: int) -> dict[str, Any]:
     return {
         "status": result.status,
         "exit_code": int(exit_code),
@@ -325,20 +324,15 @@ def _result_line(result: SyncResult) -> str:
     return f"[bold {colour}]{result.status}[/]: {', '.join(filter(None, facts))}"
 
 
-def _where(destination: DuckDbFile, result: SyncResult) -> str:
+def _where(destination: Destination, result: SyncResult) -> str:
     if "events" in result.totals:
         table = f"{destination.dataset}.events"
         sql = f"SELECT event, count(*) AS events FROM {table} GROUP BY event ORDER BY events DESC LIMIT 10"
     else:
         sql = f"SELECT * FROM {destination.dataset}.{next(iter(result.totals))} LIMIT 10"
-    if shutil.which("duckdb"):
-        look = f'duckdb -readonly {destination.location} "{sql}"'
-    else:
-        python = Path(sys.executable)
-        shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
-        opened = f"duckdb.connect('{destination.location}', read_only=True)"
-        look = f"{shown} -c \"import duckdb; print({opened}.sql('{sql}'))\""
-    return escape(f"The data is in {destination.location}, schema {destination.dataset}. To look at it:\n  {look}")
+    look = destination.look(sql)
+    where = f"The data is in {destination.location}, schema {destination.dataset}."
+    return escape(f"{where} To look at it:\n  {look}" if look else where)
 
 
 def _seconds(result: SyncResult) -> float:

@@ -1,4 +1,4 @@
-"""`status`: what the warehouse holds, and how the last runs and checks went. Reads the file and nothing else.
+"""`status`: what the warehouse holds, and how the last runs and checks went. Reads the destination and nothing else.
 
 JSON objects a line: {"type": "table", "table", "rows", "newest_timestamp", "newest_created_at"}, {"type": "run", ...
 the columns of sync_runs}, {"type": "check", ... the last one of each table}, {"type": "result", "database", "dataset",
@@ -9,31 +9,36 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
-
+from destinations.destination import Reading
 from destinations.errors import DestinationUnusable
 from pipelines.config import load
 from pipelines.defaults import Flags
 from pipelines.program import Run
-from pipelines.records import RECORD_TABLES
+from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS
 from sources.posthog import TABLES
 
 _RUNS = 5
-_RUN_COLUMNS = "run_id, started_at, finished_at, status, host, project_id, rows, requests, bytes_read, waited_seconds"
-_CHECK_COLUMNS = (
-    "table_name, checked_at, status, posthog_rows, warehouse_rows, missing_rows, extra_rows, cells, reason, run_id"
+_RUN_COLUMNS = (
+    *("run_id", "started_at", "finished_at", "status", "host", "project_id", '"rows"', "requests", "bytes_read"),
+    "waited_seconds",
 )
+_CHECK_COLUMNS = (
+    *("table_name", "checked_at", "status", "posthog_rows", "warehouse_rows", "missing_rows", "extra_rows", "cells"),
+    *("reason", "run_id"),
+)
+_COUNT = "row_count"
+"""`rows` is a word of SQL's own to some."""
 
 
 def run_status(run: Run, flags: Flags) -> int:
     """Shows it. Raises ConfigError and DestinationError."""
     destination = load(flags).destination()
-    with destination.read() as connection:
-        reader = _Warehouse(connection, destination.dataset)
-        if not reader.tables:
+    with destination.reading() as reading:
+        reader = _Warehouse(reading)
+        if not reading.tables:
             raise DestinationUnusable(
                 f"{destination.location} has no tables in the schema {destination.dataset}.",
-                "Run `posthog-warehouse sync` first, or give another --database or --dataset.",
+                "Run `posthog-warehouse sync` first, or give another --dataset or destination.",
             )
         tables = [reader.table(name) for name in reader.data_tables]
         runs, checks = reader.runs(), reader.checks()
@@ -47,55 +52,41 @@ def run_status(run: Run, flags: Flags) -> int:
 
 
 class _Warehouse:
-    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
-        self._connection = connection
-        self._schema = '"' + dataset.replace('"', '""') + '"'
-        found = connection.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? AND database_name = current_database()",
-            [dataset],
-        ).fetchall()
-        self.tables = {str(name) for (name,) in found}
-        self._types: dict[str, dict[str, str]] = {}
-        for table, column, kind in connection.execute(
-            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
-            "WHERE schema_name = ? AND database_name = current_database()",
-            [dataset],
-        ).fetchall():
-            self._types.setdefault(table, {})[column] = kind
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._tables = reading.tables
 
     @property
     def data_tables(self) -> list[str]:
         """PostHog's tables in their order, then those of people's own queries; no records, and no tables of lists."""
         ours = {record.name for record in RECORD_TABLES}
-        others = sorted(name for name in self.tables - set(TABLES) - ours if "__" not in name and name[:4] != "_dlt")
-        return [*(name for name in TABLES if name in self.tables), *others]
+        others = sorted(name for name in set(self._tables) - set(TABLES) - ours if "__" not in name)
+        return [*(name for name in TABLES if name in self._tables), *others]
 
     def table(self, name: str) -> dict[str, Any]:
-        newest = {"timestamp": "NULL", "created_at": "NULL"}
-        types = self._types.get(name, {})
         # A column of that name in somebody's own query may hold anything.
-        is_time = {column: types.get(column, "").startswith("TIMESTAMP") for column in newest}
-        newest = {column: f'max("{column}")' if is_time[column] else null for column, null in newest.items()}
-        [row] = self._rows(
-            f"SELECT '{name}' AS \"table\", count(*) AS rows, {newest['timestamp']} AS newest_timestamp, "
-            f'{newest["created_at"]} AS newest_created_at FROM {self._schema}."{name}"'
+        times = {column.name for column in self._tables[name] if column.is_time}
+        newest = {column: f'max("{column}")' if column in times else "NULL" for column in ("timestamp", "created_at")}
+        [row] = self._reading.rows(
+            f"SELECT count(*) AS {_COUNT}, {newest['timestamp']} AS newest_timestamp, "
+            f"{newest['created_at']} AS newest_created_at FROM {self._reading.table(name)}"
         )
-        return row
+        return {"table": name, "rows": row.pop(_COUNT), **row}
 
     def runs(self) -> list[dict[str, Any]]:
-        if "sync_runs" not in self.tables:
+        if SYNC_RUNS.name not in self._tables:
             return []
-        return self._rows(f"SELECT {_RUN_COLUMNS} FROM {self._schema}.sync_runs ORDER BY started_at DESC LIMIT {_RUNS}")
-
-    def checks(self) -> list[dict[str, Any]]:
-        if "sync_checks" not in self.tables:
-            return []
-        return self._rows(
-            f"SELECT {_CHECK_COLUMNS} FROM {self._schema}.sync_checks "
-            "QUALIFY row_number() OVER (PARTITION BY table_name ORDER BY checked_at DESC) = 1 ORDER BY table_name"
+        return self._reading.rows(
+            f"SELECT {', '.join(_RUN_COLUMNS)} FROM {self._reading.table(SYNC_RUNS.name)} "
+            f"ORDER BY started_at DESC LIMIT {_RUNS}"
         )
 
-    def _rows(self, sql: str) -> list[dict[str, Any]]:
-        cursor = self._connection.execute(sql)
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    def checks(self) -> list[dict[str, Any]]:
+        if SYNC_CHECKS.name not in self._tables:
+            return []
+        table, columns = self._reading.table(SYNC_CHECKS.name), ", ".join(_CHECK_COLUMNS)
+        newest = "row_number() OVER (PARTITION BY table_name ORDER BY checked_at DESC) AS nth"
+        return self._reading.rows(
+            f"SELECT {columns} FROM (SELECT {columns}, {newest} FROM {table}) AS numbered WHERE nth = 1 "
+            "ORDER BY table_name"
+        )

@@ -22,7 +22,7 @@ from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from destinations.duckdb import DuckDbFile
+from destinations.destination import Destination
 from pipelines import __version__
 from pipelines.check import TableCheck, check
 from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS, SYNC_WINDOWS, RecordTable, window_row
@@ -119,7 +119,7 @@ class SyncResult:
 
 def sync(
     connect: Callable[[], PostHogClient],
-    destination: DuckDbFile,
+    destination: Destination,
     options: SyncOptions | None = None,
     listener: Listener | None = None,
 ) -> SyncResult:
@@ -146,7 +146,7 @@ class _Package:
 
 class _Sync:
     def __init__(
-        self, connect: Callable[[], PostHogClient], destination: DuckDbFile, options: SyncOptions, listener: Listener
+        self, connect: Callable[[], PostHogClient], destination: Destination, options: SyncOptions, listener: Listener
     ) -> None:
         self._destination = destination
         self._options = options
@@ -247,20 +247,10 @@ class _Sync:
                 yield window_row(self._run_id, name, batch.window, batch.rows, _now())
 
     def _known_versions(self, table: Table) -> Iterable[pa.Table]:
-        dataset = self._pipeline.dataset()
-        if table.name not in dataset.tables:
-            return []
-        return dataset(f"SELECT {table.key}, version, is_deleted FROM {table.name}").iter_arrow(100_000)
+        return self._destination.known_versions(table.name, table.key)
 
     def _known_keys(self, table: Table, start: int, end: int) -> Iterable[pa.Table]:
-        dataset = self._pipeline.dataset()
-        if table.name not in dataset.tables:
-            return []
-        between = " AND ".join(
-            f"timestamp {sign} CAST('{to_datetime(bound).isoformat()}' AS TIMESTAMPTZ)"
-            for sign, bound in ((">=", start), ("<", end))
-        )
-        return dataset(f"SELECT CAST({table.key} AS VARCHAR) FROM {table.name} WHERE {between}").iter_arrow(100_000)
+        return self._destination.known_keys(table.name, table.key, to_datetime(start), to_datetime(end))
 
     def _check(self) -> list[TableCheck]:
         run = self._extraction.open()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from destinations.duckdb import DuckDbFile
+from destinations.destination import Destination
 from pipelines.config import Config, load
 from pipelines.defaults import Flags
 from pipelines.exit_codes import ExitCode, code_of_result
@@ -16,8 +16,8 @@ from sources.posthog.errors import ScopeMissing
 
 _NOT_PROVEN = (
     "the check found rows that PostHog has and the warehouse has not (short), or could not be made (unknown). Run the "
-    "same command again: rows that arrive late are found by a later run. If it stays so, a sync into a new file "
-    "(--database) reads everything anew."
+    "same command again: rows that arrive late are found by a later run. If it stays so, a sync into a new place "
+    "(--dataset NAME) reads everything anew."
 )
 
 
@@ -28,7 +28,7 @@ def run_sync(run: Run, flags: Flags, tables: tuple[str, ...]) -> int:
     return sync_with(run, config, config.sync_options(tables))
 
 
-def sync_with(run: Run, config: Config, options: SyncOptions, shown: DuckDbFile | None = None) -> int:
+def sync_with(run: Run, config: Config, options: SyncOptions, shown: Destination | None = None) -> int:
     """One sync with settings that are settled; prints its result. Returns the exit code.
 
     `shown` is the destination to tell of, where it is to be another one in the end.

@@ -1,0 +1,141 @@
+"""What the program asks of a destination, whatever kind it is.
+
+A kind of destination is a class that has all of `Destination`, and one line in `destinations.registry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
+from dlt.common.destination import Destination as DltDestination
+
+Descriptions = Mapping[str, tuple[str, Mapping[str, str]]]
+"""`{table: (description, {column: description})}`."""
+
+Self = TypeVar("Self", bound="Destination")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the tables are to go, out of `[sync]`. Each kind of destination takes of it what it needs."""
+
+    dataset: str
+    database: str
+    bucket_url: str
+    memory_limit: str
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What `doctor` tells of a destination that passed its check. None: it does not say."""
+
+    is_new: bool | None = None
+    """Whether it is still to be made."""
+    used_bytes: int | None = None
+    free_bytes: int | None = None
+    facts: tuple[str, ...] = ()
+    """What else is to be said: versions, above all."""
+
+
+@dataclass(frozen=True)
+class StoredColumn:
+    """A column as the destination has it."""
+
+    name: str
+    type: str
+    """The destination's own name of the type."""
+    is_time: bool
+    """Whether it holds moments."""
+    comment: str = ""
+
+
+class Reading(Protocol):
+    """A look at what a destination holds, which changes nothing there."""
+
+    @property
+    def tables(self) -> Mapping[str, Sequence[StoredColumn]]:
+        """The columns of each table of the dataset in their order, dlt's own tables and the views left out."""
+
+    def table(self, name: str) -> str:
+        """How a query calls the table."""
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """What a query answers. It is written in DuckDB's SQL, as far as sqlglot can say it in the destination's own;
+        tables are named by `table`."""
+
+
+class Destination(Protocol):
+    """Where the tables go: opened when it is first needed, and held for a run.
+
+    Every method may raise DestinationError.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its kind, as `--destination` has it."""
+
+    @property
+    def dataset(self) -> str:
+        """The schema (or folder) that holds the tables."""
+
+    @property
+    def location(self) -> str:
+        """Where the tables are, for people. Never with a password."""
+
+    @property
+    def identity(self) -> str:
+        """What tells this destination and dataset from others, on this machine."""
+
+    def check(self) -> None:
+        """Whether it can be loaded into; makes nothing. What is wrong is known here, before PostHog is asked."""
+
+    def condition(self) -> Condition:
+        """What `doctor` tells of it after `check`."""
+
+    def dlt_destination(self) -> DltDestination[Any, Any]:
+        """For `dlt.pipeline(destination=...)`."""
+
+    def finish(self, descriptions: Descriptions) -> None:
+        """After a sync: makes the views, and comments on tables and columns, as far as it has such things."""
+
+    def totals(self, tables: Iterable[str]) -> dict[str, int]:
+        """Rows of each table that is there."""
+
+    def count_events(
+        self,
+        ts_from: datetime | None,
+        ts_to: datetime | None,
+        created_from: datetime | None,
+        created_to: datetime | None,
+    ) -> dict[tuple[str, str], int]:
+        """Rows of `events` by UTC day (YYYY-MM-DD) and name; bounds are half-open, None is no bound."""
+
+    def count_keys(self, table: str, *, has_tombstones: bool) -> int:
+        """Rows of a keyed table; tombstones, where it has them, left out."""
+
+    def known_versions(self, table: str, key: str) -> Iterable[pa.Table]:
+        """`key` (text), `version` and `is_deleted` of all rows of a table, in pieces; none: it is not there."""
+
+    def known_keys(self, table: str, key: str, start: datetime, end: datetime) -> Iterable[pa.Table]:
+        """`key` (text) of the rows with `timestamp` from `start` on and before `end`, in pieces."""
+
+    def reading(self) -> AbstractContextManager[Reading]:
+        """To look at what is there. Raises also where nothing is."""
+
+    def look(self, sql: str) -> str:
+        """A command line that shows what `sql` answers; empty: there is none to recommend."""
+
+    def close(self) -> None:
+        """Lets go of it. May be called twice."""
+
+    def __enter__(self: Self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
