@@ -152,7 +152,8 @@ class DuckDbFile:
             if table in present:
                 self.connection.execute(f"COMMENT ON TABLE {self._qualified(table)} IS {literal(description)}")
                 for column, text in columns.items():
-                    if column in present[table]:
+                    # Hundreds of them, mostly as they were: each comment is a change of the file.
+                    if present[table].get(column, text) != text:
                         name = f"{self._qualified(table)}.{identifier(column)}"
                         self.connection.execute(f"COMMENT ON COLUMN {name} IS {literal(text)}")
         for view in VIEWS:
@@ -283,15 +284,17 @@ class DuckDbFile:
             ) from None
         return connection
 
-    def _columns(self) -> dict[str, set[str]]:
+    def _columns(self) -> dict[str, dict[str, str]]:
+        """The columns of each table, with their comments."""
         rows = self.connection.execute(
-            "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = ? AND NOT internal "
+            "SELECT table_name, column_name, coalesce(comment, '') FROM duckdb_columns() "
+            "WHERE schema_name = ? AND NOT internal "
             "AND database_name = current_database()",
             [self.dataset],
         ).fetchall()
-        columns: dict[str, set[str]] = {}
-        for table, column in rows:
-            columns.setdefault(table, set()).add(column)
+        columns: dict[str, dict[str, str]] = {}
+        for table, column, comment in rows:
+            columns.setdefault(table, {})[column] = comment
         return columns
 
     def _qualified(self, table: str) -> str:

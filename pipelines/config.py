@@ -25,7 +25,17 @@ from destinations.registry import DESTINATIONS
 from pipelines import queries
 from pipelines.defaults import Flags, SourceSettings, SyncSettings
 from pipelines.sync import SyncOptions
-from sources.posthog import DEFAULT, TABLES, PostHogClient, Requests, Settings, Table, parse_time
+from sources.posthog import (
+    DEFAULT,
+    TABLES,
+    WITH_PROPERTIES,
+    PostHogClient,
+    PropertySettings,
+    Requests,
+    Settings,
+    Table,
+    parse_time,
+)
 from sources.posthog.budget import Budget, Wait
 from sources.posthog.errors import KeyMissing
 from sources.posthog.keys import ApiKey
@@ -41,8 +51,14 @@ ENVIRONMENT = {
 _SOURCE = ("sources", "posthog")
 _SYNC = ("sync",)
 _KEY = "api_key"
+_PRIVACY_KEY = "privacy_key"
+_SECRETS = (_KEY, _PRIVACY_KEY)
 _PLACES = frozenset({"database", "bucket_url"})
 _REQUESTS = "requests"
+_PROPERTIES = "properties"
+_PRIVACY = "privacy"
+_SECTIONS = (_REQUESTS, _PROPERTIES, _PRIVACY)
+"""Sections of `[sources.posthog]`."""
 _MAY_BE_ZERO = ("max_wait_seconds", "lists_every_minutes", "insights_every_hours")
 _KEY_PLACES = (
     "Make a personal API key (phx_…) with the scope query:read in PostHog under Settings, Personal API keys. "
@@ -71,6 +87,8 @@ class Config:
     """What is wanted of the tables that are read on request."""
     queries: tuple[Query, ...] = ()
     """HogQL queries of one's own, each a table."""
+    properties: PropertySettings = dataclasses.field(default_factory=PropertySettings)
+    """Which properties become columns, and what is kept from leaving PostHog."""
     _secret: str | None = None
 
     def __repr__(self) -> str:
@@ -115,7 +133,7 @@ class Config:
             since=_time("since", self.source.since),
             until=_time("until", self.source.until),
             package_rows=self.sync.package_rows,
-            settings=_reading(self.source),
+            settings=_reading(self.source, self.properties),
         )
 
 
@@ -136,7 +154,8 @@ def load(flags: Flags | None = None) -> Config:
             reader.origins,
             reader.requests(),
             queries.configured(providers),
-            reader.key(),
+            reader.properties(),
+            reader.secret(_KEY),
         )
     except BadQuery as error:
         raise ConfigError(error.message, error.advice) from None
@@ -162,23 +181,37 @@ class _Reader:
                 break
         return kind(**found)
 
-    def key(self) -> str | None:
-        for origin, value in self._values(_KEY, _SOURCE):
-            self.origins[_KEY] = origin
+    def secret(self, name: str) -> str | None:
+        for origin, value in self._values(name, _SOURCE):
+            self.origins[name] = origin
             return str(value)
         return None
 
     def requests(self) -> Requests:
-        """`[sources.posthog.requests]`, each setting from the first place that has it."""
-        found: dict[str, Any] = {}
-        for provider in self._providers:
-            given, _ = provider.get_value(_REQUESTS, dict, None, *_SOURCE)
-            for name, value in given.items() if isinstance(given, Mapping) else ():
-                found.setdefault(name, value)
         try:
-            return Requests.of(found)
+            return Requests.of(self._section(_REQUESTS))
         except ValueError as error:
             raise ConfigError(str(error)) from None
+
+    def properties(self) -> PropertySettings:
+        try:
+            return PropertySettings.of(
+                self._section(_PROPERTIES),
+                self._section(_PRIVACY),
+                self.secret(_PRIVACY_KEY),
+                tables=WITH_PROPERTIES,
+            )
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+    def _section(self, section: str) -> dict[str, Any]:
+        """`[sources.posthog.SECTION]`, each setting from the first place that has it."""
+        found: dict[str, Any] = {}
+        for provider in self._providers:
+            given, _ = provider.get_value(section, dict, None, *_SOURCE)
+            for name, value in given.items() if isinstance(given, Mapping) else ():
+                found.setdefault(name, value)
+        return found
 
     def _values(self, name: str, section: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
         """Where a setting is set, and to what; the first counts. An empty variable is no setting."""
@@ -195,7 +228,7 @@ class _Reader:
 
 
 def _refuse_unknown(providers: list[ConfigProvider]) -> None:
-    source = {field.name for field in fields(SourceSettings)} | {_KEY, _REQUESTS}
+    source = {field.name for field in fields(SourceSettings)} | {*_SECRETS, *_SECTIONS}
     sync = {field.name for field in fields(SyncSettings)}
     for provider in providers:
         for section, known, others in ((_SOURCE, source, sync), (_SYNC, sync, source)):
@@ -203,9 +236,10 @@ def _refuse_unknown(providers: list[ConfigProvider]) -> None:
             given, _ = provider.get_value(name, dict, None, *parents)
             for setting in given if isinstance(given, Mapping) else ():
                 where = f"[{'.'.join(section)}] in {_place(provider)}"
-                if setting == _KEY and not provider.supports_secrets:
+                if setting in _SECRETS and not provider.supports_secrets:
+                    what = "The API key" if setting == _KEY else f"The {setting}"
                     raise ConfigError(
-                        f"The API key stands in {where}, a file that is made to be shared.",
+                        f"{what} stands in {where}, a file that is made to be shared.",
                         "Move it to .dlt/secrets.toml, which git leaves out.",
                     )
                 if setting not in known:
@@ -249,7 +283,7 @@ def _refuse_nonsense(config: Config) -> None:
             if not (value >= 0 if lowest == "negative" else value > 0) or value == float("inf"):
                 place = config.origins.get(field.name, "default")
                 raise ConfigError(f"{field.name} is {value:g} ({place}); it cannot be {lowest} or endless.")
-    _reading(config.source)
+    _reading(config.source, config.properties)
     since, until = _time("since", config.source.since), _time("until", config.source.until)
     if since is not None and until is not None and since >= until:
         raise ConfigError(
@@ -285,7 +319,7 @@ def _refuse_destination(config: Config) -> None:
         )
 
 
-def _reading(source: SourceSettings) -> Settings:
+def _reading(source: SourceSettings, properties: PropertySettings) -> Settings:
     try:
         return Settings.of(
             engine=source.engine,
@@ -300,6 +334,7 @@ def _reading(source: SourceSettings) -> Settings:
             lists_every_minutes=source.lists_every_minutes,
             insights_every_hours=source.insights_every_hours,
             elements=source.elements,
+            properties=properties,
         )
     except ValueError as error:
         raise ConfigError(str(error)) from None

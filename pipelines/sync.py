@@ -261,12 +261,15 @@ class _Sync:
         return self._extraction.readings
 
     def _described(self) -> dict[str, tuple[str, dict[str, str]]]:
-        """Descriptions of the tables whose columns PostHog's answers told."""
-        return {
-            name: (reading.table.description, {column.name: column.description for column in reading.columns})
-            for name, reading in self._readings.items()
-            if reading.columns
-        }
+        """Descriptions of the tables of which not all columns are declared: those that PostHog's answers told."""
+        described = {}
+        for name, reading in self._readings.items():
+            properties = self._extraction.columns.get(name)
+            found = [known.column for known in properties.catalogue.properties] if properties else []
+            if reading.columns or found:
+                columns = (*reading.table.columns, *reading.columns, *found)
+                described[name] = (reading.table.description, {each.name: each.description for each in columns})
+        return described
 
     def _refused(self, *, is_named: bool) -> dict[str, PostHogError]:
         """Tables that were not read: those that the run was for (`is_named`), or the others."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, cast, get_args
 
 import dlt
 import pyarrow as pa
@@ -22,6 +22,7 @@ from dlt.common.exceptions import DltException
 from dlt.extract import DltResource
 
 from sources.posthog.budget import Budget
+from sources.posthog.children import ChildPages
 from sources.posthog.client import PostHogClient
 from sources.posthog.dedup import Deduplicator
 from sources.posthog.elements.pages import ElementPages
@@ -29,11 +30,14 @@ from sources.posthog.errors import PostHogError
 from sources.posthog.extraction import Extraction
 from sources.posthog.hogql.windows import DAY, HOUR, to_micros
 from sources.posthog.progress import Progress
+from sources.posthog.properties.columns import PropertyColumns
+from sources.posthog.properties.settings import PropertySettings
+from sources.posthog.properties.types import PropertyType
 from sources.posthog.reading import State, TableReading
 from sources.posthog.requests import Requests
 from sources.posthog.run import Run
 from sources.posthog.settings import Settings
-from sources.posthog.tables import CHILDREN, CORE, DEFAULT, EVENTS, TABLES, Column, Table
+from sources.posthog.tables import CHILDREN, CORE, DEFAULT, EVENTS, PROPERTY_COLUMNS, TABLES, Column, Table
 from sources.posthog.tables.queries import queries_of, query_table
 
 __all__ = [
@@ -41,11 +45,13 @@ __all__ = [
     "CORE",
     "DEFAULT",
     "TABLES",
+    "WITH_PROPERTIES",
     "Column",
     "Extraction",
     "PostHogClient",
     "PostHogError",
     "Progress",
+    "PropertySettings",
     "Requests",
     "Run",
     "Settings",
@@ -55,6 +61,10 @@ __all__ = [
     "posthog",
     "resources_of",
 ]
+
+
+WITH_PROPERTIES = tuple(table.name for table in TABLES.values() if table.property_owner)
+"""The tables whose properties become columns."""
 
 
 class _ExpectedHints(logging.Filter):
@@ -100,6 +110,9 @@ def posthog(
     lists_every_minutes: float = 30,
     insights_every_hours: float = 24,
     elements: bool = False,
+    properties: dict[str, Any] | None = None,
+    privacy: dict[str, Any] | None = None,
+    privacy_key: str | None = None,
     requests: dict[str, Any] | None = None,
     queries: dict[str, Any] | None = None,
 ) -> list[DltResource]:
@@ -129,6 +142,11 @@ def posthog(
         lists_every_minutes: How often tables that have to be read whole are read; 0: in every run.
         insights_every_hours: How often insights are calculated anew; 0: in every run.
         elements: Load what was clicked, too: events bring along rows of the table `event_elements`.
+        properties: Which properties of events, persons and groups become typed columns: `columns` (`auto`, `none` or a
+            list of names and patterns), `include`, `exclude`, `max_columns`; the same for one table under its name.
+        privacy: Properties that are not to leave PostHog as they are, in columns and JSON alike: `drop` and `hash`
+            (names or patterns), `rename` (name -> new name).
+        privacy_key: A secret of 16 characters at least for `hash`.
         requests: What is wanted of the tables that are read on request, by the names of `Requests`.
         queries: HogQL queries of your own, each a table: `{"signups": {"sql": "SELECT ...", "key": "id"}}`. Settings
             of each are those of `sources.posthog.tables.queries.Query`.
@@ -167,6 +185,7 @@ def posthog(
             lists_every_minutes=lists_every_minutes,
             insights_every_hours=insights_every_hours,
             elements=elements,
+            properties=PropertySettings.of(properties, privacy, privacy_key, tables=WITH_PROPERTIES),
         ),
         since=parse_time(since),
         until=parse_time(until),
@@ -199,20 +218,26 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
             extraction.renew()
         extraction.claim(dlt.current.source_state())
         has_pages = False
+        state = _state_of(table)
+        columns = extraction.property_columns(table.name, state, _held_types(table))
         # A package of the program is never taken up again half loaded, so its keys are known; a script's run has no
         # end in sight for them.
         unique = Deduplicator(table.key) if is_unique else None
         elements = ElementPages(extraction.readings[table.name], is_unique=is_unique) if has_elements else None
-        for page in extraction.pages(table.name, _state_of(table), has_room or (lambda _: True)):
+        for page in extraction.pages(table.name, state, has_room or (lambda _: True)):
             if not has_pages:
                 _tell_columns(extraction.readings[table.name])
             has_pages = True
+            if columns is not None:
+                _tell_property_columns(columns, state)
             if unique is not None and isinstance(page, pa.Table):
                 page = unique(page)  # noqa: PLW2901 - the rest goes on with what is left
             # An empty list alone makes no table, and leaves one that is to be replaced as it is (dlt 1.31).
             yield dlt.mark.materialize_table_schema() if isinstance(page, list) and not page else page
             if elements is not None and isinstance(page, pa.Table):
                 yield elements(page)
+        if columns is not None and has_pages:
+            yield ChildPages(PROPERTY_COLUMNS, is_unique=True)(columns.facts())
         if table.loads == "replace" and not has_pages:
             # dlt would take it for a table that is empty now. This one was not read, or has not changed.
             dlt.current.resource().apply_hints(write_disposition="append")
@@ -243,6 +268,26 @@ def _state_of(table: Table) -> State:
         found: State = replaced.setdefault(table.name, {})
         return found
     return dlt.current.resource_state()
+
+
+def _held_types(table: Table) -> dict[str, PropertyType]:
+    """The types of the property columns that the destination has, by name, as dlt knows them."""
+    held = dlt.current.source_schema().tables.get(table.name, {}).get("columns", {})
+    declared = {column.name for column in table.columns}
+    kinds = get_args(PropertyType)
+    return {
+        name: cast("PropertyType", column["data_type"])
+        for name, column in held.items()
+        if name not in declared and column.get("data_type") in kinds
+    }
+
+
+def _tell_property_columns(columns: PropertyColumns, state: State) -> None:
+    """Tells dlt of new columns, and keeps in `state` what is known of all."""
+    if new := columns.new_columns():
+        hints: dict[str, Any] = {column.name: column.dlt_hints() for column in new}
+        dlt.current.resource().apply_hints(columns=hints)
+    state["property_columns"] = columns.catalogue.state()
 
 
 def _tell_columns(reading: TableReading) -> None:

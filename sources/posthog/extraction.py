@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from sources.posthog.answers import Project
@@ -11,6 +11,9 @@ from sources.posthog.engines import engine_of
 from sources.posthog.errors import AccessDenied, PostHogError
 from sources.posthog.hogql.manifest import KnownVersions
 from sources.posthog.progress import Progress
+from sources.posthog.properties.columns import PropertyColumns
+from sources.posthog.properties.definitions import definitions_of
+from sources.posthog.properties.types import PropertyType
 from sources.posthog.reading import HasRoom, Noted, Page, State, TableReading
 from sources.posthog.requests import Requests
 from sources.posthog.run import KnownKeys, Run
@@ -55,6 +58,8 @@ class Extraction:
         self._named = frozenset(named)
         self._keeps_partial = keeps_partial
         self._run: Run | None = None
+        self.columns: dict[str, PropertyColumns] = {}
+        """Of the tables with properties that are being read."""
         self.readings = self._readings()
 
     def _readings(self) -> dict[str, TableReading]:
@@ -80,6 +85,25 @@ class Extraction:
                 self._known_keys,
             )
         return self._run
+
+    def property_columns(self, name: str, state: State, held: Mapping[str, PropertyType]) -> PropertyColumns | None:
+        """What makes the property columns of a table, from its pages on; None for a table without properties.
+
+        `state` is what dlt keeps for the table, `held` the types of the columns that the destination has.
+        """
+        reading = self.readings[name]
+        if reading.table.property_owner is None:
+            return None
+        if name not in self.columns:
+            self.columns[name] = PropertyColumns(
+                reading.table,
+                self.settings.properties,
+                definitions=lambda: definitions_of(self.open(), reading.table),
+                state=state.get("property_columns"),
+                held=held,
+            )
+            reading.shape = self.columns[name]
+        return self.columns[name]
 
     def pages(self, name: str, state: State, has_room: HasRoom) -> Iterator[Page]:
         """The next pages of a table: see `TableReading.pages`."""
@@ -143,6 +167,7 @@ class Extraction:
         """Ends this run and begins another: its pages are what is new since."""
         self.close()
         self._run = None
+        self.columns = {}
         self.readings = self._readings()
 
 

@@ -79,6 +79,10 @@ class TableReading:
     """Events by HogQL only: what this run asks for."""
     counted: EventCount | None = None
     """Events by listing only: what there was to read, proven by reading it twice."""
+    shape: Callable[[pa.Table], pa.Table] | None = None
+    """What is done to each page of rows, where it is not `shapes_pages`."""
+    shapes_pages: bool = False
+    """Set by an engine that does it by itself, on the threads that fetch."""
     completed: list[Batch] = field(default_factory=list)
     """Events only: windows completed so far in this run."""
     notes: list[str] = field(default_factory=list)
@@ -115,7 +119,7 @@ class TableReading:
             # A table that is replaced goes into one package, and none of it does unless all of it was read.
             for page, note in [*self._pages] if is_whole else self._pages:
                 self.rows += len(page)
-                yield page
+                yield self._shaped(page)
                 note(state)
                 if not has_room(len(page)) and not is_whole:
                     return
@@ -127,6 +131,11 @@ class TableReading:
             self.close()
             raise
         self.is_done = True
+
+    def _shaped(self, page: Page) -> Page:
+        if self.shape is None or self.shapes_pages or not isinstance(page, pa.Table):
+            return page
+        return self.shape(page)
 
     def _refused(self, error: PostHogError) -> None:
         is_closed = isinstance(error, (AccessDenied, PaymentRequired, NotFound)) and not self.rows

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal, cast, get_args
 
 from sources.posthog.hogql.windows import DAY, HOUR, SECOND
+from sources.posthog.properties.settings import PropertySettings
 
 EngineChoice = Literal["auto", "hogql", "listing"]
 _EVERY = ("lists_every", "insights_every")
@@ -40,6 +41,8 @@ class Settings:
     """How often insights are calculated anew: each is a query of its own at PostHog; 0: in every run."""
     elements: bool = False
     """Whether events bring their elements along, as the table event_elements."""
+    properties: PropertySettings = field(default_factory=PropertySettings)
+    """Which properties become columns, and what is kept from leaving PostHog."""
 
     @classmethod
     def of(
@@ -57,6 +60,7 @@ class Settings:
         lists_every_minutes: float = 0,
         insights_every_hours: float = 0,
         elements: bool = False,
+        properties: PropertySettings | None = None,
     ) -> Settings:
         """The figures in the units of the configuration. Raises ValueError that names the one out of range."""
         return cls(
@@ -72,17 +76,18 @@ class Settings:
             lists_every=int(lists_every_minutes * 60 * SECOND),
             insights_every=int(insights_every_hours * HOUR),
             elements=elements,
+            properties=properties or PropertySettings(),
         )
 
     def __post_init__(self) -> None:
         """Raises ValueError that names the setting."""
         if self.engine not in get_args(EngineChoice):
             raise ValueError(f"engine is {self.engine!r}, and can be {', '.join(get_args(EngineChoice))}.")
-        for field in fields(self):
-            if field.name in _EVERY and getattr(self, field.name) < 0:
-                raise ValueError(f"{field.name} must not be below zero, and is {getattr(self, field.name)}.")
-            if field.name not in {"engine", "elements", *_EVERY} and getattr(self, field.name) <= 0:
-                raise ValueError(f"{field.name} must be above zero, and is {getattr(self, field.name)}.")
+        for name in (each.name for each in fields(self)):
+            if name in _EVERY and getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be below zero, and is {getattr(self, name)}.")
+            if name not in {"engine", "elements", "properties", *_EVERY} and getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above zero, and is {getattr(self, name)}.")
         if self.leaf_rows > 50_000:
             raise ValueError(f"leaf_rows is {self.leaf_rows}: PostHog answers 50,000 rows at most.")
         if self.sweep_span < self.live_span:

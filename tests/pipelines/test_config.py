@@ -67,7 +67,9 @@ def test_every_setting_in_the_file_has_a_line_of_reason() -> None:
 def test_defaults_are_those_of_the_source_and_of_the_sync() -> None:
     parameters = inspect.signature(posthog).parameters
     assert asdict(SourceSettings()) == {
-        name: p.default for name, p in parameters.items() if name not in {"api_key", "requests", "queries"}
+        name: p.default
+        for name, p in parameters.items()
+        if name not in {"api_key", "requests", "queries", "properties", "privacy", "privacy_key"}
     }
     assert SyncSettings().package_rows == SyncOptions().package_rows
     assert SyncSettings().memory_limit == DEFAULT_MEMORY_LIMIT

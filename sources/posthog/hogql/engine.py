@@ -16,7 +16,8 @@ from sources.posthog.run import Run
 def read_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Events that the ledger in `state` does not have yet."""
     plan = reading.plan = Ledger(state).plan(run.now, run.since, run.until, run.settings)
-    reader = EventsReader(run.client, run.dialect, run.settings, run.progress)
+    reading.shapes_pages = True
+    reader = EventsReader(run.client, run.dialect, run.settings, run.progress, reading.shape)
     for page in reader.pages(plan.windows):
         reading.completed += page.completes
         yield page.table, partial(_cover, plan, [batch.window for batch in page.completes])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -61,12 +61,20 @@ class EventsReader:
     """Reads events of given windows, each row once, however PostHog cuts its answers."""
 
     def __init__(
-        self, client: PostHogClient, dialect: Dialect, settings: Settings, progress: Progress | None = None
+        self,
+        client: PostHogClient,
+        dialect: Dialect,
+        settings: Settings,
+        progress: Progress | None = None,
+        shape: Callable[[pa.Table], pa.Table] | None = None,
     ) -> None:
+        """`shape` is done to the rows of each page, on the threads that fetch, for one page at a time."""
         self._client = client
         self._dialect = dialect
         self._settings = settings
         self._progress = progress or Progress()
+        self._shape = shape
+        self._shaping = threading.Lock()
         self._lock = threading.Lock()
         self._max_rows = dialect.max_rows
         self._proven_rows = dialect.proven_rows
@@ -152,7 +160,7 @@ class EventsReader:
                 if not leaves:
                     empty.append(batch)
                 for leaf in leaves:
-                    yield partial(self._fetch, batch, leaf)
+                    yield partial(self._read, batch, leaf)
 
     def _batches(self, window: Window) -> Iterator[tuple[Batch, list[Leaf]]]:
         span = self._settings.overlap + self._settings.sweep_every
@@ -164,6 +172,14 @@ class EventsReader:
         self._progress.expect(EVENTS.name, sum(cell.rows for cell in cells))
         for part, leaves in plan(window, cells, self._target, self._dialect):
             yield Batch(part, len(leaves)), leaves
+
+    def _read(self, batch: Batch, leaf: Leaf) -> _Outcome:
+        outcome = self._fetch(batch, leaf)
+        if self._shape is None or isinstance(outcome, Split):
+            return outcome
+        # While one page is shaped the next one is decoded; with more at once memory would grow, and no time be won.
+        with self._shaping:
+            return batch, self._shape(outcome[1])
 
     def _fetch(self, batch: Batch, leaf: Leaf) -> _Outcome:
         """One leaf's rows, or the smaller leaves to fetch in its place. Runs on a worker thread."""
@@ -230,7 +246,7 @@ class EventsReader:
         with self._lock:
             batch.leaves_left += len(leaves) - 1
         self._progress.split(EVENTS.name, len(leaves))
-        return Split([partial(self._fetch, batch, part) for part in leaves])
+        return Split([partial(self._read, batch, part) for part in leaves])
 
     def _uncut(self, leaf: Leaf, fault: Narrow | None) -> pa.Table:
         """The rows of a leaf that nothing can part: in the time of a long query, if that was the trouble."""

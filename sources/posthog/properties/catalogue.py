@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Any
 
 from sources.posthog.properties.names import Names
@@ -73,7 +74,7 @@ class Catalogue:
         table: str,
         *,
         taken: Collection[str] = (),
-        definitions: Mapping[str, str | None] | None = None,
+        definitions: Mapping[str, str | None] | Callable[[], Mapping[str, str | None]] | None = None,
         rules: ColumnRules | None = None,
         state: Mapping[str, Any] | None = None,
         held: Mapping[str, PropertyType] | None = None,
@@ -83,23 +84,26 @@ class Catalogue:
         Args:
             table: its name.
             taken: names of its other columns.
-            definitions: key -> type, of PostHog's property_definitions; none where they may not be read.
+            definitions: key -> type, of PostHog's property_definitions, or what asks for them: called once, before
+                the first column is made that no earlier run recorded. None where they may not be read.
             rules: what people want.
             state: what `state` gave in an earlier run.
             held: column -> type in the destination, which goes before what was recorded.
         """
         self.table = table
         self._rules = rules or ColumnRules()
-        self._definitions = definitions or {}
+        self._ask_definitions = definitions if callable(definitions) else lambda: definitions or {}
+        self._taken = taken
         self._held = held or {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._properties: dict[str, Property] = {}
         self._rows_read = int((state or {}).get("rows", 0))
         for entry in (state or {}).get("properties", ()):
             known = _from_state(entry)
-            self._properties[known.key] = replace(known, type=self._held.get(known.name, known.type))
-        recorded = {known.key: known.name for known in self._properties.values()}
-        self._names = Names(taken, recorded, self._definitions)
+            held_type = self._held.get(known.name, known.type)
+            # A column that has become wider since was made anew: it holds all its values.
+            conflicts = known.conflicts if held_type == known.type else 0
+            self._properties[known.key] = replace(known, type=held_type, conflicts=conflicts)
 
     @property
     def properties(self) -> list[Property]:
@@ -115,7 +119,10 @@ class Catalogue:
     def declared(self, key: str) -> Declared | None:
         """What PostHog says of `key`, or said when it became a column."""
         known = self._properties.get(key)
-        return known.declared if known else declared_type(self._definitions.get(key))
+        if known is not None:
+            return known.declared
+        with self._lock:
+            return declared_type(self._definitions.get(key))
 
     def may_be_column(self, key: str) -> bool:
         """Whether `key` is a column or may become one."""
@@ -177,6 +184,15 @@ class Catalogue:
                 }
                 for known in self._properties.values()
             ]
+
+    @cached_property
+    def _definitions(self) -> Mapping[str, str | None]:
+        return self._ask_definitions()
+
+    @cached_property
+    def _names(self) -> Names:
+        recorded = {known.key: known.name for known in self._properties.values()}
+        return Names(self._taken, recorded, self._definitions)
 
     @property
     def _room(self) -> int:

@@ -6,8 +6,9 @@ from sources.posthog.tables.analytics import ANALYTICS_TABLES
 from sources.posthog.tables.configuration import CONFIGURATION_TABLES
 from sources.posthog.tables.core import CORE_TABLES, EVENTS, PERSON_DISTINCT_IDS, PERSONS
 from sources.posthog.tables.declaration import Column, DataType, Probe, Reads, Table
-from sources.posthog.tables.elements import CHILD_TABLES, EVENT_ELEMENTS
+from sources.posthog.tables.elements import EVENT_ELEMENTS
 from sources.posthog.tables.insights import INSIGHT_TABLES
+from sources.posthog.tables.properties import PROPERTY_COLUMNS
 from sources.posthog.tables.recordings import RECORDING_TABLES
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "EVENT_ELEMENTS",
     "PERSONS",
     "PERSON_DISTINCT_IDS",
+    "PROPERTY_COLUMNS",
     "TABLES",
     "Column",
     "DataType",
@@ -45,5 +47,5 @@ CORE: dict[str, Table] = {table.name: table for table in CORE_TABLES}
 DEFAULT: dict[str, Table] = {name: table for name, table in TABLES.items() if not table.is_on_request}
 """What is loaded when no table is named."""
 
-CHILDREN: dict[str, Table] = {table.name: table for table in CHILD_TABLES}
+CHILDREN: dict[str, Table] = {table.name: table for table in (EVENT_ELEMENTS, PROPERTY_COLUMNS)}
 """What comes with another table's rows, where a setting says so: not to be asked for by name."""

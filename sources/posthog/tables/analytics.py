@@ -209,6 +209,7 @@ GROUPS = Table(
     primary_key=("group_type_index", "group_key"),
     reads=Stamped(table="groups", changed="updated_at"),
     newest_by="updated_at",
+    property_owner="group",
     is_optional=True,
     description=(
         "One row per group (a company, a project, ...), with its newest properties. Events name their group of type N "

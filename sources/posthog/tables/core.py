@@ -49,6 +49,7 @@ EVENTS = Table(
     reads=EventLeaves(),
     # ClickHouse keeps the copy that landed last (ReplacingMergeTree by _timestamp, which HogQL does not have).
     newest_by="created_at",
+    property_owner="event",
     description="One row per event. Query the view events_resolved where person merges should count.",
     columns=(
         Column("uuid", "text", "uuid", "PostHog events.uuid: the key.", nullable=False, is_uuid=True),
@@ -112,6 +113,7 @@ PERSONS = Table(
     name="persons",
     primary_key="person_id",
     reads=Versioned("raw_persons"),
+    property_owner="person",
     description="One row per person, the latest version. The view persons_current leaves out the deleted ones.",
     columns=(
         Column("person_id", "text", "id", "PostHog persons.id: the key.", nullable=False, is_uuid=True),

@@ -141,6 +141,8 @@ class Table:
     """A boolean column: rows that arrive with it set are removed from the table instead."""
     newest_by: str | None = None
     """Of two rows with the same key the one with the greater value here counts."""
+    property_owner: Literal["event", "person", "group"] | None = None
+    """Whose properties its JSON column `properties` holds, in PostHog's words: they become columns, too."""
     max_nesting: int = 0
     """How deep nested lists become tables of their own (dlt's max_table_nesting); what lies deeper is JSON."""
     hints: dict[str, Any] = field(default_factory=dict, hash=False)

@@ -53,5 +53,3 @@ EVENT_ELEMENTS = Table(
         ),
     ),
 )
-
-CHILD_TABLES = (EVENT_ELEMENTS,)
