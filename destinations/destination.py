@@ -92,6 +92,10 @@ class Destination(Protocol):
     def identity(self) -> str:
         """What tells this destination and dataset from others, on this machine."""
 
+    @property
+    def takes_parquet(self) -> bool:
+        """Whether it loads Parquet files that dlt did not write itself, as they are (`dlt.mark.with_file_import`)."""
+
     def check(self) -> None:
         """Whether it can be loaded into; makes nothing. What is wrong is known here, before PostHog is asked."""
 

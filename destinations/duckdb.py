@@ -35,6 +35,11 @@ from .views import VIEWS
 _PIECE_ROWS = 100_000
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 
+_SMALL_ROW_GROUP = 30_000
+"""Rows: a quarter of what DuckDB puts into one."""
+_SMALL_ROW_GROUPS = 24
+"""So many are put together: a day of hourly syncs."""
+
 DEFAULT_MEMORY_LIMIT = "400MB"
 """Enough for a merge of 200,000 events of 2 KB, which is as fast with more; what is beyond it goes to a temporary file
 beside the database. DuckDB's own default is most of the machine."""
@@ -58,6 +63,7 @@ class DuckDbFile:
     """One DuckDB file, held open for a run. `path` may also be `:memory:`."""
 
     name = "duckdb"
+    takes_parquet = True
 
     def __init__(self, path: str | Path, dataset: str = "posthog", memory_limit: str = DEFAULT_MEMORY_LIMIT) -> None:
         self.path = str(path)
@@ -135,6 +141,7 @@ class DuckDbFile:
 
     def dlt_destination(self) -> Destination[Any, Any]:
         """For `dlt.pipeline(destination=...)`: dlt works on this connection, so nobody gets in between."""
+        self._tidy()
         # A table that is replaced is so in one transaction: nobody sees it empty, whenever the program dies.
         return duckdb_in_place(
             self.connection,
@@ -263,6 +270,11 @@ class DuckDbFile:
         if not read_only:
             # A file made with DuckDB 1.5's default version stores zstd columns uncompressed, in silence.
             config["storage_compatibility_version"] = "latest"
+            # A second thread needs row groups of its own, which do not fit: a merge of a hundred columns then takes
+            # more than twice the CPU time, and longer by the clock (benchmarks/README.md). Pages are decoded meanwhile.
+            config["threads"] = 1
+            # Else a checkpoint may make the whole table anew to save a few row groups: see `_tidy`.
+            config["max_vacuum_tasks"] = 0
         try:
             connection = duckdb.connect(self.path, read_only=read_only, config=config)
             connection.execute("SET TimeZone = 'UTC'")
@@ -283,6 +295,25 @@ class DuckDbFile:
                 f"{self.location} cannot be opened: {error}", "Check the file, or give another --database."
             ) from None
         return connection
+
+    def _tidy(self) -> None:
+        """Lets the next checkpoints put small row groups together where there are many: each sync leaves one behind.
+
+        One piece of a table at a time: what DuckDB does by itself at a checkpoint may make the whole table anew.
+        """
+        tables = self.connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? AND database_name = current_database()",
+            [self.dataset],
+        ).fetchall()
+        for (table,) in tables:
+            small = (
+                f"SELECT sum(count) AS rows FROM pragma_storage_info({literal(self._qualified(table))}) "
+                f"WHERE column_id = 0 AND segment_type != 'VALIDITY' "
+                f"GROUP BY row_group_id HAVING rows < {_SMALL_ROW_GROUP}"
+            )
+            if self._count(f"SELECT count(*) FROM ({small})") >= _SMALL_ROW_GROUPS:
+                self.connection.execute("SET max_vacuum_tasks = 1")
+                return
 
     def _columns(self) -> dict[str, dict[str, str]]:
         """The columns of each table, with their comments."""

@@ -43,7 +43,7 @@ class SyncSettings:
     database: str = "posthog_warehouse.duckdb"
     bucket_url: str = "./lake"
     dataset: str = "posthog"
-    package_rows: int = 160_000
+    package_rows: int = 240_000
     memory_limit: str = "400MB"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -76,8 +77,9 @@ class SyncOptions:
     requests: Requests = field(default_factory=Requests)
     since: int | None = None
     until: int | None = None
-    package_rows: int = 160_000
-    """Rows of a load package: what a crash can cost, and what a merge holds in memory."""
+    package_rows: int = 240_000
+    """Rows of a load package: what a crash can cost. Two of DuckDB's row groups, nearly: more than one, or all rows are
+    written twice (first into its log), and with the last one nearly full."""
     settings: Settings = field(default_factory=Settings)
 
 
@@ -155,6 +157,8 @@ class _Sync:
         self._run_id = f"{self._started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self._windows_noted = 0
         self._packages = 0
+        # On the same disk as dlt's packages, so that a page becomes part of one without being copied.
+        self._spool = _pipelines_dir(destination) / "spool" if destination.takes_parquet else None
         self._extraction = Extraction(
             connect,
             settings=options.settings,
@@ -167,16 +171,17 @@ class _Sync:
             named=options.named,
             requests=options.requests,
             keeps_partial=True,
+            spool=self._spool,
         )
 
     def run(self) -> SyncResult:
         self._destination.check()
-        # Arrow's own pool keeps what it freed, up to several pages; the system's gives large pieces back at once.
-        pa.set_memory_pool(pa.system_memory_pool())
+        pa.set_memory_pool(_memory_pool())
         try:
             self._listener.phase("connect")
             self._extraction.open()
             self._pipeline = self._fresh_pipeline()
+            self._empty_spool()
             # A copy: whose tables these are is noted with the first rows.
             self._extraction.claim(dict(self._pipeline.state.get("sources", {}).get("posthog", {})))
             refuse_bad_queries(self._extraction.open(), self._options.tables)
@@ -197,15 +202,21 @@ class _Sync:
             return result
         finally:
             self._extraction.close()
+            if self._spool is not None:
+                shutil.rmtree(self._spool, ignore_errors=True)
+
+    def _empty_spool(self) -> None:
+        """A folder for pages, without those that a killed run left behind."""
+        if self._spool is not None:
+            shutil.rmtree(self._spool, ignore_errors=True)
+            self._spool.mkdir(parents=True)
 
     def _fresh_pipeline(self) -> dlt.Pipeline:
         for name, value in _DLT_DEFAULTS.items():
             os.environ.setdefault(name, value)
-        # One working folder for each destination: two syncs into different files do not meet in it.
-        identity = hashlib.sha256(self._destination.identity.encode()).hexdigest()[:16]
         pipeline = dlt.pipeline(
             PIPELINE_NAME,
-            pipelines_dir=str(Path(get_dlt_pipelines_dir()) / "posthog-warehouse" / identity),
+            pipelines_dir=str(_pipelines_dir(self._destination)),
             destination=self._destination.dlt_destination(),
             dataset_name=self._destination.dataset,
         ).drop()
@@ -334,6 +345,23 @@ class _Sync:
             for each in result.checks
             if each.status != "not due"
         ]
+
+
+def _memory_pool() -> pa.MemoryPool:
+    """For Arrow: one that gives back what it freed, where its own default keeps several pages.
+
+    The system's does that, too, but copies what grows: a fifth more memory at the peak.
+    """
+    try:
+        return pa.jemalloc_memory_pool()
+    except NotImplementedError:  # this build of Arrow has none
+        return pa.system_memory_pool()
+
+
+def _pipelines_dir(destination: Destination) -> Path:
+    """One working folder for each destination: two syncs into different files do not meet in it."""
+    identity = hashlib.sha256(destination.identity.encode()).hexdigest()[:16]
+    return Path(get_dlt_pipelines_dir()) / "posthog-warehouse" / identity
 
 
 def _posthog_cause(failure: BaseException) -> PostHogError | None:

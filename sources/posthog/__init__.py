@@ -12,32 +12,26 @@ Tables, keys and columns are declared in `tables`; what was loaded is in dlt's s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from typing import Any, cast, get_args
+from typing import Any
 
 import dlt
-import pyarrow as pa
 from dlt.common.exceptions import DltException
 from dlt.extract import DltResource
 
 from sources.posthog.budget import Budget
-from sources.posthog.children import ChildPages
 from sources.posthog.client import PostHogClient
-from sources.posthog.dedup import Deduplicator
-from sources.posthog.elements.pages import ElementPages
 from sources.posthog.errors import PostHogError
 from sources.posthog.extraction import Extraction
 from sources.posthog.hogql.windows import DAY, HOUR, to_micros
 from sources.posthog.progress import Progress
-from sources.posthog.properties.columns import PropertyColumns
 from sources.posthog.properties.settings import PropertySettings
-from sources.posthog.properties.types import PropertyType
-from sources.posthog.reading import State, TableReading
+from sources.posthog.reading import TableReading
 from sources.posthog.requests import Requests
+from sources.posthog.resources import resources_of
 from sources.posthog.run import Run
 from sources.posthog.settings import Settings
-from sources.posthog.tables import CHILDREN, CORE, DEFAULT, EVENTS, PROPERTY_COLUMNS, TABLES, Column, Table
+from sources.posthog.tables import CHILDREN, CORE, DEFAULT, TABLES, Column, Table
 from sources.posthog.tables.queries import queries_of, query_table
 
 __all__ = [
@@ -193,108 +187,6 @@ def posthog(
         requests=Requests.of(requests),
     )
     return resources_of(extraction)
-
-
-def resources_of(extraction: Extraction, has_room: Callable[[int], bool] | None = None) -> list[DltResource]:
-    """dlt resources that read `extraction` for one load package: until `has_room` says that the package is full.
-
-    Without `has_room` each evaluation of a resource is a run of its own, as with any dlt source that is run twice; and
-    tables that are read on request only are there, but not selected.
-    """
-    readings = extraction.readings.values()
-    return [
-        _resource(extraction, reading.table, has_room)
-        for reading in readings
-        if has_room is None or not reading.is_over
-    ]
-
-
-def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bool] | None) -> DltResource:
-    is_unique = has_room is not None and table.reads.copies_come_together
-    has_elements = extraction.settings.elements and table.name == EVENTS.name
-
-    def pages() -> Iterator[Any]:
-        if has_room is None and extraction.readings[table.name].is_begun:
-            extraction.renew()
-        extraction.claim(dlt.current.source_state())
-        has_pages = False
-        state = _state_of(table)
-        columns = extraction.property_columns(table.name, state, _held_types(table))
-        # A package of the program is never taken up again half loaded, so its keys are known; a script's run has no
-        # end in sight for them.
-        unique = Deduplicator(table.key) if is_unique else None
-        elements = ElementPages(extraction.readings[table.name], is_unique=is_unique) if has_elements else None
-        for page in extraction.pages(table.name, state, has_room or (lambda _: True)):
-            if not has_pages:
-                _tell_columns(extraction.readings[table.name])
-            has_pages = True
-            if columns is not None:
-                _tell_property_columns(columns, state)
-            if unique is not None and isinstance(page, pa.Table):
-                page = unique(page)  # noqa: PLW2901 - the rest goes on with what is left
-            # An empty list alone makes no table, and leaves one that is to be replaced as it is (dlt 1.31).
-            yield dlt.mark.materialize_table_schema() if isinstance(page, list) and not page else page
-            if elements is not None and isinstance(page, pa.Table):
-                yield elements(page)
-        if columns is not None and has_pages:
-            yield ChildPages(PROPERTY_COLUMNS, is_unique=True)(columns.facts())
-        if table.loads == "replace" and not has_pages:
-            # dlt would take it for a table that is empty now. This one was not read, or has not changed.
-            dlt.current.resource().apply_hints(write_disposition="append")
-
-    hints: dict[str, Any] = {
-        "name": table.name,
-        "primary_key": table.primary_key,
-        "merge_key": table.merge_key,
-        "write_disposition": "replace"
-        if table.loads == "replace"
-        # dlt need not look for duplicates where there are none, which takes it several times the memory.
-        else {"disposition": "merge", "strategy": "delete-insert", **({"deduplicated": True} if is_unique else {})},
-        "columns": table.column_hints(),
-        "max_table_nesting": table.max_nesting,
-        "file_format": "parquet" if table.reads.engine == "hogql" else None,
-        "selected": has_room is not None or not table.is_on_request,
-        **table.hints,
-    }
-    resource: DltResource = dlt.resource(**hints)(pages)()
-    return resource
-
-
-def _state_of(table: Table) -> State:
-    """What dlt keeps for a table from run to run."""
-    if table.loads == "replace":
-        # dlt empties the state of a resource that is replaced before it is read.
-        replaced: State = dlt.current.source_state().setdefault("replaced", {})
-        found: State = replaced.setdefault(table.name, {})
-        return found
-    return dlt.current.resource_state()
-
-
-def _held_types(table: Table) -> dict[str, PropertyType]:
-    """The types of the property columns that the destination has, by name, as dlt knows them."""
-    held = dlt.current.source_schema().tables.get(table.name, {}).get("columns", {})
-    declared = {column.name for column in table.columns}
-    kinds = get_args(PropertyType)
-    return {
-        name: cast("PropertyType", column["data_type"])
-        for name, column in held.items()
-        if name not in declared and column.get("data_type") in kinds
-    }
-
-
-def _tell_property_columns(columns: PropertyColumns, state: State) -> None:
-    """Tells dlt of new columns, and keeps in `state` what is known of all."""
-    if new := columns.new_columns():
-        hints: dict[str, Any] = {column.name: column.dlt_hints() for column in new}
-        dlt.current.resource().apply_hints(columns=hints)
-    state["property_columns"] = columns.catalogue.state()
-
-
-def _tell_columns(reading: TableReading) -> None:
-    """Tells dlt what PostHog's answer told of a table whose columns are not declared."""
-    if reading.columns:
-        hints: dict[str, Any] = {column.name: column.dlt_hints() for column in reading.columns}
-        dlt.current.resource().apply_hints(columns=hints, primary_key=reading.key or None)
 
 
 def parse_time(text: str | None, now: datetime | None = None) -> int | None:

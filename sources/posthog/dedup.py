@@ -23,6 +23,15 @@ class Deduplicator:
         self._newest_by = newest_by
         self._seen: list[pa.Array] = []
 
+    def passes(self, page: pa.Table) -> bool:
+        """Whether all of `page` passes, and has passed with that: a page that does not is to be given to a call."""
+        keys = page.column(self._key).combine_chunks()
+        is_again = self._seen and pc.any(pc.is_in(keys, value_set=pa.concat_arrays(self._seen))).as_py()
+        if is_again or pc.count_distinct(keys).as_py() < len(keys):
+            return False
+        self._seen.append(keys)
+        return True
+
     def __call__(self, page: pa.Table) -> pa.Table:
         """`page` without rows whose key was in it before, or in an earlier page."""
         keys = page.column(self._key).combine_chunks()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from sources.posthog.answers import Project
@@ -18,7 +19,11 @@ from sources.posthog.reading import HasRoom, Noted, Page, State, TableReading
 from sources.posthog.requests import Requests
 from sources.posthog.run import KnownKeys, Run
 from sources.posthog.settings import Settings
+from sources.posthog.spool import Spool
 from sources.posthog.tables import CORE, Table
+
+SPOOLED = ("uuid", "created_at", "elements_chain")
+"""Columns of events that are wanted before they are loaded: by `Deduplicator`, and for their elements."""
 
 
 class OtherProject(PostHogError):
@@ -45,7 +50,9 @@ class Extraction:
         named: Iterable[str] = (),
         requests: Requests | None = None,
         keeps_partial: bool = False,
+        spool: Path | None = None,
     ) -> None:
+        """`spool` is a folder in which pages of events may wait: for destinations that take Parquet files."""
         self._connect = connect
         self.settings = settings or Settings()
         self._since = since
@@ -57,6 +64,7 @@ class Extraction:
         self._tables = list(tables)
         self._named = frozenset(named)
         self._keeps_partial = keeps_partial
+        self._spool = Spool(spool, SPOOLED) if spool is not None else None
         self._run: Run | None = None
         self.columns: dict[str, PropertyColumns] = {}
         """Of the tables with properties that are being read."""
@@ -82,6 +90,7 @@ class Extraction:
                 self._since,
                 self._until,
                 self._requests,
+                self._spool,
                 self._known_keys,
             )
         return self._run

@@ -28,13 +28,14 @@ from sources.posthog.errors import (
 from sources.posthog.hogql.events import Batch
 from sources.posthog.hogql.ledger import Plan
 from sources.posthog.run import Run
+from sources.posthog.spool import SpooledPage
 from sources.posthog.tables import Column, Table
 
 State = dict[str, Any]
 """What dlt keeps for a table, in the destination, from run to run."""
 
-Page: TypeAlias = "pa.Table | list[dict[str, Any]]"
-"""Rows: typed columns, or objects as PostHog's JSON has them."""
+Page: TypeAlias = "pa.Table | SpooledPage | list[dict[str, Any]]"
+"""Rows: typed columns, in memory or in a file, or objects as PostHog's JSON has them."""
 
 Noted = tuple[Page, Callable[[State], None]]
 """A page, and what is to be noted in the state once the page is in a load package."""

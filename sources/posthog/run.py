@@ -18,6 +18,7 @@ from sources.posthog.hogql.windows import to_micros
 from sources.posthog.progress import Progress
 from sources.posthog.requests import Requests
 from sources.posthog.settings import Settings
+from sources.posthog.spool import Spool
 from sources.posthog.tables import Table
 
 T = TypeVar("T")
@@ -41,6 +42,8 @@ class Run:
     until: int | None = None
     """The first `timestamp` not wanted any more; None: no bound."""
     requests: Requests = field(default_factory=Requests)
+    spool: Spool | None = None
+    """Where pages of events wait for their load package; None: in memory."""
     known_keys: KnownKeys | None = None
     """None in a plain dlt script, which cannot look into its destination."""
     _probed: tuple[Dialect, int] | None = None

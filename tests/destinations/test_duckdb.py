@@ -198,3 +198,23 @@ def test_a_file_named_like_its_schema_is_refused_before_it_is_made(tmp_path: Pat
     with pytest.raises(DestinationUnusable, match="same name"):
         DuckDbFile(tmp_path / "posthog.duckdb", "PostHog").check()
     assert not list(tmp_path.iterdir())
+
+
+def test_small_row_groups_are_put_together_where_there_are_many(tmp_path: Path) -> None:
+    def insert(file: DuckDbFile, rows: int) -> int:
+        file.connection.execute("INSERT INTO posthog.events SELECT uuid()::VARCHAR, range FROM range(?)", [rows])
+        file.connection.execute("CHECKPOINT")
+        found = file.connection.execute(
+            "SELECT count(DISTINCT row_group_id) FROM pragma_storage_info('posthog.events')"
+        ).fetchone()
+        assert found is not None
+        return int(found[0])
+
+    with DuckDbFile(tmp_path / "warehouse.duckdb") as file:
+        file.connection.execute("CREATE SCHEMA posthog; CREATE TABLE posthog.events (uuid VARCHAR, n BIGINT)")
+        for number in range(30):
+            assert insert(file, 1_000) == number + 1, "a checkpoint alone leaves them as they are"
+    with DuckDbFile(tmp_path / "warehouse.duckdb") as file:
+        file.dlt_destination()
+        assert insert(file, 1_000) < 5
+        assert file.totals(["events"]) == {"events": 31_000}

@@ -32,6 +32,7 @@ from sources.posthog.hogql.parallel import Job, Split, run_jobs
 from sources.posthog.hogql.windows import DAY, MAX, MIN, Window, day_start
 from sources.posthog.progress import Progress
 from sources.posthog.settings import Settings
+from sources.posthog.spool import SpooledPage
 from sources.posthog.tables import EVENTS
 
 logger = logging.getLogger(__name__)
@@ -50,10 +51,16 @@ class Batch:
 class Page:
     """The rows of one leaf, and the windows that are complete with it."""
 
-    table: pa.Table
+    rows: pa.Table | SpooledPage
     completes: tuple[Batch, ...] = ()
 
+    @property
+    def table(self) -> pa.Table:
+        """The rows, read back where they are in a file."""
+        return self.rows.table() if isinstance(self.rows, SpooledPage) else self.rows
 
+
+_Shape = Callable[[pa.Table], "pa.Table | SpooledPage"]
 _Outcome = tuple[Batch, pa.Table] | Split[tuple[Batch, pa.Table]]
 
 
@@ -66,7 +73,7 @@ class EventsReader:
         dialect: Dialect,
         settings: Settings,
         progress: Progress | None = None,
-        shape: Callable[[pa.Table], pa.Table] | None = None,
+        shape: _Shape | None = None,
     ) -> None:
         """`shape` is done to the rows of each page, on the threads that fetch, for one page at a time."""
         self._client = client

@@ -15,6 +15,7 @@ from sources.posthog.reading import TableReading
 from sources.posthog.requests import Requests
 from sources.posthog.run import Run
 from sources.posthog.settings import Settings
+from sources.posthog.spool import SpooledPage
 from sources.posthog.tables import Table
 from tests.sources.posthog.reading import connected
 
@@ -66,6 +67,7 @@ class Reader:
                 for page in reading.pages(
                     lambda state: engine_of(self.table)(run, reading, state), self.state, has_room
                 ):
+                    assert not isinstance(page, SpooledPage), "nobody asked for files"
                     found += page.to_pylist() if isinstance(page, pa.Table) else page
             finally:
                 reading.close()
