@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import os
 import platform
 import resource
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 MB = 1_000_000
 MILLION = 1_000_000
+# Kilobytes on Linux, bytes on macOS.
+_MEMORY_UNIT = 1 if platform.system() == "Darwin" else 1024
+_PAGES = Path(tempfile.gettempdir()) / "replay-pages"
 
 
 def child_environment(folder: Path, **more: str) -> dict[str, str]:
@@ -35,8 +42,53 @@ def cpu_seconds() -> float:
 
 def peak_memory() -> int:
     """The most memory this process has held at once, in bytes."""
-    # Kilobytes on Linux, bytes on macOS.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+    status = Path("/proc/self/status")
+    if status.exists():
+        # What getrusage says begins with the peak of the process that this one was started by.
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MEMORY_UNIT
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A program that has run to its end, with all that it started and waited for."""
+
+    said: str
+    """Its standard output, if that was not put elsewhere."""
+    wall_seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+    """Of the largest of its processes."""
+
+
+def run_process(command: Sequence[str], environment: dict[str, str], *, output: Path | None = None) -> Ended:
+    """Runs a program and waits for it; what it prints goes to `output`, or is kept.
+
+    Raises:
+        subprocess.CalledProcessError: it did not end well; with the end of what it said of it.
+    """
+    with tempfile.TemporaryDirectory(prefix="measured-") as folder:
+        said, errors, figures = (Path(folder) / name for name in ("said", "errors", "figures"))
+        with (output or said).open("wb") as printed, errors.open("wb") as complained:
+            launch = [sys.executable, "-S", "-c", _LAUNCHER, str(figures), *command]
+            code = subprocess.run(launch, stdout=printed, stderr=complained, env=environment, check=False).returncode
+        text = "" if output else said.read_text(errors="replace")
+        if code:
+            raise subprocess.CalledProcessError(code, command, text, errors.read_text(errors="replace")[-3_000:])
+        wall, cpu, memory = json.loads(figures.read_text())
+    return Ended(text, wall, cpu, memory * _MEMORY_UNIT)
+
+
+# A process begins with the peak of the one that it comes from: so a small one is put between.
+_LAUNCHER = """
+import json, resource, subprocess, sys, time
+began = time.monotonic()
+code = subprocess.call(sys.argv[2:])
+wall, used = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+with open(sys.argv[1], "w") as figures:
+    json.dump([wall, used.ru_utime + used.ru_stime, used.ru_maxrss], figures)
+sys.exit(code)
+"""
 
 
 def native_threads_seconds() -> float:
@@ -53,6 +105,20 @@ def native_threads_seconds() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def add_usual(parser: argparse.ArgumentParser) -> None:
+    """The options that every benchmark has."""
+    parser.add_argument("--short", action="store_true", help="so few of everything that it only shows that it works")
+    parser.add_argument("--pages", type=Path, default=_PAGES, help="where recorded pages are kept")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+
+
+def usual(parser: argparse.ArgumentParser, **short: object) -> argparse.Namespace:
+    """What was asked for; with --short, `short` is the default of options."""
+    if parser.parse_known_args()[0].short:
+        parser.set_defaults(**short)
+    return parser.parse_args()
+
+
 class Stages:
     """CPU time of named pieces of work, on whatever threads; a piece within another counts for itself alone."""
 
@@ -61,7 +127,7 @@ class Stages:
         self._lock = threading.Lock()
         self._local = threading.local()
 
-    @contextmanager
+    @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Counts this thread's CPU time within the block for `name`."""
         inner, self._local.inner = getattr(self._local, "inner", 0.0), 0.0

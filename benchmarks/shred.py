@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import resource
-import string
 import sys
 import time
 from collections.abc import Callable
@@ -22,15 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import orjson
 import pyarrow as pa
+from replay.texts import keyed
 
 from sources.posthog.properties import Catalogue, ColumnRules, Shredded, Shredder
 from sources.posthog.properties.pairs import Parser
 
-COMMON_KEYS = 30
-KEYS_AN_EVENT = 48
-EVENT_BYTES = 1_800
 MILLION = 1_000_000
 
 
@@ -41,9 +36,9 @@ def main() -> int:
     print("| keys | conflicts | json_valid, cpu-s/M | shred, cpu-s/M | columns | conflicts found | peak MB |")
     print("| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
     for keys in arguments.keys:
-        clean = events(arguments.events, keys, 0.0, arguments.seed)
+        clean = pa.array(keyed(arguments.events, keys, 0.0, arguments.seed), pa.string())
         for share in (0.0, 0.01):
-            texts = events(arguments.events, keys, share, arguments.seed) if share else clean
+            texts = pa.array(keyed(arguments.events, keys, share, arguments.seed), pa.string()) if share else clean
             result = {"keys": keys, **_measure(clean, texts, share, arguments)}
             results.append(result)
             print(
@@ -54,36 +49,6 @@ def main() -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n")
     return 0 if all(result["is_exact"] for result in results) else 1
-
-
-def events(count: int, keys: int, conflicts: float, seed: int) -> pa.Array:
-    """So many JSON texts, the same for a seed."""
-    dice = random.Random(seed)  # noqa: S311
-    makers = [_maker(number, dice) for number in range(keys)]
-    names = [f"{'$' if number % 2 else ''}property_{number}" for number in range(keys)]
-    common, rare = range(min(keys, COMMON_KEYS)), range(min(keys, COMMON_KEYS), keys)
-    pools = [[make() for _ in range(100)] for make in makers]
-    texts = []
-    for _ in range(count):
-        chosen = [*common, *dice.sample(rare, min(len(rare), KEYS_AN_EVENT - len(common)))]
-        event: dict[str, Any] = {names[number]: dice.choice(pools[number]) for number in chosen}
-        event[names[0]] += "x" * max(0, EVENT_BYTES - len(orjson.dumps(event)))
-        if dice.random() < conflicts * len(chosen):
-            event[names[dice.choice(chosen[1:])]] = dice.choice([True, "x", 1.5, {"a": 1}])
-        texts.append(orjson.dumps(event).decode())
-    return pa.array(texts, pa.string())
-
-
-def _maker(number: int, dice: random.Random) -> Callable[[], Any]:
-    kinds: dict[int, Callable[[], Any]] = {
-        1: lambda: dice.randrange(10 ** dice.randrange(1, 10)),
-        3: lambda: dice.random() < 0.5,
-        5: lambda: round(dice.random() * 1_000, 3),
-        7: lambda: f"2026-{dice.randrange(1, 12):02}-11T10:{dice.randrange(60):02}:11.{dice.randrange(1_000):03}Z",
-        9: lambda: {"list": [1, 2, {"deep": dice.random()}], "key": "value"},
-    }
-    letters = string.ascii_lowercase + " /.-"
-    return kinds.get(number % 12, lambda: "".join(dice.choices(letters, k=dice.choice([3, 8, 20, 40, 60]))))
 
 
 def _measure(clean: pa.Array, texts: pa.Array, share: float, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 One day of UTC is one page. An event has some 90 properties in 1.8 KB of JSON, as a web project's have: what the library
 knows of browser, screen, place and campaign is the same for a visit, and ids, times and addresses are the event's own.
+Instead of those, `properties` may have so many keys, or be wild (see `texts`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 
 import orjson
 import pyarrow as pa
+
+from replay.texts import keyed, wild
 
 LAST_DAY = date(2026, 11, 10)
 """The newest day, old enough for every row to be visible by any run's clock."""
@@ -73,6 +76,9 @@ _CHAIN = (
 )
 _VISIT_EVENTS = 8
 
+USUAL, WILD = "usual", "wild"
+"""Properties."""
+
 
 @dataclass(frozen=True)
 class Made:
@@ -84,28 +90,41 @@ class Made:
     names: list[dict[str, int]]
     events: int
     properties: int
-    """Distinct keys of properties."""
+    """Distinct keys of properties, as far as they were looked at."""
     property_bytes: int
     """Mean size of the properties of an event, in bytes."""
     text_bytes: int
     """All pages as JSON, unpacked."""
+
+    @property
+    def starts(self) -> list[datetime]:
+        """When the days begin."""
+        return [datetime.fromisoformat(day).replace(tzinfo=timezone.utc) for day in self.days]
+
+    def rows_of(self, day: int) -> list[list[str]]:
+        """The events of a page, cell by cell, in the order of `COLUMNS`."""
+        rows: list[list[str]] = orjson.loads(gzip.decompress(self.packed(day, "gzip")))["results"]
+        return rows
 
     def packed(self, day: int, encoding: str) -> bytes:
         """The body of a page; `encoding`: `gzip` or `zstd`."""
         return (self.folder / f"{day}.json.{'zst' if encoding == 'zstd' else 'gz'}").read_bytes()
 
 
-def make(folder: Path, *, events: int, page_rows: int = 40_000, seed: int = 7) -> Made:
-    """The pages of `folder`, made if they are not there yet, for so many events in pages of `page_rows`."""
-    home = folder / f"{events}-{page_rows}-{seed}"
+def make(folder: Path, *, events: int, page_rows: int = 40_000, seed: int = 7, properties: str = USUAL) -> Made:
+    """The pages of `folder`, made if they are not there yet, for so many events in pages of `page_rows`.
+
+    `properties` are a web project's (`usual`), `wild`, or have so many keys (a number).
+    """
+    home = folder / f"{events}-{page_rows}-{seed}{'' if properties == USUAL else f'-{properties}'}"
     index = home / "index.json"
     if not index.exists():
         home.mkdir(parents=True, exist_ok=True)
-        index.write_text(json.dumps(_write(home, events, page_rows, seed)))
+        index.write_text(json.dumps(_write(home, events, page_rows, seed, properties)))
     return Made(folder=home, **json.loads(index.read_text()))
 
 
-def _write(home: Path, events: int, page_rows: int, seed: int) -> dict[str, object]:
+def _write(home: Path, events: int, page_rows: int, seed: int, properties: str) -> dict[str, object]:
     sizes = [min(page_rows, events - start) for start in range(0, events, page_rows)]
     first = LAST_DAY - timedelta(days=len(sizes) - 1)
     made: dict[str, list[object]] = {"days": [], "rows": [], "names": []}
@@ -114,6 +133,10 @@ def _write(home: Path, events: int, page_rows: int, seed: int) -> dict[str, obje
     for number, size in enumerate(sizes):
         day = first + timedelta(days=number)
         rows = list(_rows(day, size, random.Random(f"{seed}/{number}")))  # noqa: S311 - repeatable on purpose
+        if properties != USUAL:
+            page = seed * 1_000 + number
+            texts = wild(size, page) if properties == WILD else keyed(size, int(properties), 0.0, page)
+            rows = [[*row[:-1], text] for row, text in zip(rows, texts, strict=True)]
         # As they lie in PostHog: by name, then by who did it.
         rows.sort(key=lambda row: (row[1], row[4], row[0]))
         body = orjson.dumps(
@@ -133,7 +156,8 @@ def _write(home: Path, events: int, page_rows: int, seed: int) -> dict[str, obje
         made["names"].append(dict(sorted(Counter(row[1] for row in rows).items())))
         text_bytes += len(body)
         property_bytes += sum(len(row[-1].encode()) for row in rows)
-        keys.update(*(json.loads(row[-1]) for row in rows[:200]))
+        if properties != WILD:
+            keys.update(*(json.loads(row[-1]) for row in rows[:200]))
     return {
         **made,
         "events": events,

@@ -1,7 +1,8 @@
 """Serves made pages as PostHog's query API: one process, plain asyncio, next to no CPU time.
 
 It knows the queries of events that the extractor asks (probe, histogram, count, rows) by their text and answers them
-from the index of the pages, so that planning, reading and checking agree. Anything else is refused.
+from the index of the pages, so that planning, reading and checking agree. For other tools it has the newest events as a
+list and for a query that pages through time (`lists`). Anything else is refused.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from datetime import datetime, timedelta, timezone
 from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
 import orjson
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from replay.pages import COLUMNS, Made, make
+from replay.lists import Lists
+from replay.pages import COLUMNS, USUAL, Made, make
 
 API_KEY = "phx_" + "replay0" * 6
 _BOUND = re.compile(r"\b(timestamp|created_at) (>=|<) toDateTime64\('([^']+)', 6, 'UTC'\)")
@@ -35,11 +38,20 @@ class Replay:
     api_key = API_KEY
 
     def __init__(
-        self, folder: Path, *, events: int, page_rows: int = 40_000, seed: int = 7, has_zstd: bool = False
+        self,
+        folder: Path,
+        *,
+        events: int,
+        page_rows: int = 40_000,
+        seed: int = 7,
+        properties: str = USUAL,
+        has_zstd: bool = False,
+        listed: int = 0,
     ) -> None:
-        self.made = make(folder, events=events, page_rows=page_rows, seed=seed)
+        self.made = make(folder, events=events, page_rows=page_rows, seed=seed, properties=properties)
         self._command = [sys.executable, str(Path(__file__).resolve()), str(folder)]
         self._command += ["--events", str(events), "--page-rows", str(page_rows), "--seed", str(seed)]
+        self._command += ["--properties", properties, "--listed", str(listed)]
         self._command += ["--zstd"] if has_zstd else []
         self.host = ""
 
@@ -57,19 +69,33 @@ class Replay:
 
 
 class _Answers:
-    def __init__(self, made: Made, *, has_zstd: bool) -> None:
+    def __init__(self, made: Made, *, has_zstd: bool, listed: int) -> None:
         self._made = made
         self._has_zstd = has_zstd
-        self._days = [datetime.fromisoformat(day).replace(tzinfo=timezone.utc) for day in made.days]
+        self._days = made.starts
+        self._lists = Lists(made, listed)
 
-    def to(self, method: str, path: str, body: bytes, accepted: str) -> tuple[int, str, bytes]:
+    def to(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, str, bytes]:
         """Status, content encoding and body of the answer."""
-        if method == "GET" and path.startswith("/api/projects/"):
-            return 200, "", orjson.dumps(_PROJECT)
+        if method == "GET" and path.startswith("/api/projects"):
+            return 200, "", self._read(path, headers.get("host", ""))
         if method != "POST" or not path.endswith("/query/"):
             return 404, "", orjson.dumps({"type": "invalid_request", "code": "not_found", "detail": "Not found."})
         sql = str(orjson.loads(body)["query"]["query"])
-        return self._page(sql, accepted) if sql.startswith("SELECT toString(uuid)") else self._counted(sql)
+        listed = self._lists.query(sql, headers.get("accept-encoding", ""))
+        if listed is not None:
+            return listed
+        if sql.startswith("SELECT toString(uuid)"):
+            return self._page(sql, headers.get("accept-encoding", ""))
+        return self._counted(sql)
+
+    def _read(self, path: str, host: str) -> bytes:
+        resource = urlsplit(path).path.rstrip("/")
+        if resource == "/api/projects":
+            return orjson.dumps({"count": 1, "next": None, "previous": None, "results": [_PROJECT]})
+        if resource == f"/api/projects/{_PROJECT['id']}/events":
+            return self._lists.events(path, f"http://{host}")
+        return orjson.dumps(_PROJECT)
 
     def _page(self, sql: str, accepted: str) -> tuple[int, str, bytes]:
         encoding = "zstd" if self._has_zstd and "zstd" in accepted else "gzip"
@@ -120,8 +146,8 @@ def _refused(detail: str) -> bytes:
     return orjson.dumps({"type": "validation_error", "code": "invalid_input", "detail": detail, "attr": None})
 
 
-async def _serve(made: Made, *, has_zstd: bool) -> None:
-    answers = _Answers(made, has_zstd=has_zstd)
+async def _serve(made: Made, *, has_zstd: bool, listed: int) -> None:
+    answers = _Answers(made, has_zstd=has_zstd, listed=listed)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -131,7 +157,7 @@ async def _serve(made: Made, *, has_zstd: bool) -> None:
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
                 method, path, _ = first.split(" ", 2)
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
-                status, encoding, answer = answers.to(method, path, body, headers.get("accept-encoding", ""))
+                status, encoding, answer = answers.to(method, path, body, headers)
                 said = [
                     f"HTTP/1.1 {status} {'OK' if status == 200 else 'Refused'}",
                     f"Date: {formatdate(usegmt=True)}",
@@ -156,12 +182,20 @@ def main() -> None:
     parser.add_argument("--events", type=int, required=True)
     parser.add_argument("--page-rows", type=int, default=40_000)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--properties", default=USUAL)
+    parser.add_argument("--listed", type=int, default=0, help="so many of the newest events as a list, too")
     parser.add_argument(
         "--zstd", action="store_true", help="answer with zstd who accepts it; else gzip, as Django does"
     )
     arguments = parser.parse_args()
-    made = make(arguments.folder, events=arguments.events, page_rows=arguments.page_rows, seed=arguments.seed)
-    asyncio.run(_serve(made, has_zstd=arguments.zstd))
+    made = make(
+        arguments.folder,
+        events=arguments.events,
+        page_rows=arguments.page_rows,
+        seed=arguments.seed,
+        properties=arguments.properties,
+    )
+    asyncio.run(_serve(made, has_zstd=arguments.zstd, listed=arguments.listed))
 
 
 if __name__ == "__main__":
