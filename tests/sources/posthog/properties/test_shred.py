@@ -249,6 +249,14 @@ def test_numbers_keep_their_spelling_in_texts(number: str) -> None:
     assert result.columns["key"].to_pylist()[:2] == [number, "word"]
 
 
+@pytest.mark.parametrize("spaces", [" ", "\t\r\n "])
+def test_numbers_keep_their_spelling_between_spaces(spaces: str) -> None:
+    tokens = ("{", '"key"', ":", "9007199254740993.0", ",", '"list"', ":", "[", "1.10", ",", '" , \\" : "', "]", "}")
+    result = shredder(piece_bytes=10_000)(texts_of([spaces.join(tokens), '{"key":"word"}']))
+    assert result.columns["key"].to_pylist() == ["9007199254740993.0", "word"]
+    assert result.columns["list"].to_pylist() == ['[1.10," , \\" : "]', None]
+
+
 def test_text_that_is_no_json_has_no_properties_and_hurts_no_other() -> None:
     page = ['{"key":1}', "{broken", "", '{"key":"\\ud83d"}']
     shred = shredder(piece_bytes=10_000)
