@@ -24,7 +24,8 @@ import orjson
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from replay.lists import Lists
-from replay.pages import COLUMNS, USUAL, Made, make
+from replay.pages import COLUMNS, USUAL, WILD, Made, make
+from replay.texts import wild_definitions
 
 API_KEY = "phx_" + "replay0" * 6
 _BOUND = re.compile(r"\b(timestamp|created_at) (>=|<) toDateTime64\('([^']+)', 6, 'UTC'\)")
@@ -69,8 +70,9 @@ class Replay:
 
 
 class _Answers:
-    def __init__(self, made: Made, *, has_zstd: bool, listed: int) -> None:
+    def __init__(self, made: Made, *, definitions: dict[str, str], has_zstd: bool, listed: int) -> None:
         self._made = made
+        self._definitions = definitions
         self._has_zstd = has_zstd
         self._days = made.starts
         self._lists = Lists(made, listed)
@@ -95,6 +97,9 @@ class _Answers:
             return orjson.dumps({"count": 1, "next": None, "previous": None, "results": [_PROJECT]})
         if resource == f"/api/projects/{_PROJECT['id']}/events":
             return self._lists.events(path, f"http://{host}")
+        if resource == f"/api/projects/{_PROJECT['id']}/property_definitions":
+            rows = [{"name": name, "property_type": kind} for name, kind in self._definitions.items()]
+            return orjson.dumps({"count": len(rows), "next": None, "previous": None, "results": rows})
         return orjson.dumps(_PROJECT)
 
     def _page(self, sql: str, accepted: str) -> tuple[int, str, bytes]:
@@ -146,8 +151,7 @@ def _refused(detail: str) -> bytes:
     return orjson.dumps({"type": "validation_error", "code": "invalid_input", "detail": detail, "attr": None})
 
 
-async def _serve(made: Made, *, has_zstd: bool, listed: int) -> None:
-    answers = _Answers(made, has_zstd=has_zstd, listed=listed)
+async def _serve(answers: _Answers) -> None:
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -195,7 +199,8 @@ def main() -> None:
         seed=arguments.seed,
         properties=arguments.properties,
     )
-    asyncio.run(_serve(made, has_zstd=arguments.zstd, listed=arguments.listed))
+    definitions = wild_definitions() if arguments.properties == WILD else {}
+    asyncio.run(_serve(_Answers(made, definitions=definitions, has_zstd=arguments.zstd, listed=arguments.listed)))
 
 
 if __name__ == "__main__":
