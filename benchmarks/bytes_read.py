@@ -11,13 +11,12 @@ events in the order of day, name and hash of distinct_id, so a page of time lies
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pyarrow as pa
+from measuring import add_usual, usual, write_json
 
 from sandbox.local import Sandbox
 from sources.posthog import PostHogClient, Settings
@@ -66,8 +65,7 @@ def main() -> int:
             f"({bounded.bytes_read / ours.bytes_read:.1f} times if it also bounds timestamp).\n",
             flush=True,
         )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    write_json(arguments.json, results)
     return 0 if is_good else 1
 
 
@@ -149,8 +147,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--days", type=int, nargs="+", default=[30, 3, 1], help="spread over so many days, in turn")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--ratio", type=float, default=8.0, help="fail if keyset reads less than so many times ours")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    return parser.parse_args()
+    add_usual(parser)
+    # So few that each reader asks for one page: then there is nothing to win.
+    return usual(parser, events=2_000, persons=100, days=[3], ratio=0.0)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """CPU seconds per million events for taking `elements_chain` apart, a quarter of the events having 3 to 8 elements.
 
-    python -m benchmarks.elements --events 200000
+    python benchmarks/elements.py --events 200000
 
 Two kinds of pages: `alike`, where elements come again as those of a real page do, and `different`, where each has
 texts and addresses of its own.
@@ -9,14 +9,13 @@ texts and addresses of its own.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from measuring import add_usual, usual, write_json
 
 from sources.posthog.elements import elements_of
 
@@ -29,8 +28,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    arguments = parser.parse_args()
+    add_usual(parser)
+    arguments = usual(parser, events=2_000)
     found = [
         measured(kind, arguments.events, random.Random(arguments.seed), variety)  # noqa: S311 - not for secrets
         for kind, variety in (("alike", 20), ("different", 10**9))
@@ -41,8 +40,7 @@ def main() -> int:
             f"{each['pages']:<10} {each['cpu_seconds_a_million']:>22.2f} {each['elements']:>10,} "
             f"{each['chain_mb']:>12.1f} {each['broken']:>8,}"
         )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+    write_json(arguments.json, found)
     return 0
 
 

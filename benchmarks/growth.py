@@ -1,8 +1,11 @@
-"""What merging 200,000 events costs as the table grows.
+"""What a load costs as things grow: the rows in the table, the keys of properties, the rows of a page.
 
     python benchmarks/growth.py --sizes 0 1000000 10000000 20000000
+    python benchmarks/growth.py --sizes --keys 10 90 550 5000 --page-sizes 5000 20000 40000 49999
 
-The pages are merged by dlt into a file as a sync does it; only that step is measured, in a process of its own.
+For the sizes, pages are merged by dlt into a file as a sync does it, property columns included; only that step is
+measured, in a process of its own. For keys and pages it is a whole first sync of as many events, as `sync.py` has it. A
+page of 50,000 rows would be a full answer, which a sync takes apart.
 """
 
 from __future__ import annotations
@@ -22,14 +25,17 @@ import duckdb
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+import sync
 from growing import grow
-from measuring import MB, child_environment, cpu_seconds, peak_memory, show, write_json
-from replay.pages import Made, make
+from measuring import MB, MILLION, add_usual, child_environment, cpu_seconds, peak_memory, show, usual, write_json
+from replay.pages import USUAL, Made, make
 
 from destinations.duckdb import DuckDbFile
 from sources.posthog import CORE
 from sources.posthog.arrow import declared_table
 from sources.posthog.http.bodies import Body
+from sources.posthog.properties.columns import PropertyColumns
+from sources.posthog.properties.settings import PropertySettings
 
 EVENTS = CORE["events"]
 
@@ -40,7 +46,22 @@ def main() -> int:
     if arguments.child:
         _child(arguments, *arguments.child)
         return 0
-    figures = []
+    sizes = _sizes(arguments)
+    keys = [{"keys": keys, **_synced(arguments, properties=str(keys))} for keys in arguments.keys]
+    pages = [{"page_rows": rows, **_synced(arguments, page_rows=rows)} for rows in arguments.page_sizes]
+    for name, syncs in (("keys", keys), ("page_rows", pages)):
+        if syncs:
+            _show_syncs(arguments.rows, name, syncs)
+    write_json(arguments.json, {"sizes": sizes, "keys": keys, "page_sizes": pages})
+    is_whole = all(each["events"] == each["into"] + arguments.rows for each in sizes)
+    return 0 if is_whole else 1
+
+
+def _sizes(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Merges into a table of each size, and what each took."""
+    figures: list[dict[str, Any]] = []
+    if not arguments.sizes:
+        return figures
     with tempfile.TemporaryDirectory(prefix="growth-") as folder:
         database = Path(folder) / "growth.duckdb"
         # The first makes the table, and is not counted.
@@ -52,11 +73,8 @@ def main() -> int:
                     connection.execute("CHECKPOINT")
                     expected = 0
                 grow(connection, size - expected)
-            expected = size + arguments.rows
             figures.append({"into": size, **_merge(arguments, database, str(place + 1))})
-            if figures[-1]["events"] != expected:
-                print(f"{figures[-1]['events']:,} rows are in the table and not {expected:,}", file=sys.stderr)
-                return 1
+            expected = figures[-1]["events"]
     for each in figures:
         show(
             f"{arguments.rows:,} events into {each['into']:,}",
@@ -65,10 +83,35 @@ def main() -> int:
                 "wall time": f"{each['wall_seconds']:.2f} s",
                 "CPU, against the first": f"{each['cpu_seconds'] / figures[0]['cpu_seconds']:.2f}",
                 "peak memory": f"{each['peak_memory_bytes'] / MB:,.0f} MB",
+                "rows afterwards": f"{each['events']:,}",
             },
         )
-    write_json(arguments.json, figures)
-    return 0
+    return figures
+
+
+def _synced(arguments: argparse.Namespace, **other: Any) -> dict[str, Any]:
+    """A first sync of pages that differ in one respect."""
+    usually = {"page_rows": arguments.page_rows, "properties": USUAL, "package_rows": None}
+    return sync.run(argparse.Namespace(events=arguments.rows, pages=arguments.pages, **{**usually, **other}))
+
+
+def _show_syncs(events: int, name: str, syncs: list[dict[str, Any]]) -> None:
+    stages = {
+        "typed columns": ("typed columns",),
+        "JSON to Arrow": ("unpack", "decode JSON", "Arrow", "is it JSON (DuckDB in memory)"),
+        "merge": ("merge, the thread that asks", "DuckDB's threads"),
+    }
+    print(f"\n| {events:,} events, by {name.replace('_', ' ')} | columns | events/s | CPU s a million |", end="")
+    print("".join(f" {stage} |" for stage in stages), "peak MB | file, MB |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for each in syncs:
+        parts = (sum(each["stages"].get(part, 0.0) for part in parts) for parts in stages.values())
+        print(
+            f"| {each[name]:,} | {each['columns']:,} | {events / each['wall_seconds']:,.0f} "
+            f"| {each['cpu_seconds'] * MILLION / events:,.1f} |"
+            + "".join(f" {spent * MILLION / events:,.1f} |" for spent in parts)
+            + f" {each['peak_memory_bytes'] / MB:,.0f} | {each['file_bytes'] / MB:,.0f} |"
+        )
 
 
 def _merge(arguments: argparse.Namespace, database: Path, mark: str) -> dict[str, Any]:
@@ -107,22 +150,26 @@ def _child(arguments: argparse.Namespace, database: str, mark: str) -> None:
 
 
 def _pages(made: Made, mark: int) -> Iterator[pa.Table]:
-    """The pages, with keys of their own for each `mark`."""
+    """The pages, with their property columns, and keys of their own for each `mark`."""
+    columns = PropertyColumns(EVENTS, PropertySettings())
     for day in range(len(made.days)):
         document = orjson.loads(Body(made.packed(day, "gzip"), "", is_gzip=True).read())
-        page = declared_table([""] * len(EVENTS.columns), document["results"], EVENTS.columns)
+        page = columns(declared_table([""] * len(EVENTS.columns), document["results"], EVENTS.columns))
+        hints: dict[str, Any] = {column.name: column.dlt_hints() for column in columns.new_columns()}
+        dlt.current.resource().apply_hints(columns=hints)
         yield page.set_column(0, page.schema.field(0), pc.utf8_replace_slice(page.column(0), 24, 28, f"{mark:04x}"))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="*", default=[0, 1_000_000, 10_000_000, 20_000_000])
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--keys", type=int, nargs="*", default=[10, 90, 550, 5_000], help="of properties")
+    parser.add_argument("--page-sizes", type=int, nargs="*", default=[5_000, 20_000, 40_000, 49_999], help="in rows")
+    parser.add_argument("--rows", type=int, default=200_000, help="that are loaded each time")
     parser.add_argument("--page-rows", type=int, default=40_000)
-    parser.add_argument("--pages", type=Path, default=Path(tempfile.gettempdir()) / "replay-pages", help="kept there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    add_usual(parser)
+    return usual(parser, sizes=[0, 5_000], keys=[550], page_sizes=[], rows=600, page_rows=300)
 
 
 if __name__ == "__main__":

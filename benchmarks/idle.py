@@ -20,7 +20,7 @@ from typing import Any
 
 import duckdb
 from growing import grow
-from measuring import MB, child_environment, peak_memory, show, write_json
+from measuring import MB, add_usual, child_environment, peak_memory, show, usual, write_json
 
 from destinations.duckdb import DuckDbFile
 from pipelines.sync import sync
@@ -95,9 +95,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--grow", type=int, nargs="*", default=[0, 1_000_000, 9_000_000], help="rows put in before each"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    add_usual(parser)
+    return usual(parser, events=500, grow=[1_000])
 
 
 if __name__ == "__main__":

@@ -25,7 +25,18 @@ import duckdb
 import httpx
 import orjson
 import pyarrow as pa
-from measuring import MB, MILLION, Stages, cpu_seconds, native_threads_seconds, peak_memory, show, write_json
+from measuring import (
+    MB,
+    MILLION,
+    Stages,
+    add_usual,
+    cpu_seconds,
+    native_threads_seconds,
+    peak_memory,
+    show,
+    usual,
+    write_json,
+)
 from replay.pages import COLUMNS
 from replay.server import API_KEY, Replay
 
@@ -122,11 +133,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--page-rows", type=int, default=40_000)
-    parser.add_argument("--pages", type=Path, default=Path(tempfile.gettempdir()) / "replay-pages", help="kept there")
     parser.add_argument("--zstd", action="store_true", help="the server answers with zstd, if that is accepted")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    add_usual(parser)
+    arguments = usual(parser, events=1_200, page_rows=500)
     if arguments.child:
         _child(arguments.child[0], arguments.child[1], arguments.child[2:])
         return 0

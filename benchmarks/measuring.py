@@ -124,6 +124,7 @@ class Stages:
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
+        self._watched: list[str] = []
         self._lock = threading.Lock()
         self._local = threading.local()
 
@@ -142,6 +143,7 @@ class Stages:
 
     def watch(self, owner: Any, method: str, name: str) -> None:
         """Counts each call of `owner.method` for the stage `name`."""
+        self._watched.append(name)
         original: Callable[..., Any] = getattr(owner, method)
 
         @wraps(original)
@@ -150,6 +152,10 @@ class Stages:
                 return original(*arguments, **named)
 
         setattr(owner, method, watched)
+
+    def unused(self) -> list[str]:
+        """Stages that are watched, and for which nothing has run."""
+        return [name for name in self._watched if name not in self.seconds]
 
 
 def show(title: str, rows: dict[str, str]) -> None:

@@ -12,21 +12,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+from measuring import MB, MILLION, add_usual, peak_memory, usual, write_json
 from replay.texts import keyed
 
 from sources.posthog.properties import Catalogue, ColumnRules, Shredded, Shredder
 from sources.posthog.properties.pairs import Parser
-
-MILLION = 1_000_000
 
 
 def main() -> int:
@@ -46,8 +43,7 @@ def main() -> int:
                 f"| {result['columns']:,} | {result['conflicts']:,} | {result['peak_mb']:,.0f} |",
                 flush=True,
             )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    write_json(arguments.json, results)
     return 0 if all(result["is_exact"] for result in results) else 1
 
 
@@ -70,7 +66,7 @@ def _measure(clean: pa.Array, texts: pa.Array, share: float, arguments: argparse
         "shred": took * scale,
         "columns": len(found[-1].columns),
         "conflicts": sum(found[-1].conflicts.values()),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024),
+        "peak_mb": peak_memory() / MB,
         "is_exact": _is_exact(texts, shred.catalogue, found[-1]),
     }
 
@@ -108,8 +104,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--keys", type=int, nargs="+", default=[10, 90, 550, 5_000])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    return parser.parse_args()
+    add_usual(parser)
+    return usual(parser, events=500, keys=[90], repeat=1)
 
 
 if __name__ == "__main__":

@@ -26,13 +26,16 @@ from measuring import (
     MB,
     MILLION,
     Stages,
+    add_usual,
     child_environment,
     cpu_seconds,
     native_threads_seconds,
     peak_memory,
     show,
+    usual,
     write_json,
 )
+from replay.pages import USUAL
 from replay.server import API_KEY, Replay
 
 from destinations.duckdb import DuckDbFile
@@ -45,6 +48,7 @@ from sources.posthog.hogql import events as events_reader
 from sources.posthog.http import asking
 from sources.posthog.http.bodies import Body
 from sources.posthog.http.wire import Wire
+from sources.posthog.properties.columns import PropertyColumns
 
 STAGES: tuple[tuple[Any, str, str], ...] = (
     (Wire, "send", "download"),
@@ -52,6 +56,7 @@ STAGES: tuple[tuple[Any, str, str], ...] = (
     (asking, "decode", "decode JSON"),
     (events_reader, "declared_table", "Arrow"),
     (page_columns, "parsable", "is it JSON (DuckDB in memory)"),
+    (PropertyColumns, "__call__", "typed columns"),
     (Deduplicator, "__call__", "copies of a key"),
     (pq.ParquetWriter, "write_table", "Parquet"),
     (dlt.Pipeline, "extract", "dlt: extract"),
@@ -67,7 +72,12 @@ STAGES: tuple[tuple[Any, str, str], ...] = (
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures in a process of its own, against a server in another one, and looks whether all rows arrived."""
     with (
-        Replay(arguments.pages, events=arguments.events, page_rows=arguments.page_rows) as replay,
+        Replay(
+            arguments.pages,
+            events=arguments.events,
+            page_rows=arguments.page_rows,
+            properties=arguments.properties,
+        ) as replay,
         tempfile.TemporaryDirectory(prefix="sync-") as folder,
     ):
         database = Path(folder) / "sync.duckdb"
@@ -81,6 +91,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         figures["text_bytes"] = replay.made.text_bytes
         with duckdb.connect(str(database), read_only=True) as connection:
             found = connection.execute("SELECT count(*), count(DISTINCT uuid) FROM posthog.events").fetchone()
+            figures["columns"] = len(connection.execute("DESCRIBE posthog.events").fetchall())
         if found != (arguments.events, arguments.events) or figures["status"] != "complete":
             raise SystemExit(f"The sync is {figures['status']} with {found} rows and keys of {arguments.events}")
     return figures
@@ -99,6 +110,8 @@ def _child(arguments: argparse.Namespace) -> None:
     with DuckDbFile(database) as destination:
         result = sync(lambda: PostHogClient(API_KEY, host, 1), destination, options)
         native = native_threads_seconds()
+    if unused := stages.unused():
+        raise SystemExit(f"Nothing has run for {', '.join(unused)}: the sync has become another one")
     spent = cpu_seconds()
     seconds = {"start of the program": started, **stages.seconds, "DuckDB's threads": native}
     figures = {
@@ -120,10 +133,10 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--page-rows", type=int, default=40_000)
     parser.add_argument("--package-rows", type=int, help="rows of a load package; default: as sync has it")
-    parser.add_argument("--pages", type=Path, default=Path(tempfile.gettempdir()) / "replay-pages", help="kept there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--properties", default=USUAL, help="usual, wild, or so many keys (a number)")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    add_usual(parser)
+    arguments = usual(parser, events=1_200, page_rows=500)
     if arguments.child:
         _child(arguments)
         return 0
@@ -139,6 +152,7 @@ def main() -> int:
             "peak memory": f"{figures['peak_memory_bytes'] / MB:,.0f} MB",
             "JSON read, unpacked": f"{figures['text_bytes'] / MB:,.0f} MB",
             "DuckDB file": f"{figures['file_bytes'] / MB:,.0f} MB",
+            "columns": f"{figures['columns']:,}",
             "packages, requests": f"{figures['packages']}, {figures['requests']}",
         },
     )

@@ -13,8 +13,6 @@ import argparse
 import cProfile
 import json
 import os
-import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from measuring import MB, add_usual, cpu_seconds, peak_memory, usual, write_json
 
 from destinations.duckdb import DuckDbFile
 from pipelines.sync import SyncOptions, sync
 from sandbox.local import Sandbox
 from sources.posthog import PostHogClient
 
-MB = 1_000_000
 KEYS = {"events": "uuid", "persons": "person_id", "person_distinct_ids": "distinct_id"}
 
 
@@ -54,8 +52,7 @@ def main() -> int:
             }
             figures["equal"] = _compare(arguments, posthog, database)
     _show(figures)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(arguments.json, figures)
     return 0 if all(figures["equal"].values()) and figures["status"] == "complete" else 1
 
 
@@ -83,7 +80,6 @@ def _sync_child(arguments: argparse.Namespace) -> int:
         profiler.disable()
         profiler.dump_stats(arguments.profile)
     wall = time.monotonic() - began
-    used = resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(
             {
@@ -91,9 +87,8 @@ def _sync_child(arguments: argparse.Namespace) -> int:
                 "events": result.totals["events"],
                 "wall_seconds": round(wall, 1),
                 "events_a_second": round(result.totals["events"] / wall),
-                "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
-                # Kilobytes on Linux, bytes on macOS.
-                "peak_memory_bytes": used.ru_maxrss * (1 if platform.system() == "Darwin" else 1024),
+                "cpu_seconds": round(cpu_seconds(), 1),
+                "peak_memory_bytes": peak_memory(),
                 "packages": result.packages,
                 "requests": result.requests,
                 "bytes_read": result.bytes_read,
@@ -170,10 +165,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--sample", type=int, default=1_000, help="events to compare field by field")
     parser.add_argument("--package-rows", type=int, help="rows of a load package; default: as sync has it")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="write the sync's cProfile statistics there")
     parser.add_argument("--sync", nargs=3, metavar=("HOST", "KEY", "DATABASE"), help=argparse.SUPPRESS)
-    return parser.parse_args()
+    add_usual(parser)
+    return usual(parser, events=2_000, persons=100, days=3, sample=200)
 
 
 if __name__ == "__main__":

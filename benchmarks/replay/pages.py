@@ -7,9 +7,11 @@ Instead of those, `properties` may have so many keys, or be wild (see `texts`).
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import random
+import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -119,8 +121,14 @@ def make(folder: Path, *, events: int, page_rows: int = 40_000, seed: int = 7, p
     home = folder / f"{events}-{page_rows}-{seed}{'' if properties == USUAL else f'-{properties}'}"
     index = home / "index.json"
     if not index.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        index.write_text(json.dumps(_write(home, events, page_rows, seed, properties)))
+        folder.mkdir(parents=True, exist_ok=True)
+        # Whole or not at all, whoever else makes them at the same time.
+        with tempfile.TemporaryDirectory(dir=folder) as made:
+            facts = _write(Path(made), events, page_rows, seed, properties)
+            Path(made, index.name).write_text(json.dumps(facts))
+            with contextlib.suppress(OSError):
+                Path(made).rename(home)
+            Path(made).mkdir(exist_ok=True)
     return Made(folder=home, **json.loads(index.read_text()))
 
 
