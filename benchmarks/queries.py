@@ -59,7 +59,7 @@ class Question:
 QUESTIONS = (
     Question(
         "daily actives by browser",
-        "SELECT date_trunc('day', timestamp) AS day, @0 AS browser, count(DISTINCT person_id) FROM events "
+        "SELECT timestamp::DATE AS day, @0 AS browser, count(DISTINCT person_id) FROM events "
         "WHERE event = '$pageview' GROUP BY ALL",
         (("$browser", ""),),
     ),
@@ -88,7 +88,7 @@ QUESTIONS = (
     ),
     Question(
         "persons on trial who come back on a later day",
-        "SELECT days, count(*) FROM (SELECT person_id, count(DISTINCT date_trunc('day', timestamp)) AS days "
+        "SELECT days, count(*) FROM (SELECT person_id, count(DISTINCT timestamp::DATE) AS days "
         "FROM events WHERE @0 GROUP BY person_id) GROUP BY days",
         (("is_trial", "BOOLEAN"),),
     ),
@@ -104,7 +104,7 @@ QUESTIONS = (
     ),
     Question(
         "persons by version of the browser",
-        "SELECT @0 AS browser, @1 AS version, approx_count_distinct(person_id) FROM events GROUP BY ALL",
+        "SELECT @0 AS browser, @1 AS version, count(DISTINCT person_id) FROM events GROUP BY ALL",
         (("$browser", ""), ("$browser_version", "BIGINT")),
     ),
     Question(

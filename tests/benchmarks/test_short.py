@@ -1,4 +1,4 @@
-"""What benchmarks measure is looked at by people. That they work is seen by their short form, which scripts/check runs."""
+"""What benchmarks measure is looked at by people. That they work is seen by their short form: scripts/check runs it."""
 
 from __future__ import annotations
 
