@@ -27,6 +27,7 @@ from dlt.common.schema.typing import TColumnSchema
 from dlt.destinations.impl.duckdb.factory import DuckDbTypeMapper
 
 from .destination import Condition, Descriptions
+from .duckdb_columns import Columns
 from .duckdb_reading import DuckDbReading, identifier, literal
 from .errors import DestinationForeign, DestinationHeld, DestinationUnusable
 from .read_in_place import duckdb_in_place
@@ -239,6 +240,21 @@ class DuckDbFile:
     def _count(self, sql: str) -> int:
         row = self.connection.execute(sql).fetchone()
         return int(row[0]) if row else 0
+
+    def columns(self, table: str) -> Columns:
+        """The columns of one table, to be made anew."""
+        return Columns(self.connection, self.dataset, table)
+
+    def property_types(self, owner: str) -> dict[str, str | None]:
+        """What the table property_definitions, where it is there, says of the properties of `owner`."""
+        if "property_definitions" not in self._columns():
+            return {}
+        rows = self.connection.execute(
+            "SELECT name, CASE WHEN count(DISTINCT property_type) = 1 THEN any_value(property_type) END "
+            f"FROM {self._qualified('property_definitions')} WHERE type = ? GROUP BY name",
+            [owner],
+        ).fetchall()
+        return dict(rows)
 
     def close(self) -> None:
         """Closes the file; one that was made for this run and holds no table goes."""

@@ -219,6 +219,26 @@ def status(
 
 
 @app.command()
+def retype(
+    tables: Annotated[
+        list[str] | None, typer.Argument(metavar="[TABLE]...", help="Which tables (default: all with properties).")
+    ] = None,
+    *,
+    destination: _Destination = None,
+    database: _Database = None,
+    dataset: _Dataset = None,
+    output: _FormatFlag = Format.TEXT,
+    debug: _DebugFlag = False,
+) -> None:
+    """Make property columns anew from the JSON that is there: after new settings for them. Asks nothing of PostHog."""
+    from pipelines import retype_command as command  # noqa: PLC0415 - see above
+
+    flags = Flags(destination=destination, database=database, dataset=dataset)
+    chosen = tuple(tables or ())
+    _exit(lambda run: command.run_retype(run, flags, chosen), output, debug=debug)
+
+
+@app.command()
 def query(
     sql: Annotated[str | None, typer.Argument(metavar="[SQL]", help="A HogQL query.", show_default=False)] = None,
     *,

@@ -2,7 +2,7 @@
 
 `--format json` prints one JSON object a line on standard output, and nothing else. Fields that are there always:
 
-    {"type": "phase", "phase": "connect" | "load" | "check" | ...}
+    {"type": "phase", "phase": "connect" | "load" | "retype" | "check" | ...}
     {"type": "package", "number", "rows": {table: rows}, "seconds"}            a load package is committed
     {"type": "wait", "seconds", "reason"}                                      a wait begins
     {"type": "note", "text"}
@@ -45,6 +45,7 @@ PHASES = {
     "sandbox": "Starting a local PostHog",
     "connect": "Connecting to PostHog",
     "load": "Loading",
+    "retype": "Making columns wider",
     "check": "Checking against PostHog",
 }
 _NARROWEST = 120  # columns where the output is no terminal: a table that is cut helps nobody

@@ -7,26 +7,23 @@ is asked for again and merged on its keys, which costs at most one package.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
-import dlt
 import pyarrow as pa
-from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from destinations.destination import Destination
 from pipelines import __version__
 from pipelines.check import TableCheck, check
+from pipelines.packages import fresh_pipeline, load, working_dir
 from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS, SYNC_WINDOWS, RecordTable, window_row
+from pipelines.retype import MakesColumns, retype
 from sources.posthog import (
     CHILDREN,
     CORE,
@@ -41,27 +38,16 @@ from sources.posthog import (
     resources_of,
 )
 from sources.posthog.hogql.windows import to_datetime
+from sources.posthog.properties.widening import plan
 from sources.posthog.queries.engine import refuse_bad_queries
 from sources.posthog.reading import TableReading
-
-PIPELINE_NAME = "posthog_warehouse"
-
-# dlt asks its makers' server about each run unless told not to; and the program, not dlt, tells people what happens.
-# Staging copies of rows would stay in the file. One table after the other, so that what is recorded of a package comes
-# after its rows, and only one table's pages are in memory.
-_DLT_DEFAULTS = {
-    "RUNTIME__DLTHUB_TELEMETRY": "false",
-    "RUNTIME__LOG_LEVEL": "CRITICAL",
-    "LOAD__TRUNCATE_STAGING_DATASET": "true",
-    "EXTRACT__NEXT_ITEM_MODE": "fifo",
-}
 
 
 class Listener(Progress):
     """Hears of what a sync does, besides what its reading does. This one keeps quiet."""
 
     def phase(self, what: str) -> None:
-        """The sync begins to `connect`, `load` or `check`."""
+        """The sync begins to `connect`, `load`, `retype` or `check`."""
 
     def loaded(self, rows: dict[str, int]) -> None:
         """A load package was committed with `rows` of each table."""
@@ -158,7 +144,7 @@ class _Sync:
         self._windows_noted = 0
         self._packages = 0
         # On the same disk as dlt's packages, so that a page becomes part of one without being copied.
-        self._spool = _pipelines_dir(destination) / "spool" if destination.takes_parquet else None
+        self._spool = working_dir(destination) / "spool" if destination.takes_parquet else None
         self._extraction = Extraction(
             connect,
             settings=options.settings,
@@ -180,7 +166,7 @@ class _Sync:
         try:
             self._listener.phase("connect")
             self._extraction.open()
-            self._pipeline = self._fresh_pipeline()
+            self._pipeline = fresh_pipeline(self._destination)
             self._empty_spool()
             # A copy: whose tables these are is noted with the first rows.
             self._extraction.claim(dict(self._pipeline.state.get("sources", {}).get("posthog", {})))
@@ -189,6 +175,8 @@ class _Sync:
             nothing = stopped or next(iter(self._refused(is_named=True).values()), None)
             if nothing is not None and not self._destination.totals([*TABLES, *self._readings, SYNC_RUNS.name]):
                 raise nothing  # A first sync that loaded nothing leaves no file behind.
+            if stopped is None:
+                self._widen()
             self._listener.phase("check")
             checks = [] if stopped else self._check()
             result = self._result(checks, stopped)
@@ -211,18 +199,6 @@ class _Sync:
             shutil.rmtree(self._spool, ignore_errors=True)
             self._spool.mkdir(parents=True)
 
-    def _fresh_pipeline(self) -> dlt.Pipeline:
-        for name, value in _DLT_DEFAULTS.items():
-            os.environ.setdefault(name, value)
-        pipeline = dlt.pipeline(
-            PIPELINE_NAME,
-            pipelines_dir=str(_pipelines_dir(self._destination)),
-            destination=self._destination.dlt_destination(),
-            dataset_name=self._destination.dataset,
-        ).drop()
-        pipeline.sync_destination()
-        return pipeline
-
     def _load_all(self) -> PostHogError | None:
         """Package after package, until all tables are read; or what ended it early: what came before it is loaded."""
         self._listener.phase("load")
@@ -238,14 +214,21 @@ class _Sync:
                 return cause
         return self._extraction.failed
 
-    def _load(self, resources: list[DltResource]) -> None:
-        # The same source name as in a plain dlt script, so that the state is the same too.
-        @dlt.source(name="posthog", section="posthog", max_table_nesting=0)
-        def posthog() -> list[DltResource]:
-            return resources
+    def _widen(self) -> None:
+        """Makes columns wider of which this run's pages, or earlier ones, held values that do not fit."""
+        for name, columns in self._extraction.columns.items():
+            if isinstance(self._destination, MakesColumns) and plan(columns.catalogue):
+                self._listener.phase("retype")
+                settings = self._options.settings.properties
+                done = retype(self._pipeline, self._destination, TABLES[name], settings, is_whole=False)
+                self._readings[name].notes.append(
+                    f"columns became wider, for values did not fit: {', '.join(map(str, done))}"
+                )
+                columns.catalogue.widen([widening.key for widening in plan(columns.catalogue)])
 
+    def _load(self, resources: list[DltResource]) -> None:
         before = {name: reading.rows for name, reading in self._readings.items()}
-        self._pipeline.run(posthog())
+        load(self._pipeline, resources)
         self._packages += 1
         after = {name: reading.rows for name, reading in self._readings.items()}
         self._listener.loaded({name: after[name] - before[name] for name in after})
@@ -356,12 +339,6 @@ def _memory_pool() -> pa.MemoryPool:
         return pa.jemalloc_memory_pool()
     except NotImplementedError:  # this build of Arrow has none
         return pa.system_memory_pool()
-
-
-def _pipelines_dir(destination: Destination) -> Path:
-    """One working folder for each destination: two syncs into different files do not meet in it."""
-    identity = hashlib.sha256(destination.identity.encode()).hexdigest()[:16]
-    return Path(get_dlt_pipelines_dir()) / "posthog-warehouse" / identity
 
 
 def _posthog_cause(failure: BaseException) -> PostHogError | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, cast, get_args
+from typing import Any
 
 import dlt
 from dlt.extract import DltResource
@@ -12,8 +12,7 @@ from sources.posthog.children import ChildPages
 from sources.posthog.dedup import Deduplicator
 from sources.posthog.elements.pages import ElementPages
 from sources.posthog.extraction import Extraction
-from sources.posthog.properties.columns import PropertyColumns
-from sources.posthog.properties.types import PropertyType
+from sources.posthog.properties.columns import PropertyColumns, facts_of, held_types
 from sources.posthog.reading import Page, State, TableReading
 from sources.posthog.spool import SpooledPage
 from sources.posthog.tables import EVENTS, PROPERTY_COLUMNS, Table
@@ -43,7 +42,9 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
         extraction.claim(dlt.current.source_state())
         has_pages = False
         state = _state_of(table)
-        columns = extraction.property_columns(table.name, state, _held_types(table))
+        columns = extraction.property_columns(
+            table.name, state, held_types(dlt.current.source_schema().tables.get(table.name, {}), table)
+        )
         # A package of the program is never taken up again half loaded, so its keys are known; a script's run has no
         # end in sight for them.
         unique = Deduplicator(table.key) if is_unique else None
@@ -56,7 +57,7 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
                 _tell_property_columns(columns, state)
             yield from _items(page, unique, elements)
         if columns is not None and has_pages:
-            yield ChildPages(PROPERTY_COLUMNS, is_unique=True)(columns.facts())
+            yield ChildPages(PROPERTY_COLUMNS, is_unique=True)(facts_of(columns.catalogue))
         if table.loads == "replace" and not has_pages:
             # dlt would take it for a table that is empty now. This one was not read, or has not changed.
             dlt.current.resource().apply_hints(write_disposition="append")
@@ -111,18 +112,6 @@ def _state_of(table: Table) -> State:
         found: State = replaced.setdefault(table.name, {})
         return found
     return dlt.current.resource_state()
-
-
-def _held_types(table: Table) -> dict[str, PropertyType]:
-    """The types of the property columns that the destination has, by name, as dlt knows them."""
-    held = dlt.current.source_schema().tables.get(table.name, {}).get("columns", {})
-    declared = {column.name for column in table.columns}
-    kinds = get_args(PropertyType)
-    return {
-        name: cast("PropertyType", column["data_type"])
-        for name, column in held.items()
-        if name not in declared and column.get("data_type") in kinds
-    }
 
 
 def _tell_property_columns(columns: PropertyColumns, state: State) -> None:

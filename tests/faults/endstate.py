@@ -10,7 +10,7 @@ import dlt
 import duckdb
 
 from destinations.duckdb import DuckDbFile
-from pipelines.sync import PIPELINE_NAME
+from pipelines.packages import PIPELINE_NAME
 from sources.posthog import CORE
 from sources.posthog.hogql.windows import MAX, MIN, Region, Window
 

@@ -153,6 +153,13 @@ class Catalogue:
                 known = self._properties[key]
                 self._properties[key] = replace(known, conflicts=known.conflicts + count)
 
+    def recount(self) -> None:
+        """Forgets how many rows were read with what: all rows of the table are about to be read again."""
+        with self._lock:
+            self._rows_read = 0
+            for key, known in self._properties.items():
+                self._properties[key] = replace(known, rows=0, conflicts=0)
+
     def widen(self, keys: Iterable[str]) -> None:
         """Notes that the columns of `keys` hold all their values now: of the type wanted, history refilled."""
         with self._lock:

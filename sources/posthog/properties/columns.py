@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 
@@ -73,13 +73,25 @@ class PropertyColumns:
             self._told.update(column.name for column in new)
         return new
 
-    def facts(self) -> pa.Table:
-        """The rows of the table `property_columns`."""
-        kinds = {"timestamp": pa.timestamp("us", tz="UTC"), "double": pa.float64(), "bigint": pa.int64()}
-        schema = pa.schema(
-            [
-                pa.field(column.name, kinds.get(column.data_type, pa.string()), nullable=column.nullable)
-                for column in PROPERTY_COLUMNS.columns
-            ]
-        )
-        return pa.Table.from_pylist(self.catalogue.facts(), schema)
+
+def facts_of(catalogue: Catalogue) -> pa.Table:
+    """The rows of the table `property_columns` of one table."""
+    kinds = {"timestamp": pa.timestamp("us", tz="UTC"), "double": pa.float64(), "bigint": pa.int64()}
+    schema = pa.schema(
+        [
+            pa.field(column.name, kinds.get(column.data_type, pa.string()), nullable=column.nullable)
+            for column in PROPERTY_COLUMNS.columns
+        ]
+    )
+    return pa.Table.from_pylist(catalogue.facts(), schema)
+
+
+def held_types(held: Mapping[str, Any], table: Table) -> dict[str, PropertyType]:
+    """The types of the property columns that the destination has, by name, out of dlt's schema of the table."""
+    declared = {column.name for column in table.columns}
+    kinds = get_args(PropertyType)
+    return {
+        name: column["data_type"]
+        for name, column in held.get("columns", {}).items()
+        if name not in declared and column.get("data_type") in kinds
+    }

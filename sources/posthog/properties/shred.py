@@ -5,6 +5,7 @@ A page is worked on in pieces, so that memory does not grow with it. The texts t
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,8 +37,17 @@ class Shredded:
 class Shredder:
     """Makes columns of pages. Safe to use from several threads; what it finds out is in `catalogue`."""
 
-    def __init__(self, catalogue: Catalogue, *, piece_bytes: int = PIECE_BYTES, parser: Parser | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        piece_bytes: int = PIECE_BYTES,
+        parser: Parser | None = None,
+        only: Collection[str] | None = None,
+    ) -> None:
+        """`only`: the keys to look at; None: all that may be columns."""
         self.catalogue = catalogue
+        self._only = only
         self._piece_bytes = piece_bytes
         self._parser = parser or Parser()
 
@@ -71,7 +81,7 @@ class Shredder:
         arrays: dict[str, tuple[PropertyType, pa.Array]] = {}
         for index, key in enumerate(pairs.keys):
             values = pairs.of(index)
-            if not len(values):
+            if not len(values) or (self._only is not None and key not in self._only):
                 continue
             if not self.catalogue.may_be_column(key):
                 result.missed[key] = result.missed.get(key, 0) + len(values)

@@ -1,0 +1,93 @@
+"""Columns of a table of a DuckDB file made anew from another column of it, all or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+
+import duckdb
+import pyarrow as pa
+
+from .duckdb_reading import identifier
+
+ROW = "_row"
+"""The column of `texts` and of the pages for `replace` that tells rows apart."""
+
+_TYPES = {
+    "text": "VARCHAR",
+    "json": "JSON USING COMPRESSION zstd",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
+    "bigint": "BIGINT",
+    "bool": "BOOLEAN",
+    "double": "DOUBLE",
+    "decimal": "DECIMAL(38,0)",
+    "date": "DATE",
+}
+"""dlt's types, as this file's columns have them (`destinations.duckdb.TypeMapper`)."""
+
+_NEW = "_made_anew"
+
+
+class Columns:
+    """The columns of one table, on a connection that nobody else uses meanwhile."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str, table: str) -> None:
+        self._connection = connection
+        self._table = f"{identifier(dataset)}.{identifier(table)}"
+
+    def __enter__(self) -> Columns:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.execute(f"DROP TABLE IF EXISTS temp.main.{_NEW}")
+
+    def filled(self) -> dict[str, int]:
+        """How many rows have a value in each column."""
+        names = [row[0] for row in self._connection.execute(f"DESCRIBE {self._table}").fetchall()]
+        counts = self._connection.execute(
+            f"SELECT {', '.join(f'count({identifier(name)})' for name in names)} FROM {self._table}"
+        ).fetchone()
+        return dict(zip(names, counts or (), strict=True))
+
+    def texts(self, column: str, rows: int) -> Iterator[pa.Table]:
+        """`column` as text, of all rows that have it, with `ROW`, in pieces of about `rows` rows."""
+        reader = self._connection.cursor().execute(
+            f"SELECT rowid AS {ROW}, {identifier(column)}::VARCHAR AS {identifier(column)} FROM {self._table} "
+            f"WHERE {identifier(column)} IS NOT NULL"
+        )
+        yield from (pa.Table.from_batches([batch]) for batch in reader.to_arrow_reader(rows))
+
+    def replace(self, types: Mapping[str, str], pages: Iterable[pa.Table]) -> None:
+        """Makes columns anew, each of dlt's type `types[name]`, out of `pages`, which have `ROW` and all of them.
+
+        Rows that no page has are NULL there. In one transaction: whoever breaks it off leaves everything as it was.
+        """
+        names = [identifier(name) for name in types]
+        declared = [f"{identifier(name)} {_TYPES[kind]}" for name, kind in types.items()]
+        plain = ", ".join(each.removesuffix(" USING COMPRESSION zstd") for each in declared)
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_NEW} ({ROW} BIGINT, {plain})")
+        for page in pages:
+            self._insert(page, [ROW, *types])
+        self._connection.execute("BEGIN")
+        try:
+            for name, column in zip(names, declared, strict=True):
+                self._connection.execute(f"ALTER TABLE {self._table} DROP COLUMN IF EXISTS {name}")
+                self._connection.execute(f"ALTER TABLE {self._table} ADD COLUMN {column}")
+            values = ", ".join(f"{name} = made.{name}" for name in names)
+            self._connection.execute(
+                f"UPDATE {self._table} AS held SET {values} FROM temp.main.{_NEW} AS made WHERE held.rowid = made.{ROW}"
+            )
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def _insert(self, page: pa.Table, names: Sequence[str]) -> None:
+        self._connection.register("_page", page)
+        try:
+            chosen = ", ".join(map(identifier, names))
+            self._connection.execute(f"INSERT INTO temp.main.{_NEW} SELECT {chosen} FROM _page")
+        finally:
+            self._connection.unregister("_page")

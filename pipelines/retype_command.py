@@ -1,0 +1,43 @@
+"""`posthog-warehouse retype`: property columns made anew from the JSON that is there."""
+
+from __future__ import annotations
+
+from destinations.errors import DestinationUnusable
+from pipelines.config import ConfigError, load
+from pipelines.defaults import Flags
+from pipelines.packages import fresh_pipeline
+from pipelines.program import Run
+from pipelines.retype import MakesColumns, retype
+from sources.posthog import TABLES, WITH_PROPERTIES
+
+
+def run_retype(run: Run, flags: Flags, names: tuple[str, ...]) -> int:
+    """Makes the columns of the tables anew that are not what the JSON of all their rows says; tells which."""
+    config = load(flags)
+    for name in names:
+        if name not in WITH_PROPERTIES:
+            raise ConfigError(
+                f"{name} has no property columns.", f"Tables that have them: {', '.join(WITH_PROPERTIES)}."
+            )
+    with config.destination() as destination:
+        destination.check()
+        if not isinstance(destination, MakesColumns):
+            raise ConfigError(
+                f"Columns at a {destination.name} destination cannot be made anew yet.",
+                "Load into a new dataset (--dataset NAME): its columns have the types of all values from the start.",
+            )
+        with destination.reading() as reading:
+            there = [name for name in names or WITH_PROPERTIES if name in reading.tables]
+        if not there:
+            raise DestinationUnusable(
+                f"There is no table with properties in {destination.location}.", "Run `posthog-warehouse sync` first."
+            )
+        pipeline = fresh_pipeline(destination)
+        for name in there:
+            done = retype(pipeline, destination, TABLES[name], config.properties, is_whole=True)
+            rows = [{"table": name, "column": each.column, "before": each.before, "now": each.after} for each in done]
+            run.reporter.records("column", rows)
+            count = f"{len(done):,} columns made anew" if done else "every column is what the JSON of its rows says"
+            run.reporter.summary({"type": "retyped", "table": name, "columns": len(done)}, f"{name}: {count}.")
+        destination.finish({})
+    return 0

@@ -1,0 +1,93 @@
+"""Property columns made anew from the JSON that is there: for values that did not fit, and rows of before the column.
+
+Nothing is asked of PostHog, and nothing but columns changes: the JSON is what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sources.posthog.properties.casting import ARROW_TYPES
+from sources.posthog.properties.catalogue import Catalogue
+from sources.posthog.properties.columns import PROPERTIES, RESERVED
+from sources.posthog.properties.pairs import Parser
+from sources.posthog.properties.rules import ColumnRules
+from sources.posthog.properties.shred import Shredder
+from sources.posthog.properties.types import PropertyType
+from sources.posthog.properties.widening import plan
+from sources.posthog.tables import Table
+
+
+class Retyping:
+    """The columns of one table: which are to be made anew, and their values."""
+
+    def __init__(
+        self,
+        table: Table,
+        rules: ColumnRules,
+        *,
+        state: Mapping[str, Any] | None,
+        held: Mapping[str, PropertyType],
+        definitions: Callable[[], Mapping[str, str | None]] = dict,
+    ) -> None:
+        """`state`, `held` and `definitions` are as for `PropertyColumns`."""
+        self._table = table
+        self._rules = rules
+        self._taken = [*(column.name for column in table.columns), *RESERVED]
+        self._held = dict(held)
+        self._parser = Parser(is_checked=True)
+        self.catalogue = Catalogue(
+            table.name, taken=self._taken, definitions=definitions, rules=rules, state=state, held=held
+        )
+
+    def widened(self) -> dict[str, PropertyType]:
+        """The columns, with their new types, of which pages held values that do not fit. Of no others is known more."""
+        due = {widening.key for widening in plan(self.catalogue)}
+        self.catalogue.widen(due)
+        return {known.name: known.type for known in self.catalogue.properties if known.key in due}
+
+    def surveyed(self, pages: Iterable[pa.Table], filled: Mapping[str, int]) -> dict[str, PropertyType]:
+        """The columns, with their types, that are not what all rows of the table say: widened, new, or with gaps.
+
+        `pages` have the whole JSON column of the table, `filled` says how many rows have a value in each column.
+        """
+        self.catalogue.recount()
+        shred = Shredder(self.catalogue, parser=self._parser)
+        for page in pages:
+            shred(page.column(PROPERTIES))
+        conflicts = {known.key: known.conflicts for known in self.catalogue.properties}
+        wider = self.widened()
+        return wider | {
+            known.name: known.type
+            for known in self.catalogue.properties
+            if known.name not in wider and filled.get(known.name) != known.rows - conflicts[known.key]
+        }
+
+    def pages(self, pages: Iterable[pa.Table], types: Mapping[str, PropertyType]) -> Iterator[pa.Table]:
+        """`pages` with the columns `types` in the place of the JSON, each as long as its page."""
+        keys = frozenset(known.key for known in self.catalogue.properties if known.name in types)
+        # Of its own: what was counted is not to be counted again.
+        made = Catalogue(
+            self._table.name, taken=self._taken, rules=self._rules, state=self.catalogue.state(), held=dict(types)
+        )
+        shred = Shredder(made, parser=self._parser, only=keys)
+        for page in pages:
+            found = shred(page.column(PROPERTIES)).columns
+            rest = page.drop_columns([PROPERTIES])
+            for name, kind in types.items():
+                values = found.get(name)
+                rest = rest.append_column(name, pa.nulls(len(page), ARROW_TYPES[kind]) if values is None else values)
+            if has_values := [found[name] for name in types if name in found]:
+                yield rest.filter(pa.array(_any_valid(has_values)))
+
+
+def _any_valid(columns: list[pa.ChunkedArray]) -> np.ndarray:
+    """In which rows any of `columns` has a value: the others need not be written, for they are NULL anyway."""
+    valid = np.zeros(len(columns[0]), bool)
+    for column in columns:
+        valid |= column.is_valid().to_numpy()
+    return valid
