@@ -106,6 +106,11 @@ class Catalogue:
             self._properties[known.key] = replace(known, type=held_type, conflicts=conflicts)
 
     @property
+    def depth(self) -> int:
+        """How deep objects are taken apart."""
+        return self._rules.depth
+
+    @property
     def properties(self) -> list[Property]:
         """All columns, in the order in which they came."""
         with self._lock:

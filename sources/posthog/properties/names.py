@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
+from sources.posthog.properties.paths import parts_of
+
 MAX_LENGTH = 63
 """What PostgreSQL takes, the shortest of the usual destinations (DuckDB, BigQuery and Snowflake take more)."""
 
@@ -24,6 +26,11 @@ _NAMING = NamingConvention()
 
 def bare_name(key: str) -> str:
     """The key in dlt's snake_case, at most 63 characters; `property` for a key of which nothing is left."""
+    parts = parts_of(key)
+    if len(parts) > 1:
+        # As dlt names nested columns. No key by itself gives a name with two underscores in it.
+        name = "__".join(map(bare_name, parts))
+        return name if len(name) <= MAX_LENGTH else name[:MAX_LENGTH].rstrip("_")
     if not key.strip():
         return "property"
     name = str(_NAMING.normalize_identifier(key))
@@ -34,6 +41,9 @@ def bare_name(key: str) -> str:
 
 def owns(key: str) -> bool:
     """Whether `key` may have its bare name without asking: no other key may."""
+    parts = parts_of(key)
+    if len(parts) > 1:
+        return all(map(owns, parts)) and len("__".join(map(bare_name, parts))) <= MAX_LENGTH
     name = bare_name(key)
     return key == (f"${name[1:]}" if name.startswith("_") else name)
 

@@ -12,7 +12,7 @@ from sources.posthog.properties.rules import ColumnRules
 
 _SECTION = "[sources.posthog.properties]"
 _PRIVACY_SECTION = "[sources.posthog.privacy]"
-_RULES = ("columns", "include", "exclude", "max_columns")
+_RULES = ("columns", "include", "exclude", "max_columns", "depth")
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,12 @@ def _rules(given: Mapping[str, Any], otherwise: ColumnRules, where: str, known: 
     for name in ("include", "exclude"):
         if name in given:
             changes[name] = _texts(name, given[name], where)
-    if "max_columns" in given:
-        most = given["max_columns"]
-        if isinstance(most, bool) or not isinstance(most, int):
-            raise ValueError(f"max_columns is {most!r} in {where}, and must be a whole number.")
-        changes["max_columns"] = most
+    for name in ("max_columns", "depth"):
+        if name in given:
+            number = given[name]
+            if isinstance(number, bool) or not isinstance(number, int):
+                raise ValueError(f"{name} is {number!r} in {where}, and must be a whole number.")
+            changes[name] = number
     return replace(otherwise, **changes)
 
 

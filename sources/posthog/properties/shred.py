@@ -5,8 +5,8 @@ A page is worked on in pieces, so that memory does not grow with it. The texts t
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 from sources.posthog.properties.casting import MAX_EXACT, fit, kinds_of
 from sources.posthog.properties.catalogue import Catalogue, Property, Seen
 from sources.posthog.properties.pairs import PIECE_BYTES, Cells, Parser, pieces
+from sources.posthog.properties.paths import parts_of, path_key
 from sources.posthog.properties.types import Kind, PropertyType
 
 MAX_EXAMPLES = 20
+_OBJECT = ord("{")
 
 
 @dataclass
@@ -74,13 +76,11 @@ class Shredder:
         return result
 
     def _piece(self, texts: pa.Array, offset: int, result: Shredded) -> dict[str, pa.Array]:
-        pairs = self._parser.pairs(texts)
         known = self.catalogue.known()
         cells: dict[str, Cells] = {}
         seen: dict[str, Seen] = {}
         arrays: dict[str, tuple[PropertyType, pa.Array]] = {}
-        for index, key in enumerate(pairs.keys):
-            values = pairs.of(index)
+        for key, values in self._cells(texts, (), self.catalogue.depth):
             if not len(values) or (self._only is not None and key not in self._only):
                 continue
             if not self.catalogue.may_be_column(key):
@@ -112,6 +112,21 @@ class Shredder:
             _note_conflicts(key, values, array, offset, result)
             columns[column.name] = _scattered(array, values, len(texts))
         return columns
+
+    def _cells(self, texts: pa.Array, within: tuple[str, ...], depth: int) -> Iterator[tuple[str, Cells]]:
+        """Keys and their values; of objects too, as deep as is wanted."""
+        pairs = self._parser.pairs(texts)
+        for index, name in enumerate(pairs.keys):
+            values = pairs.of(index)
+            parts = (*within, name)
+            if not within and len(parts_of(name)) > 1:
+                continue  # a name that looks like a path
+            yield (path_key(parts) if within else name), values
+            is_object = values.first_bytes == _OBJECT
+            if depth > 1 and is_object.any():
+                objects = values.filter(is_object)
+                for key, inner in self._cells(objects.texts, parts, depth - 1):
+                    yield key, replace(inner, rows=objects.rows[inner.rows])
 
 
 def _new_kinds(column: Property, values: Cells, array: pa.Array) -> Kind:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.posthog.properties.names import MAX_LENGTH, Names, bare_name
+from sources.posthog.properties.paths import path_key
 from tests.sources.posthog.properties.documents import KEYS
 
 TAKEN = ("uuid", "event", "properties")
@@ -43,6 +44,17 @@ def test_listed_keys_are_settled_together() -> None:
     assert [names.name(key) for key in ("Plan", "a_b", "_kx", "First Name")] == ["plan", "a_b", "_kx", "first_name"]
     assert names.name("a.b").startswith("a_b_x")
     assert names.name("plan").startswith("plan_x")
+
+
+def test_keys_inside_of_objects_are_named_as_dlt_names_them() -> None:
+    names = Names(TAKEN, {})
+    assert names.name(path_key(["address", "city"])) == "address__city"
+    assert names.name(path_key(["$set", "email"])) == "_set__email"
+    assert names.name(path_key(["$set", "E mail"])).startswith("_set__e_mail_x")
+    for parts in (["address", "city"], ["$set", "email"], ["a", "$b"], ["x" * 40, "y" * 40], ["a b", "c"], ["", "😀"]):
+        name = names.name(path_key(parts))
+        assert name == NamingConvention().normalize_path(name)
+        assert len(name) <= MAX_LENGTH
 
 
 def test_a_recorded_name_stays() -> None:

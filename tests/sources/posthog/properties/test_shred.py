@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from sources.posthog.properties import Catalogue, ColumnRules, Shredded, Shredder
 from sources.posthog.properties.pairs import Parser
+from sources.posthog.properties.paths import path_key
 from tests.sources.posthog.properties.documents import fits, is_exactly, pages, parsed
 
 PARSER = Parser()
@@ -31,12 +32,22 @@ def texts_of(page: Sequence[str | None]) -> pa.Array:
     return pa.array(page, pa.string())
 
 
+def flattened(values: dict[str, Any], depth: int, within: tuple[str, ...] = ()) -> dict[str, Any]:
+    """All properties, those of objects too, by the keys on the way."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found[path_key((*within, name)) if within else name] = value
+        if depth > 1 and isinstance(value, dict):
+            found |= flattened(value, depth - 1, (*within, name))
+    return found
+
+
 def compare(page: Sequence[str | None], result: Shredded, catalogue: Catalogue) -> None:
     """Every (row, key) pair: exact, or counted."""
     columns = {known.key: (known, result.columns.get(known.name)) for known in catalogue.properties}
     conflicts: Counter[str] = Counter()
     for row, text in enumerate(page):
-        values = parsed(text)
+        values = flattened(parsed(text), catalogue.depth)
         for key, (known, column) in columns.items():
             typed = column[row].as_py() if column is not None else None
             value = values.get(key)
@@ -49,7 +60,33 @@ def compare(page: Sequence[str | None], result: Shredded, catalogue: Catalogue) 
                 assert is_exactly(typed, value), (known, value, typed)
         assert {key for key, value in values.items() if value is not None} <= columns.keys()
     assert dict(conflicts) == result.conflicts
-    assert all(parsed(page[row])[key] is not None for row, key in result.examples)
+    found = [(flattened(parsed(page[row]), catalogue.depth), key) for row, key in result.examples]
+    assert all(values[key] is not None for values, key in found)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(pages(), min_size=1, max_size=2), st.integers(2, 3))
+def test_so_is_every_value_inside_of_objects(batches: list[list[str | None]], depth: int) -> None:
+    shred = shredder(rules=ColumnRules(depth=depth, max_columns=1_000))
+    for page in batches:
+        compare(page, shred(texts_of(page)), shred.catalogue)
+
+
+def test_objects_are_taken_apart_as_deep_as_is_wanted() -> None:
+    page = [
+        '{"address":{"city":"Paris","geo":{"lat":48.85}},"address.city":1,"[\\"a\\",\\"b\\"]":2}',
+        '{"address":5}',
+        None,
+    ]
+    shred = shredder(rules=ColumnRules(depth=2, exclude=("address.geo",)))
+    result = shred(texts_of(page))
+    assert {name: column.to_pylist() for name, column in result.columns.items()} == {
+        "address": ['{"city":"Paris","geo":{"lat":48.85}}', "5", None],
+        "address__city": ["Paris", None, None],
+        next(name for name in result.columns if name.startswith("address_city_x")): [1, None, None],
+    }
+    assert {known.key for known in shred.catalogue.properties} == {"address", '["address","city"]', "address.city"}
+    assert result.missed == {'["address","geo"]': 1}
 
 
 @settings(max_examples=40, deadline=None)
