@@ -15,6 +15,8 @@ from typing import Any, Protocol, TypeVar
 import pyarrow as pa
 from dlt.common.destination import Destination as DltDestination
 
+from .errors import DestinationError
+
 Descriptions = Mapping[str, tuple[str, Mapping[str, str]]]
 """`{table: (description, {column: description})}`."""
 
@@ -104,6 +106,12 @@ class Destination(Protocol):
 
     def dlt_destination(self) -> DltDestination[Any, Any]:
         """For `dlt.pipeline(destination=...)`."""
+
+    def dlt_staging(self) -> DltDestination[Any, Any] | None:
+        """For `dlt.pipeline(staging=...)`: where files wait for it, for those that read them from a bucket only."""
+
+    def explain(self, error: BaseException) -> DestinationError | None:
+        """What to tell of an error that came out of dlt while it loaded; None: it is not the destination's."""
 
     def finish(self, descriptions: Descriptions) -> None:
         """After a sync: makes the views, and comments on tables and columns, as far as it has such things."""

@@ -29,7 +29,14 @@ from dlt.destinations.impl.duckdb.factory import DuckDbTypeMapper
 from .destination import Condition, Descriptions
 from .duckdb_columns import Columns
 from .duckdb_reading import DuckDbReading, identifier, literal
-from .errors import DestinationForeign, DestinationHeld, DestinationUnusable
+from .errors import (
+    DestinationError,
+    DestinationForeign,
+    DestinationHeld,
+    DestinationUnusable,
+    cause_in,
+    first_line,
+)
 from .read_in_place import duckdb_in_place
 from .views import VIEWS
 
@@ -153,6 +160,20 @@ class DuckDbFile:
             parquet_format=ParquetFormatConfiguration(compression="none"),
         )
 
+    def dlt_staging(self) -> None:
+        """None: files are read where they are."""
+
+    def explain(self, error: BaseException) -> DestinationError | None:
+        """A full disk, a lost mount, or a merge beyond the memory limit."""
+        cause = cause_in(error, duckdb.IOException, duckdb.OutOfMemoryException)
+        if cause is None:
+            return None
+        return DestinationUnusable(
+            f"DuckDB failed to write: {first_line(cause)}",
+            "The load package under way was taken back; what was loaded before is kept. Make room on the disk, or "
+            "raise memory_limit in [sync], and run the same command again.",
+        )
+
     def finish(self, descriptions: Descriptions) -> None:
         """Makes the views, and comments on tables and columns."""
         present = self._columns()
@@ -166,7 +187,7 @@ class DuckDbFile:
                         self.connection.execute(f"COMMENT ON COLUMN {name} IS {literal(text)}")
         for view in VIEWS:
             if set(view.needs) <= set(present):
-                sql = view.sql.format(dataset=identifier(self.dataset))
+                sql = view.sql({table: self._qualified(table) for table in view.needs})
                 self.connection.execute(f"CREATE OR REPLACE VIEW {self._qualified(view.name)} AS {sql}")
                 self.connection.execute(f"COMMENT ON VIEW {self._qualified(view.name)} IS {literal(view.description)}")
 

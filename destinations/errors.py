@@ -2,11 +2,17 @@
 
 DestinationError
 ├── DestinationHeld        another process has it open
+├── DestinationUnready     a package or a setting that it needs is missing, or it cannot do what the tables need
 ├── DestinationUnusable    it cannot be opened, read or written
 └── DestinationForeign     it holds something that is not ours
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 
 class DestinationError(Exception):
@@ -22,9 +28,34 @@ class DestinationHeld(DestinationError):
     """Another process has the destination open."""
 
 
+class DestinationUnready(DestinationError):
+    """A package or a setting that it needs is missing, or it cannot do what the tables need."""
+
+
 class DestinationUnusable(DestinationError):
     """It cannot be opened, read or written."""
 
 
 class DestinationForeign(DestinationError):
     """It holds something that is not ours."""
+
+
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what led to it."""
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        yield each
+        seen.add(id(each))
+        each = each.__cause__ or each.__context__
+
+
+def cause_in(error: BaseException, *kinds: type[_Error]) -> _Error | None:
+    """The first error of one of these kinds among `error` and what led to it."""
+    return next((each for each in chain_of(error) if isinstance(each, kinds)), None)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line that is not too long."""
+    line = str(error).strip().partition("\n")[0]
+    return line if len(line) <= 300 else line[:299] + "…"

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from destinations.kinds import BY_NAME, KINDS, Kind
+
 if TYPE_CHECKING:
     from destinations.destination import Destination, Place
 
@@ -31,11 +33,31 @@ def _duckdb(place: Place) -> Destination:
     return DuckDbFile(place.database, place.dataset, place.memory_limit)
 
 
+def _postgres(place: Place) -> Destination:
+    from destinations.postgres import Postgres  # noqa: PLC0415 - see above
+
+    return Postgres(BY_NAME["postgres"], place)
+
+
+_OWN: dict[str, Callable[[Place], Destination]] = {"postgres": _postgres}
+"""Of dlt's destinations those that have a class of their own."""
+
+
+def _dlt(kind: Kind) -> Declaration:
+    def make(place: Place) -> Destination:
+        from destinations.sql import SqlDestination  # noqa: PLC0415 - see above
+
+        return SqlDestination(kind, place)
+
+    return Declaration(kind.name, _OWN.get(kind.name, make))
+
+
 DESTINATIONS: dict[str, Declaration] = {
     declared.name: declared
     for declared in (
         Declaration("duckdb", _duckdb, settings=frozenset({"database", "memory_limit"})),
         # `parquet` plugs in here: `destinations.lake.Lake(bucket_url, dataset, ...)`, with the setting bucket_url.
+        *map(_dlt, KINDS),
     )
 }
 """By name, in the order in which they are listed."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-import duckdb
-
-from destinations.errors import DestinationError
+from destinations.errors import DestinationError, DestinationUnready
 from pipelines.config import ConfigError
 from pipelines.sync import SyncResult
 from sources.posthog import PostHogError, errors
@@ -47,8 +45,8 @@ _ERRORS: tuple[tuple[tuple[type[BaseException], ...], ExitCode], ...] = (
         ExitCode.UNREACHABLE,
     ),
     ((errors.Cancelled, KeyboardInterrupt), ExitCode.INTERRUPTED),
-    # DuckDB's own, out of a load: a full disk, a lost mount, a merge beyond memory_limit.
-    ((DestinationError, duckdb.IOException, duckdb.OutOfMemoryException), ExitCode.DESTINATION),
+    ((DestinationUnready,), ExitCode.BAD_USAGE),
+    ((DestinationError,), ExitCode.DESTINATION),
 )
 
 _STATUSES = {

@@ -33,6 +33,7 @@ def fresh_pipeline(destination: Destination) -> dlt.Pipeline:
         PIPELINE_NAME,
         pipelines_dir=str(working_dir(destination)),
         destination=destination.dlt_destination(),
+        staging=destination.dlt_staging(),
         dataset_name=destination.dataset,
     ).drop()
     pipeline.sync_destination()

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
-import duckdb
-
 from destinations.errors import DestinationError
 from pipelines.config import ConfigError
 from pipelines.exit_codes import ExitCode, cause_of, code_of_error
@@ -64,14 +62,6 @@ def problem_of(error: BaseException, key: ApiKey | None = None) -> Problem:
         return _of_posthog(cause, code, key)
     if isinstance(cause, (DestinationError, ConfigError)):
         return Problem(type(cause).__name__, redact(cause.message, key), "", redact(cause.advice, key), code)
-    if isinstance(cause, duckdb.Error) and code is ExitCode.DESTINATION:
-        return Problem(
-            type(cause).__name__,
-            f"DuckDB failed to write: {_first_line(cause, key)}",
-            "The load package under way was taken back; what was loaded before is kept.",
-            "Make room on the disk, or raise memory_limit in [sync], and run the same command again.",
-            code,
-        )
     innermost = _innermost(error)
     return Problem(
         type(innermost).__name__,

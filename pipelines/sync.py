@@ -19,6 +19,7 @@ from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from destinations.destination import Destination
+from destinations.errors import DestinationError
 from pipelines import __version__
 from pipelines.check import TableCheck, check
 from pipelines.packages import fresh_pipeline, load, working_dir
@@ -117,7 +118,14 @@ def sync(
         PostHogError: PostHog refused the key, host or project, or failed, before anything was loaded.
         DestinationError: the destination cannot be used.
     """
-    return _Sync(connect, destination, options or SyncOptions(), listener or Listener()).run()
+    try:
+        return _Sync(connect, destination, options or SyncOptions(), listener or Listener()).run()
+    except (PostHogError, DestinationError):
+        raise
+    except Exception as error:
+        if (told := destination.explain(error)) is not None:
+            raise told from error
+        raise
 
 
 class _Package:

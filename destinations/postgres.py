@@ -1,0 +1,175 @@
+"""PostgreSQL by its own COPY, out of the Parquet files of a load package.
+
+dlt loads PostgreSQL by INSERT, by CSV, in which an empty text and NULL are the same, or through ADBC, which cannot fill
+columns of the types uuid and jsonb. COPY's text format, written column by column with Arrow, loses nothing and is the
+fastest.
+
+Types: UUIDs are `uuid`. JSON is `json`, not `jsonb`: that one refuses texts that PostHog accepts (an escaped NUL, half
+a surrogate pair), for which a whole sync would stop, and keeps neither spelling nor order; `properties::jsonb` is there
+for the asking. PostgreSQL holds no NUL in a text at all: it is stored as U+FFFD, as PostHog itself stores it.
+
+Names of dlt 1.31 that are not in its documentation, each pinned by a test: `PostgresClient` (the class behind
+`dlt.destinations.postgres`) and `PostgresTypeMapper`.
+"""
+
+# ruff: noqa: FBT001, FBT002 - the arguments are dlt's
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
+from dlt.common.destination.client import HasFollowupJobs, LoadJob, RunnableLoadJob
+from dlt.common.schema.typing import TColumnSchema, TSchemaTables
+from dlt.destinations.impl.postgres.factory import PostgresTypeMapper
+from dlt.destinations.impl.postgres.postgres import PostgresClient
+
+from .sql import SqlDestination
+
+_ROWS = 20_000
+"""Rows that are made into text at once: some 40 MB of events."""
+_NULL = "\\N"
+_ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"), ("\0", "\N{REPLACEMENT CHARACTER}"))
+_TAB, _LINE_END, _UTC, _NOTHING = (pa.scalar(text, pa.large_string()) for text in ("\t", "\n", "+00", ""))
+_FETCHED = 100_000
+
+
+class TypeMapper(PostgresTypeMapper):
+    """dlt's types for PostgreSQL, but uuid for columns marked `x-uuid`, numeric for `x-unsigned`, and json."""
+
+    def to_destination_type(self, column: TColumnSchema, table: PreparedTableSchema) -> str:
+        """The PostgreSQL type of `column`."""
+        if column.get("x-uuid"):
+            return "uuid"
+        if column.get("x-unsigned"):
+            return "numeric(20, 0)"
+        if column["data_type"] == "json":
+            return "json"
+        return str(super().to_destination_type(column, table))
+
+    def from_destination_type(self, db_type: str, precision: int | None = None, scale: int | None = None) -> Any:
+        """dlt's type of a column that is there."""
+        if db_type == "uuid":
+            return {"data_type": "text"}
+        return super().from_destination_type(db_type, precision, scale)
+
+
+class CopyJob(RunnableLoadJob, HasFollowupJobs):
+    """One Parquet file into its table, in one transaction."""
+
+    def run(self) -> None:
+        """Copies it."""
+        client = self._job_client
+        assert isinstance(client, PostgresClient)  # noqa: S101 - whose jobs these are
+        sql = client.sql_client
+        with pq.ParquetFile(self._file_path) as file:
+            names = ", ".join(map(sql.escape_column_name, file.schema_arrow.names))
+            table = sql.make_qualified_table_name(self.load_table_name)
+            with sql.begin_transaction(), sql.native_connection.cursor() as cursor:
+                for batch in file.iter_batches(_ROWS):
+                    copy = f"COPY {table} ({names}) FROM STDIN WITH (FORMAT text, ENCODING 'utf8')"
+                    cursor.copy_expert(copy, pa.BufferReader(copy_text(batch)))
+
+
+class CopyClient(PostgresClient):
+    """dlt's client, with COPY for Parquet, and an index on each key: merges go by it, however large the table is."""
+
+    def create_load_job(
+        self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
+    ) -> LoadJob:
+        """The job for a file."""
+        if file_path.endswith(".parquet"):
+            return CopyJob(file_path)
+        return super().create_load_job(table, file_path, load_id, restore)
+
+    def update_stored_schema(
+        self,
+        only_tables: Any = None,
+        expected_update: Any = None,
+        force: bool = False,
+    ) -> TSchemaTables | None:
+        """dlt's, and the indexes of tables that are new."""
+        applied: TSchemaTables | None = super().update_stored_schema(only_tables, expected_update, force)
+        if not self.sql_client.is_staging_dataset_active:
+            self.sql_client.execute_many([*self._indexes(applied or {})])
+        return applied
+
+    def _indexes(self, tables: TSchemaTables) -> Iterator[str]:
+        for name, table in tables.items():
+            keys = [column for column, about in table["columns"].items() if about.get("primary_key")]
+            # Keys that are new: the table is.
+            if keys and self.schema.get_table(name).get("write_disposition") == "merge":
+                columns = ", ".join(map(self.sql_client.escape_column_name, keys))
+                yield f"CREATE INDEX ON {self.sql_client.make_qualified_table_name(name)} ({columns})"
+
+
+class postgres_by_copy(dlt.destinations.postgres):  # noqa: N801 - dlt names destinations like this
+    """`dlt.destinations.postgres`, with the same settings, that copies Parquet."""
+
+    @property
+    def client_class(self) -> type[PostgresClient]:
+        """Who runs the jobs."""
+        return CopyClient
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        # The place where dlt's own destinations say what they can. Its selector drops Parquet where ADBC is missing.
+        capabilities = super()._raw_capabilities()
+        capabilities.loader_file_format_selector = None  # type: ignore[assignment]  # its own default
+        capabilities.preferred_loader_file_format = "parquet"
+        capabilities.type_mapper = TypeMapper
+        return capabilities
+
+
+class Postgres(SqlDestination):
+    """A schema of a PostgreSQL database."""
+
+    def factory(self, **settings: Any) -> postgres_by_copy:
+        """dlt's destination, copying."""
+        return postgres_by_copy(destination_name=self.name, **settings)
+
+    def known_versions(self, table: str, key: str) -> Iterable[pa.Table]:
+        """`key`, `version` and `is_deleted` of all rows of a table, in pieces; none: it is not there."""
+        with self.session() as session:
+            if not session.columns([table]):
+                return
+            columns = (key, "version", "is_deleted")
+            names = ", ".join(map(session.column, columns))
+            sql = self.client.sql_client
+            # Of a cursor of the server's: psycopg2 fetches all rows of another one at once.
+            with sql.begin_transaction(), sql.native_connection.cursor(name="known_versions") as cursor:
+                cursor.execute(f"SELECT {names} FROM {session.table(table)}")
+                while rows := cursor.fetchmany(_FETCHED):
+                    yield pa.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
+
+
+def copy_text(batch: pa.RecordBatch) -> pa.Buffer:
+    """Rows in the text format of COPY."""
+    cells = [pc.fill_null(_text(column), _NULL) for column in batch.columns]
+    cells[-1] = pc.binary_join_element_wise(cells[-1], _LINE_END, _NOTHING)
+    lines = pc.binary_join_element_wise(*cells, _TAB)
+    # Arrow keeps the texts of an array one behind the other, which is what is wanted.
+    _, offsets, text = lines.buffers()
+    ends = pa.Array.from_buffers(pa.int64(), len(lines) + 1, [None, offsets])
+    return text.slice(ends[0].as_py(), ends[len(lines)].as_py() - ends[0].as_py())
+
+
+def _text(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.dictionary_decode(), kind.value_type
+    if pa.types.is_timestamp(kind):
+        naive = column.cast(pa.timestamp("us")).cast(pa.large_string())
+        return naive if kind.tz is None else pc.binary_join_element_wise(naive, _UTC, _NOTHING)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        hexed: Sequence[str | None] = [None if value is None else rf"\\x{value.hex()}" for value in column.to_pylist()]
+        return pa.array(hexed, pa.large_string())
+    text = column.cast(pa.large_string())
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        for found, instead in _ESCAPES:
+            text = pc.replace_substring(text, found, instead)
+    return text

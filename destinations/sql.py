@@ -1,0 +1,342 @@
+"""Any SQL destination of dlt's, by name: configured dlt's way, checked before anything is asked of PostHog, and counted
+in its own SQL.
+
+Tables are merged by delete-insert on their keys, the only strategy of dlt's that ends right wherever a run is killed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from types import TracebackType
+from typing import Any, TypeVar
+
+import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
+from dlt.common.destination import Destination as DltDestination
+from dlt.common.destination.exceptions import DestinationException
+from dlt.common.exceptions import MissingDependencyException
+from dlt.common.schema import Schema
+from dlt.destinations.job_client_impl import SqlJobClientBase
+from dlt.load.exceptions import LoadClientJobException
+
+from .credentials import how_to_set, missing_of, secrets_of, without_secrets
+from .destination import Condition, Descriptions, Place
+from .errors import DestinationError, DestinationUnready, DestinationUnusable, cause_in, chain_of, first_line
+from .kinds import Kind
+from .sql_session import SqlReading, SqlSession, day_text
+from .views import VIEWS, View
+
+MERGE = "delete-insert"
+_SCHEMA = "posthog"
+"""What dlt calls the schema of our source, whatever the dataset is called."""
+_IDLE_SECONDS = 30.0
+"""A connection that was not used for longer is not trusted: servers close those that wait through a long backfill."""
+
+Self = TypeVar("Self", bound="SqlDestination")
+
+
+class SqlDestination:
+    """A dataset of one of dlt's SQL destinations."""
+
+    idle_seconds = _IDLE_SECONDS
+
+    def __init__(self, kind: Kind, place: Place) -> None:
+        self.kind = kind
+        self.name = kind.name
+        self.dataset = place.dataset
+        self._place = place
+        self._client: SqlJobClientBase | None = None
+        self._is_open = False
+        self._used_at = 0.0
+
+    @property
+    def location(self) -> str:
+        """The kind, and the server and database where dlt tells them."""
+        try:
+            return f"{self.name} ({self.client.config.data_location()})"
+        except (DestinationError, DestinationException, ValueError):
+            return self.name
+
+    @property
+    def identity(self) -> str:
+        """The kind, the server and database, and the dataset."""
+        return f"{self.location}:{self.dataset}"
+
+    @property
+    def client(self) -> SqlJobClientBase:
+        """dlt's client. Raises DestinationUnready."""
+        if self._client is None:
+            self._client = self._made_client()
+        return self._client
+
+    def check(self) -> None:
+        """Whether driver and settings are there, it can do what is needed, and it lets us in."""
+        self._refuse_unfit()
+        with self.session() as session:
+            session.ask("SELECT 1")
+
+    def condition(self) -> Condition:
+        """Whether the dataset is there, and what is to be minded."""
+        with self.session() as session:
+            is_new = not session.is_there()
+        precision = self.client.capabilities.max_timestamp_precision
+        facts = () if precision >= 6 else (f"times are cut to {precision} digits of a second there",)
+        return Condition(is_new, facts=facts)
+
+    def dlt_destination(self) -> DltDestination[Any, Any]:
+        """dlt's own, with its own settings. A table that is replaced is never seen empty."""
+        return self.factory(replace_strategy="insert-from-staging")
+
+    def dlt_staging(self) -> DltDestination[Any, Any] | None:
+        """The bucket of `[destination.filesystem]`, where one is set and files reach the destination by it."""
+        if not self.kind.needs_staging and not _bucket():
+            return None
+        return dlt.destinations.filesystem() if self.factory().capabilities().supported_staging_file_formats else None
+
+    def factory(self, **settings: Any) -> DltDestination[Any, Any]:
+        """dlt's destination with these settings ahead of those that dlt finds itself."""
+        if self.kind.table_format == "iceberg":
+            settings["force_iceberg"] = True
+        made: DltDestination[Any, Any] = getattr(dlt.destinations, self.name)(**settings)
+        return made
+
+    def explain(self, error: BaseException) -> DestinationError | None:
+        """What the destination, or dlt for it, had against a load."""
+        cause = cause_in(error, DestinationError) or self._cause(error)
+        if cause is None or isinstance(cause, DestinationError):
+            return cause
+        return DestinationUnusable(
+            f"{self.location} failed: {self._told(cause)}",
+            "What was loaded before is kept. Mend that, and run the same command again: it goes on there.",
+        )
+
+    def finish(self, descriptions: Descriptions) -> None:
+        """Makes the views, and comments on tables, columns and views, where it has them."""
+        with self.session() as session:
+            present = session.columns({*descriptions, *(table for view in VIEWS for table in view.needs)})
+            statements = []
+            if self.kind.has_views:
+                statements += [self._view(session, view, present) for view in VIEWS if set(view.needs) <= set(present)]
+            if self.kind.has_comments:
+                statements += _comments(session, descriptions, present)
+            session.run(statements)
+
+    def totals(self, tables: Iterable[str]) -> dict[str, int]:
+        """Rows of each table that is there."""
+        with self.session() as session:
+            present = session.columns(tables)
+            return {table: int(session.ask(f"SELECT count(*) FROM {session.table(table)}")[0][0]) for table in present}
+
+    def count_events(
+        self,
+        ts_from: datetime | None,
+        ts_to: datetime | None,
+        created_from: datetime | None,
+        created_to: datetime | None,
+    ) -> dict[tuple[str, str], int]:
+        """Rows of `events` by UTC day (YYYY-MM-DD) and name; bounds are half-open, None is no bound."""
+        with self.session() as session:
+            if not session.columns(["events"]):
+                return {}
+            timestamp, created_at, event = map(session.column, ("timestamp", "created_at", "event"))
+            bounds = {
+                f"{timestamp} >= %s": ts_from,
+                f"{timestamp} < %s": ts_to,
+                f"{created_at} >= %s": created_from,
+                f"{created_at} < %s": created_to,
+            }
+            given = {condition: bound for condition, bound in bounds.items() if bound is not None}
+            source = f"FROM {session.table('events')} WHERE {' AND '.join(['1 = 1', *given])}"
+            if self.kind.utc_day is None:
+                return _counted_here(session.pieces(f"SELECT {timestamp}, {event} {source}", *given.values()))
+            day = self.kind.utc_day.format(timestamp)
+            rows = session.ask(f"SELECT {day}, {event}, count(*) {source} GROUP BY {day}, {event}", *given.values())
+            return {(day_text(day), name): int(count) for day, name, count in rows}
+
+    def count_keys(self, table: str, *, has_tombstones: bool) -> int:
+        """Rows of a keyed table; tombstones, where it has them, left out."""
+        with self.session() as session:
+            if not session.columns([table]):
+                return 0
+            where = f" WHERE {session.column('is_deleted')} = {session.false()}" if has_tombstones else ""
+            return int(session.ask(f"SELECT count(*) FROM {session.table(table)}{where}")[0][0])
+
+    def known_versions(self, table: str, key: str) -> Iterable[pa.Table]:
+        """`key`, `version` and `is_deleted` of all rows of a table, in pieces; none: it is not there."""
+        with self.session() as session:
+            if session.columns([table]):
+                columns = ", ".join(map(session.column, (key, "version", "is_deleted")))
+                yield from session.pieces(f"SELECT {columns} FROM {session.table(table)}")
+
+    def known_keys(self, table: str, key: str, start: datetime, end: datetime) -> Iterable[pa.Table]:
+        """`key` of the rows with `timestamp` from `start` on and before `end`, in pieces."""
+        with self.session() as session:
+            if session.columns([table]):
+                timestamp = session.column("timestamp")
+                between = f"{timestamp} >= %s AND {timestamp} < %s"
+                sql = f"SELECT {session.column(key)} FROM {session.table(table)} WHERE {between}"
+                yield from session.pieces(sql, start, end)
+
+    @contextmanager
+    def reading(self) -> Iterator[SqlReading]:
+        """To look at what is there. Raises DestinationError."""
+        with self.session() as session:
+            stored = Schema(_SCHEMA)
+            if session.is_there() and (found := self.client.get_stored_schema(_SCHEMA)) is not None:
+                stored = Schema.from_stored_schema(dlt.common.json.loads(found.schema))
+            yield SqlReading(session, stored)
+
+    def look(self, sql: str) -> str:
+        """None: people have their own tools for it."""
+        del sql
+        return ""
+
+    @contextmanager
+    def session(self) -> Iterator[SqlSession]:
+        """A connection, which stays open for a while. Raises DestinationError for all that goes wrong with it."""
+        client = self.client
+        try:
+            if self._is_open and time.monotonic() - self._used_at > self.idle_seconds:
+                self.close()
+            if not self._is_open:
+                client.sql_client.open_connection()
+                self._is_open = True
+            yield SqlSession(client)
+            self._used_at = time.monotonic()
+            if not self.idle_seconds:
+                self.close()
+        except Exception as error:
+            self.close()
+            if self._cause(error) is not None:
+                raise self._refusal(error) from error
+            raise
+
+    def close(self) -> None:
+        """Closes the connection."""
+        if self._is_open and self._client is not None:
+            self._is_open = False
+            self._client.sql_client.close_connection()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _made_client(self) -> SqlJobClientBase:
+        missing: list[str] = []
+        install = ""
+        try:
+            # dlt resolves settings before it imports a driver: both are told at once.
+            _ = self.factory().client_class
+        except (ImportError, MissingDependencyException):
+            install = f"Install its driver: {self.kind.install}."
+        try:
+            client = dlt.dataset(self.dlt_destination(), self.dataset, Schema(_SCHEMA)).destination_client
+        except ConfigFieldMissingException as error:
+            missing = missing_of(error)
+        except (ImportError, MissingDependencyException):
+            # Some look for their driver to know their settings.
+            missing = list(self.kind.settings)
+        except (ConfigurationException, ValueError) as error:
+            raise DestinationUnready(
+                f"The settings of {self.name} cannot be right: {without_secrets(first_line(error), [])}.",
+                how_to_set(self.name, self.kind.settings),
+            ) from None
+        if install or missing:
+            what = " and ".join(filter(None, ["its driver" if install else "", "settings" if missing else ""]))
+            settings = how_to_set(self.name, missing or self.kind.settings) if missing else ""
+            raise DestinationUnready(
+                f"The destination {self.name} is not ready: {what} are missing."
+                if missing
+                else f"The destination {self.name} is not ready: {what} is missing.",
+                " ".join(filter(None, [install, settings, "Nothing was asked of PostHog yet."])),
+            )
+        assert isinstance(client, SqlJobClientBase)  # noqa: S101 - the table of kinds has SQL destinations alone
+        return client
+
+    def _refuse_unfit(self) -> None:
+        capabilities = self.client.capabilities
+        strategies = list(capabilities.supported_merge_strategies or ())
+        if capabilities.merge_strategies_selector is not None:
+            table: Any = {"name": "events", "columns": {}, "table_format": self.kind.table_format}
+            strategies = list(capabilities.merge_strategies_selector(strategies, table_schema=table))
+        if MERGE not in strategies:
+            raise DestinationUnready(
+                f"{self.name} cannot merge rows by {MERGE}, which most tables need to hold each key once.",
+                f"It can: {', '.join(strategies) or 'nothing of the kind'}. Choose another --destination.",
+            )
+        if self.kind.needs_staging and not _bucket():
+            raise DestinationUnready(
+                f"{self.name} reads files from a bucket only, and none is set.",
+                how_to_set("filesystem", ["bucket_url", "credentials.aws_access_key_id"]),
+            )
+
+    def _cause(self, error: BaseException) -> BaseException | None:
+        """What a driver, or dlt, had to say; None: it is none of theirs."""
+        if (job := cause_in(error, LoadClientJobException)) is not None:
+            # The job's own error is no cause of it in Python's sense.
+            return self._cause(job.client_exception)
+        if (known := cause_in(error, DestinationException)) is not None:
+            inner = getattr(known, "dbapi_exception", None) or getattr(known, "inner_exc", None)
+            return inner if isinstance(inner, BaseException) else known
+        return next((each for each in chain_of(error) if self._is_of_driver(each)), None)
+
+    def _is_of_driver(self, error: BaseException) -> bool:
+        return isinstance(error, Exception) and self.client.sql_client.is_dbapi_exception(error)
+
+    def _refusal(self, error: BaseException) -> DestinationError:
+        return DestinationUnusable(
+            f"{self.location} cannot be used: {self._told(self._cause(error) or error)}",
+            "Check that it runs, that it can be reached from here, and that its user may use it and make schemas; see "
+            f"[destination.{self.name}] in .dlt/secrets.toml.",
+        )
+
+    def _told(self, cause: BaseException) -> str:
+        return without_secrets(first_line(cause), secrets_of(self.client.config)).rstrip(".") + "."
+
+    def _view(self, session: SqlSession, view: View, present: Any) -> str:
+        columns = [(name, session.column(name)) for name in present[view.needs[0]]]
+        sql = view.portable_sql({table: session.table(table) for table in view.needs}, columns, session.false())
+        return f"CREATE OR REPLACE VIEW {session.table(view.name)} AS {sql}"
+
+
+def _bucket() -> str | None:
+    """The bucket that dlt's staging uses."""
+    return dlt.secrets.get("destination.filesystem.bucket_url", str)
+
+
+def _comments(session: SqlSession, descriptions: Descriptions, present: Any) -> Iterator[str]:
+    for table, (description, columns) in descriptions.items():
+        if table in present:
+            yield f"COMMENT ON TABLE {session.table(table)} IS {_literal(description)}"
+            for column, text in columns.items():
+                if column in present[table]:
+                    name = f"{session.table(table)}.{session.column(column)}"
+                    yield f"COMMENT ON COLUMN {name} IS {_literal(text)}"
+    for view in VIEWS:
+        if set(view.needs) <= set(present):
+            yield f"COMMENT ON VIEW {session.table(view.name)} IS {_literal(view.description)}"
+
+
+def _counted_here(pieces: Iterable[pa.Table]) -> dict[tuple[str, str], int]:
+    """Days and names counted on this machine, row by row of the destination."""
+    counts: dict[tuple[str, str], int] = {}
+    for piece in pieces:
+        days = pc.strftime(piece.column(0).cast(pa.timestamp("us", "UTC")), format="%Y-%m-%d")
+        table = pa.table({"day": days, "event": piece.column(1)})
+        for row in table.group_by(["day", "event"]).aggregate([([], "count_all")]).to_pylist():
+            cell = (row["day"], row["event"])
+            counts[cell] = counts.get(cell, 0) + int(row["count_all"])
+    return counts
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
