@@ -19,16 +19,13 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from dlt.common.destination import Destination, PreparedTableSchema
+from dlt.common.destination import Destination
 from dlt.common.destination.configuration import ParquetFormatConfiguration
-from dlt.common.schema.typing import TColumnSchema
-
-# dlt exports its type mapper for DuckDB from nowhere else; destinations take one by the public argument `type_mapper`.
-from dlt.destinations.impl.duckdb.factory import DuckDbTypeMapper
 
 from .destination import Condition, Descriptions
 from .duckdb_columns import Columns
 from .duckdb_reading import DuckDbReading, identifier, literal
+from .duckdb_types import CompressingTypeMapper
 from .errors import (
     DestinationError,
     DestinationForeign,
@@ -51,20 +48,6 @@ _SMALL_ROW_GROUPS = 24
 DEFAULT_MEMORY_LIMIT = "400MB"
 """Enough for a merge of 200,000 events of 2 KB, which is as fast with more; what is beyond it goes to a temporary file
 beside the database. DuckDB's own default is most of the machine."""
-
-
-class TypeMapper(DuckDbTypeMapper):
-    """dlt's types for DuckDB, but UUID and UBIGINT for columns marked `x-uuid` and `x-unsigned`, and zstd for JSON."""
-
-    def to_destination_type(self, column: TColumnSchema, table: PreparedTableSchema) -> str:
-        """The DuckDB type of `column`, with its compression where the default is poor."""
-        if column.get("x-uuid"):
-            return "UUID"
-        if column.get("x-unsigned"):
-            return "UBIGINT"
-        if column["data_type"] == "json":
-            return "JSON USING COMPRESSION zstd"
-        return str(super().to_destination_type(column, table))
 
 
 class DuckDbFile:
@@ -153,7 +136,7 @@ class DuckDbFile:
         # A table that is replaced is so in one transaction: nobody sees it empty, whenever the program dies.
         return duckdb_in_place(
             self.connection,
-            type_mapper=TypeMapper,
+            type_mapper=CompressingTypeMapper,
             replace_strategy="insert-from-staging",
             destination_name=self.name,
             # A file lives for seconds: to pack and unpack it costs more than to write and read what is there.

@@ -8,6 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_POSTGRES_COMMENTS = """\
+SELECT tables.relname, columns.attname, comments.description FROM pg_description AS comments
+JOIN pg_class AS tables ON tables.oid = comments.objoid AND comments.classoid = 'pg_class'::regclass
+JOIN pg_namespace AS schemas ON schemas.oid = tables.relnamespace
+LEFT JOIN pg_attribute AS columns ON columns.attrelid = tables.oid AND columns.attnum = nullif(comments.objsubid, 0)
+WHERE schemas.nspname = %s"""
+_DUCKDB_COMMENTS = """\
+WITH named AS (
+    SELECT schema_name, database_name, table_name, column_name, comment FROM duckdb_columns()
+    UNION ALL SELECT schema_name, database_name, table_name, NULL, comment FROM duckdb_tables()
+    UNION ALL SELECT schema_name, database_name, view_name, NULL, comment FROM duckdb_views()
+)
+SELECT table_name, column_name, comment FROM named
+WHERE database_name = current_database() AND comment IS NOT NULL AND schema_name = %s"""
 _UTC_DAY = "CAST({} AT TIME ZONE 'UTC' AS DATE)"
 
 
@@ -23,11 +37,11 @@ class Kind:
     """What has to be set at least, of `[destination.NAME]`; `credentials.x` stands in a section of its own."""
     utc_day: str | None = _UTC_DAY
     """The UTC day of a column as a DATE. None: no SQL that serves all that may be behind it."""
-    has_views: bool = True
-    has_comments: bool = False
-    """Whether `COMMENT ON TABLE`, `COLUMN` and `VIEW` are known to it."""
-    uuid_type: str | None = None
-    """Its type for UUIDs, where texts are taken for it; None: they stay texts."""
+    create_view: str | None = "CREATE OR REPLACE VIEW"
+    """How a view is made, or made anew. None: it has none, or none that users of it would look for."""
+    comments: str | None = None
+    """The comments of a dataset (`%s`), as rows of table, column or NULL, and text, where `COMMENT ON` is known to it.
+    None: dlt makes those of columns, or nobody."""
     needs_staging: bool = False
     """Whether files reach it through a bucket only (dlt's staging), which has to be configured."""
     table_format: str | None = None
@@ -42,14 +56,13 @@ class Kind:
 _LOGIN = ("credentials.host", "credentials.database", "credentials.username", "credentials.password")
 
 KINDS: tuple[Kind, ...] = (
-    Kind("postgres", "postgres", _LOGIN, has_comments=True, uuid_type="uuid"),
-    Kind("redshift", "redshift", _LOGIN, has_comments=True),
+    Kind("postgres", "postgres", _LOGIN, comments=_POSTGRES_COMMENTS),
+    Kind("redshift", "redshift", _LOGIN),
     Kind(
         "snowflake",
         "snowflake",
         ("credentials.host", "credentials.database", "credentials.username", "credentials.password"),
         utc_day="CAST(CONVERT_TIMEZONE('UTC', {}) AS DATE)",
-        has_comments=True,
     ),
     Kind(
         "bigquery",
@@ -69,9 +82,9 @@ KINDS: tuple[Kind, ...] = (
         ("credentials.host", "credentials.database", "credentials.username", "credentials.password"),
         utc_day="toDate32({}, 'UTC')",
     ),
-    Kind("motherduck", "motherduck", ("credentials.password",), has_comments=True, uuid_type="UUID"),
-    Kind("mssql", "mssql", _LOGIN),
-    Kind("synapse", "synapse", _LOGIN),
+    Kind("motherduck", "motherduck", ("credentials.password",), comments=_DUCKDB_COMMENTS),
+    Kind("mssql", "mssql", _LOGIN, create_view="CREATE OR ALTER VIEW"),
+    Kind("synapse", "synapse", _LOGIN, create_view=None),
     Kind(
         "fabric",
         "fabric",
@@ -80,17 +93,33 @@ KINDS: tuple[Kind, ...] = (
             *("credentials.azure_client_id", "credentials.azure_client_secret"),
         ),
         utc_day="CAST({} AS DATE)",
+        create_view="CREATE OR ALTER VIEW",
     ),
     Kind(
         "athena",
         "athena",
         ("query_result_bucket", "credentials.aws_access_key_id", "credentials.aws_secret_access_key"),
         utc_day="CAST({} AS DATE)",
+        create_view=None,
         needs_staging=True,
         table_format="iceberg",
     ),
-    Kind("dremio", "dremio", (*_LOGIN, "staging_data_source"), utc_day="CAST({} AS DATE)", needs_staging=True),
-    Kind("sqlalchemy", "sqlalchemy", ("credentials.drivername", "credentials.database"), utc_day=None),
+    Kind(
+        "dremio",
+        "dremio",
+        (*_LOGIN, "staging_data_source"),
+        utc_day="CAST({} AS DATE)",
+        create_view=None,
+        needs_staging=True,
+    ),
+    Kind(
+        "sqlalchemy",
+        "sqlalchemy",
+        ("credentials.drivername", "credentials.database"),
+        utc_day=None,
+        create_view=None,
+    ),
+    Kind("ducklake", "ducklake", ("credentials.catalog", "credentials.storage"), comments=_DUCKDB_COMMENTS),
 )
 
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -39,7 +39,13 @@ def _postgres(place: Place) -> Destination:
     return Postgres(BY_NAME["postgres"], place)
 
 
-_OWN: dict[str, Callable[[Place], Destination]] = {"postgres": _postgres}
+def _ducklake(place: Place) -> Destination:
+    from destinations.ducklake import DuckLake  # noqa: PLC0415 - see above
+
+    return DuckLake(BY_NAME["ducklake"], place)
+
+
+_OWN: dict[str, Callable[[Place], Destination]] = {"postgres": _postgres, "ducklake": _ducklake}
 """Of dlt's destinations those that have a class of their own."""
 
 
@@ -49,7 +55,8 @@ def _dlt(kind: Kind) -> Declaration:
 
         return SqlDestination(kind, place)
 
-    return Declaration(kind.name, _OWN.get(kind.name, make))
+    settings = frozenset({"memory_limit"} if kind.name == "ducklake" else ())
+    return Declaration(kind.name, _OWN.get(kind.name, make), settings)
 
 
 DESTINATIONS: dict[str, Declaration] = {

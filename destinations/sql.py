@@ -7,7 +7,7 @@ Tables are merged by delete-insert on their keys, the only strategy of dlt's tha
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -21,6 +21,7 @@ from dlt.common.destination import Destination as DltDestination
 from dlt.common.destination.exceptions import DestinationException
 from dlt.common.exceptions import MissingDependencyException
 from dlt.common.schema import Schema
+from dlt.common.schema.typing import TTableSchemaColumns
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.load.exceptions import LoadClientJobException
 
@@ -43,8 +44,6 @@ Self = TypeVar("Self", bound="SqlDestination")
 class SqlDestination:
     """A dataset of one of dlt's SQL destinations."""
 
-    idle_seconds = _IDLE_SECONDS
-
     def __init__(self, kind: Kind, place: Place) -> None:
         self.kind = kind
         self.name = kind.name
@@ -66,6 +65,11 @@ class SqlDestination:
     def identity(self) -> str:
         """The kind, the server and database, and the dataset."""
         return f"{self.location}:{self.dataset}"
+
+    @property
+    def idle_seconds(self) -> float:
+        """For how long a connection is kept that nobody uses."""
+        return _IDLE_SECONDS
 
     @property
     def client(self) -> SqlJobClientBase:
@@ -119,12 +123,12 @@ class SqlDestination:
         """Makes the views, and comments on tables, columns and views, where it has them."""
         with self.session() as session:
             present = session.columns({*descriptions, *(table for view in VIEWS for table in view.needs)})
-            statements = []
-            if self.kind.has_views:
-                statements += [self._view(session, view, present) for view in VIEWS if set(view.needs) <= set(present)]
-            if self.kind.has_comments:
-                statements += _comments(session, descriptions, present)
-            session.run(statements)
+            views = [view for view in VIEWS if set(view.needs) <= set(present)]
+            if self.kind.create_view:
+                session.run([self._view(session, view, present) for view in views])
+            if self.kind.comments:
+                there = {(table, column): text for table, column, text in session.ask(self.kind.comments, self.dataset)}
+                session.run([*_comments(session, _wanted(descriptions, views, present), there)])
 
     def totals(self, tables: Iterable[str]) -> dict[str, int]:
         """Rows of each table that is there."""
@@ -241,7 +245,7 @@ class SqlDestination:
         try:
             client = dlt.dataset(self.dlt_destination(), self.dataset, Schema(_SCHEMA)).destination_client
         except ConfigFieldMissingException as error:
-            missing = missing_of(error)
+            missing = self._unset(missing_of(error))
         except (ImportError, MissingDependencyException):
             # Some look for their driver to know their settings.
             missing = list(self.kind.settings)
@@ -261,6 +265,11 @@ class SqlDestination:
             )
         assert isinstance(client, SqlJobClientBase)  # noqa: S101 - the table of kinds has SQL destinations alone
         return client
+
+    def _unset(self, missing: list[str]) -> list[str]:
+        """What dlt misses, and what is usual besides: dlt does not know how one logs in."""
+        usual = [name for name in self.kind.settings if dlt.secrets.get(f"destination.{self.name}.{name}") is None]
+        return [*usual, *(name for name in missing if name not in usual)]
 
     def _refuse_unfit(self) -> None:
         capabilities = self.client.capabilities
@@ -286,7 +295,7 @@ class SqlDestination:
             return self._cause(job.client_exception)
         if (known := cause_in(error, DestinationException)) is not None:
             inner = getattr(known, "dbapi_exception", None) or getattr(known, "inner_exc", None)
-            return inner if isinstance(inner, BaseException) else known
+            return (self._cause(inner) or inner) if isinstance(inner, BaseException) else known
         return next((each for each in chain_of(error) if self._is_of_driver(each)), None)
 
     def _is_of_driver(self, error: BaseException) -> bool:
@@ -302,10 +311,10 @@ class SqlDestination:
     def _told(self, cause: BaseException) -> str:
         return without_secrets(first_line(cause), secrets_of(self.client.config)).rstrip(".") + "."
 
-    def _view(self, session: SqlSession, view: View, present: Any) -> str:
+    def _view(self, session: SqlSession, view: View, present: Mapping[str, TTableSchemaColumns]) -> str:
         columns = [(name, session.column(name)) for name in present[view.needs[0]]]
         sql = view.portable_sql({table: session.table(table) for table in view.needs}, columns, session.false())
-        return f"CREATE OR REPLACE VIEW {session.table(view.name)} AS {sql}"
+        return f"{self.kind.create_view} {session.table(view.name)} AS {sql}"
 
 
 def _bucket() -> str | None:
@@ -313,17 +322,27 @@ def _bucket() -> str | None:
     return dlt.secrets.get("destination.filesystem.bucket_url", str)
 
 
-def _comments(session: SqlSession, descriptions: Descriptions, present: Any) -> Iterator[str]:
+def _wanted(
+    descriptions: Descriptions, views: Iterable[View], present: Mapping[str, TTableSchemaColumns]
+) -> dict[tuple[str, str | None], str]:
+    """The comments that belong on tables and columns that are there, and on views."""
+    wanted: dict[tuple[str, str | None], str] = {}
     for table, (description, columns) in descriptions.items():
         if table in present:
-            yield f"COMMENT ON TABLE {session.table(table)} IS {_literal(description)}"
-            for column, text in columns.items():
-                if column in present[table]:
-                    name = f"{session.table(table)}.{session.column(column)}"
-                    yield f"COMMENT ON COLUMN {name} IS {_literal(text)}"
-    for view in VIEWS:
-        if set(view.needs) <= set(present):
-            yield f"COMMENT ON VIEW {session.table(view.name)} IS {_literal(view.description)}"
+            wanted[table, None] = description
+            wanted |= {(table, column): text for column, text in columns.items() if column in present[table]}
+    return wanted | {(view.name, None): view.description for view in views}
+
+
+def _comments(
+    session: SqlSession, wanted: Mapping[tuple[str, str | None], str], there: Mapping[tuple[str, str | None], str]
+) -> Iterator[str]:
+    views = {view.name for view in VIEWS}
+    for (table, column), text in wanted.items():
+        if there.get((table, column)) != text:
+            name = session.table(table) + ("" if column is None else f".{session.column(column)}")
+            what = "COLUMN" if column is not None else "VIEW" if table in views else "TABLE"
+            yield f"COMMENT ON {what} {name} IS {_literal(text)}"
 
 
 def _counted_here(pieces: Iterable[pa.Table]) -> dict[tuple[str, str], int]:

@@ -43,8 +43,14 @@ class SqlSession:
             yield from cursor.iter_arrow(_PIECE_ROWS)
 
     def run(self, statements: Sequence[str]) -> None:
-        """Statements in the destination's SQL, in as few turns as it allows."""
-        if statements:
+        """Statements in the destination's SQL: all or none, where it can, in as few turns as it allows."""
+        if not statements:
+            return
+        if not self._sql.capabilities.supports_ddl_transactions:
+            for statement in statements:
+                self._sql.execute_sql(statement)
+            return
+        with self._sql.begin_transaction():
             self._sql.execute_many(statements)
 
     def table(self, name: str) -> str:

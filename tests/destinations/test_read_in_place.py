@@ -16,7 +16,8 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.job_client_impl import SqlLoadJob
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from destinations.duckdb import DuckDbFile, TypeMapper
+from destinations.duckdb import DuckDbFile
+from destinations.duckdb_types import CompressingTypeMapper
 from destinations.read_in_place import InPlaceClient, InPlaceJob, duckdb_in_place
 
 KEYS = [str(uuid.UUID(int=number)) for number in range(40)]
@@ -100,7 +101,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
         )
         opened.append(connection)
         destination: Any = kind(
-            connection, type_mapper=TypeMapper, replace_strategy="insert-from-staging", destination_name="duckdb"
+            connection,
+            type_mapper=CompressingTypeMapper,
+            replace_strategy="insert-from-staging",
+            destination_name="duckdb",
         )
         for each in loads:
             pipeline = dlt.pipeline(

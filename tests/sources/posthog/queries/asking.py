@@ -12,7 +12,7 @@ import dlt
 import duckdb
 import pyarrow as pa
 
-from destinations.duckdb import TypeMapper
+from destinations.duckdb_types import CompressingTypeMapper
 from sandbox.local import Sandbox
 from sources.posthog import Extraction, PostHogClient, Run, Settings, posthog
 from sources.posthog.queries.describing import Described, describe
@@ -69,7 +69,7 @@ class Warehouse:
         self.pipeline = dlt.pipeline(
             "own_queries",
             pipelines_dir=self.folder.name,
-            destination=dlt.destinations.duckdb(self.connection, type_mapper=TypeMapper),
+            destination=dlt.destinations.duckdb(self.connection, type_mapper=CompressingTypeMapper),
             dataset_name="mine",
         )
 

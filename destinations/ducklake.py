@@ -1,0 +1,164 @@
+"""DuckLake by dlt's destination: a catalog in DuckDB, SQLite or PostgreSQL, data in Parquet files.
+
+dlt lets DuckDB download its extensions; here they come out of packages, so that nothing is downloaded while it runs.
+One process at a time can write where the catalog is a DuckDB file or a SQLite file; one in PostgreSQL takes many.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+from dlt.common.destination import Destination as DltDestination
+from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
+
+from .destination import Condition, Place
+from .duckdb_types import TypeMapper
+from .errors import (
+    DestinationError,
+    DestinationForeign,
+    DestinationHeld,
+    DestinationUnready,
+    DestinationUnusable,
+    cause_in,
+)
+from .kinds import Kind
+from .sql import SqlDestination
+
+_EXTENSIONS = {"sqlite": "sqlite_scanner", "postgres": "postgres_scanner", "postgresql": "postgres_scanner"}
+"""What DuckDB needs to read a catalog."""
+_FILES = ("duckdb", "sqlite")
+"""Catalogs that are a file."""
+_INSTALL = 'pip install "posthog-warehouse[ducklake]"'
+
+
+class DuckLake(SqlDestination):
+    """A schema of a DuckLake."""
+
+    def __init__(self, kind: Kind, place: Place) -> None:
+        super().__init__(kind, place)
+        self._memory_limit = place.memory_limit
+
+    def factory(self, **settings: Any) -> DltDestination[Any, Any]:
+        """dlt's destination, with extensions out of packages, and in bounded memory."""
+        credentials = {
+            "extensions": list(self._extensions()),
+            "global_config": {
+                "memory_limit": self._memory_limit,
+                "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,
+            },
+        }
+        # dlt takes a part of the credentials, and finds the rest in its settings.
+        given: Any = {"credentials": credentials, "type_mapper": TypeMapper, **settings}
+        return dlt.destinations.ducklake(**given)
+
+    def check(self) -> None:
+        """As any, but that a catalog which is to be a new file is not made by it."""
+        file = self._new_file
+        if file is None:
+            super().check()
+        elif not file.parent.is_dir():
+            raise DestinationUnusable(f"The folder {file.parent} does not exist.", "Make it, or name another catalog.")
+        elif not os.access(file.parent, os.W_OK):
+            raise DestinationUnusable(f"No catalog can be made in {file.parent}.", "Change the folder's permissions.")
+
+    def condition(self) -> Condition:
+        """The catalog's kind and version, and who may write."""
+        catalog = self._catalog
+        alone = ("one process at a time can write",) if catalog in _FILES else ()
+        if self._new_file is not None:
+            return Condition(is_new=True, facts=(f"catalog in {catalog}", *alone))
+        with self.session() as session:
+            sql = f"SELECT value FROM ducklake_options('{self._lake}') WHERE option_name = 'version'"
+            [(version,)] = session.ask(sql)
+            is_new = not session.is_there()
+        return Condition(is_new, facts=(f"catalog in {catalog}, DuckLake {version}", *alone))
+
+    @property
+    def idle_seconds(self) -> float:
+        """None for files, which a process opens once: ours would be in the way of dlt's own connections."""
+        return 0.0 if self._catalog in _FILES else super().idle_seconds
+
+    @property
+    def _credentials(self) -> DuckLakeCredentials:
+        credentials: DuckLakeCredentials = self.client.config.credentials  # type: ignore[assignment]  # this client's
+        return credentials
+
+    @property
+    def _lake(self) -> str:
+        return self._credentials.ducklake_name
+
+    @property
+    def _catalog(self) -> str:
+        return str(self._credentials.catalog.drivername).replace("postgresql", "postgres")
+
+    @property
+    def _new_file(self) -> Path | None:
+        """The file of a catalog that is still to be made."""
+        file = Path(str(self._credentials.catalog.database))
+        return file if self._catalog in _FILES and not file.exists() else None
+
+    def _extensions(self) -> Iterator[str]:
+        """Extensions as LOAD takes them."""
+        catalog = _setting("catalog", "drivername").partition(":")[0] or "sqlite"
+        storage = _setting("storage", "bucket_url")
+        names = ["ducklake", _EXTENSIONS.get(catalog, "")]
+        names += ["httpfs"] if "://" in storage and not storage.startswith("file:") else []
+        for name in filter(None, names):
+            yield _extension(name)
+
+    def _refusal(self, error: BaseException) -> DestinationError:
+        text = str(self._cause(error) or error)
+        if "Could not set lock" in text or "database is locked" in text:
+            return DestinationHeld(
+                f"{self.location} is held by another process: a catalog in {self._catalog} takes one at a time.",
+                "Wait until that one is done, and run the same command again; nothing is lost. With a catalog in "
+                "PostgreSQL many can work at once.",
+            )
+        if "AUTOMATIC_MIGRATION" in text or "atalog version" in text:
+            return DestinationForeign(
+                f"The catalog of {self.location} is of another version of DuckLake: "
+                f"{self._told(self._cause(error) or error)}",
+                "An older one is brought up to date by automatic_migration = true in [destination.ducklake], for all "
+                "who use it; for a newer one, install a newer DuckDB with its extensions.",
+            )
+        return super()._refusal(error)
+
+
+def _setting(name: str, field: str) -> str:
+    """A setting of the credentials that is one text, or else a section with `field` in it."""
+    place = f"destination.ducklake.credentials.{name}"
+    return str(dlt.secrets.get(place, str) or dlt.secrets.get(f"{place}.{field}", str) or "")
+
+
+def _extension(name: str) -> str:
+    """The extension's file in its package, or its name, where DuckDB has it installed.
+
+    Raises:
+        DestinationUnready: it is in neither.
+    """
+    package = find_spec(f"duckdb_extension_{name}")
+    if package is not None and package.origin is not None:
+        file = Path(package.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+        if file.is_file():
+            return f"'{str(file).replace(chr(39), chr(39) * 2)}'"
+        raise DestinationUnready(
+            f"The package duckdb-extension-{name.replace('_', '-')} is not for DuckDB {duckdb.__version__}.",
+            f"Install those that belong together: {_INSTALL}.",
+        )
+    try:
+        with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
+            connection.load_extension(name)
+    except duckdb.Error as error:
+        if cause_in(error, duckdb.IOException, duckdb.CatalogException, duckdb.HTTPException) is None:
+            raise
+        raise DestinationUnready(
+            f"DuckDB's extension {name}, which ducklake needs here, is not installed.", f"Install it: {_INSTALL}."
+        ) from None
+    return name
