@@ -69,7 +69,7 @@ class Reading(Protocol):
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """What a query answers. It is written in DuckDB's SQL, as far as sqlglot can say it in the destination's own;
-        tables are named by `table`."""
+        tables are named by `table`, and each column has a name."""
 
 
 class Destination(Protocol):

@@ -29,6 +29,7 @@ from dlt.common.schema.typing import TColumnSchema, TSchemaTables
 from dlt.destinations.impl.postgres.factory import PostgresTypeMapper
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 
+from .errors import DestinationUnusable
 from .sql import SqlDestination
 
 _ROWS = 20_000
@@ -131,6 +132,22 @@ class Postgres(SqlDestination):
     def factory(self, **settings: Any) -> postgres_by_copy:
         """dlt's destination, copying."""
         return postgres_by_copy(destination_name=self.name, **settings)
+
+    def check(self) -> None:
+        """As any, and whether the user may make the schema or, where there is one, tables in it."""
+        super().check()
+        with self.session() as session:
+            if session.is_there():
+                sql, what = "SELECT has_schema_privilege(%s, 'CREATE')", f"tables in the schema {self.dataset}"
+                [(may,)] = session.ask(sql, self.dataset)
+            else:
+                sql, what = "SELECT has_database_privilege(current_database(), 'CREATE')", "a schema"
+                [(may,)] = session.ask(sql)
+        if not may:
+            raise DestinationUnusable(
+                f"The user of {self.location} may not make {what}.",
+                f"GRANT CREATE ON DATABASE or SCHEMA to it, or give another user in [destination.{self.name}].",
+            )
 
     def known_versions(self, table: str, key: str) -> Iterable[pa.Table]:
         """`key`, `version` and `is_deleted` of all rows of a table, in pieces; none: it is not there."""

@@ -247,8 +247,8 @@ class SqlDestination:
         except ConfigFieldMissingException as error:
             missing = self._unset(missing_of(error))
         except (ImportError, MissingDependencyException):
-            # Some look for their driver to know their settings.
-            missing = list(self.kind.settings)
+            # Without it settings are not looked at.
+            missing = self._unset([])
         except (ConfigurationException, ValueError) as error:
             raise DestinationUnready(
                 f"The settings of {self.name} cannot be right: {without_secrets(first_line(error), [])}.",

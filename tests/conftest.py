@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox.local import Sandbox
+from tests.local_postgres import LocalPostgres, local_postgres
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     # Tests start programs by the hundred. Each would compile its modules anew, for half of its CPU time.
@@ -36,3 +37,10 @@ def start_sandbox() -> Iterator[StartSandbox]:
             return stack.enter_context(Sandbox.start(**options))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[LocalPostgres]:
+    """A PostgreSQL for all tests of a worker: each takes a database of its own."""
+    with local_postgres() as server:
+        yield server

@@ -44,12 +44,18 @@ class LocalPostgres:
 
     def run(self, database: str, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """What a statement answers, as the server's own user."""
+        with self.cursor(database) as cursor:
+            cursor.execute(sql, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def cursor(self, database: str) -> Iterator[Any]:
+        """A cursor of a connection of one's own."""
         connection = psycopg2.connect(f"{self._admin} dbname={database}")
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute(sql, values or None)
-                return cursor.fetchall() if cursor.description else []
+                yield cursor
         finally:
             connection.close()
 

@@ -15,7 +15,9 @@ from typing import Any
 
 import dlt
 
-from destinations.duckdb import DuckDbFile
+from destinations.destination import Destination, Place
+from destinations.duckdb import DEFAULT_MEMORY_LIMIT
+from destinations.registry import DESTINATIONS
 from pipelines.sync import Listener, SyncOptions, sync
 from sources.posthog import PostHogClient, Settings, posthog
 from sources.posthog.budget import Budget
@@ -49,7 +51,7 @@ def main() -> None:
         budget = Budget(requests_per_minute=100_000, requests_per_hour=1_000_000)
         return PostHogClient(arguments.key, arguments.host, budget=budget, backoff_seconds=(0.02, 0.2))
 
-    with DuckDbFile(arguments.database) as destination:
+    with _destination(arguments) as destination:
         options = SyncOptions(package_rows=arguments.package_rows, settings=Settings(leaf_rows=arguments.leaf_rows))
         result = sync(connect, destination, options, Teller())
     say(status=result.status, stopped=result.stopped, packages=result.packages, rows=result.rows)
@@ -57,7 +59,7 @@ def main() -> None:
 
 def _plain_script(arguments: argparse.Namespace) -> None:
     """What a user of the source alone does: dlt keeps its working folder and takes up what it left there."""
-    with DuckDbFile(arguments.database) as destination:
+    with _destination(arguments) as destination:
         pipeline = dlt.pipeline("plain", destination=destination.dlt_destination(), dataset_name="posthog")
         for _ in range(2):
             # dlt loads what is pending, and nothing else, in a run that finds something pending.
@@ -66,11 +68,17 @@ def _plain_script(arguments: argparse.Namespace) -> None:
     say(status="complete")
 
 
+def _destination(arguments: argparse.Namespace) -> Destination:
+    place = Place("posthog", arguments.database, "./unused", DEFAULT_MEMORY_LIMIT)
+    return DESTINATIONS[arguments.destination].make(place)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--key", required=True)
     parser.add_argument("--database", required=True)
+    parser.add_argument("--destination", choices=sorted(DESTINATIONS), default="duckdb")
     parser.add_argument("--package-rows", type=int, default=3_000)
     parser.add_argument("--leaf-rows", type=int, default=1_000)
     parser.add_argument("--die", choices=sorted(MOMENTS), help="kill this process at that moment")

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from destinations.destination import Destination
 from destinations.duckdb import DuckDbFile
 from pipelines.sync import Listener, SyncOptions, SyncResult, sync
 from sandbox.local import Sandbox
@@ -43,7 +44,7 @@ class Synced:
 
 def sync_here(
     sandbox: Sandbox,
-    database: Path,
+    database: Path | Destination,
     *,
     package_rows: int = 100_000,
     leaf_rows: int = 1_000,
@@ -68,7 +69,7 @@ def sync_here(
             timeout_seconds=timeout_seconds,
         )
 
-    with DuckDbFile(database) as destination:
+    with DuckDbFile(database) if isinstance(database, Path) else database as destination:
         options = SyncOptions(package_rows=package_rows, settings=Settings(leaf_rows=leaf_rows))
         return Synced(sync(connect, destination, options, listener), waits)
 

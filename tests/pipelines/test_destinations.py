@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dlt
 import duckdb
 import pytest
 
 from destinations.destination import Destination, Place
 from destinations.duckdb import DuckDbFile
+from destinations.kinds import KINDS, Kind
 from destinations.registry import DESTINATIONS, Declaration
 from sandbox.local import Sandbox
+from tests.local_postgres import PASSWORD, LocalPostgres
 from tests.pipelines.conftest import InProcess, assert_one_screen
 
 
@@ -55,3 +58,109 @@ def test_a_flag_of_another_destination_is_not_passed_over(quick: InProcess) -> N
     outcome = quick("sync", "--bucket-url", "s3://bucket")
     assert outcome.code == 2
     assert_one_screen(outcome.err, "--bucket-url", "duckdb")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_without_driver_or_settings_one_message_tells_both_and_nothing_is_asked(
+    quick: InProcess, posthog: Sandbox, kind: Kind
+) -> None:
+    if kind.name == "ducklake":
+        pytest.skip("it has a default for every setting, and its driver is DuckDB")
+    posthog.reset_counters()
+    outcome = quick.pointed_at(posthog)("sync", "--destination", kind.name)
+
+    assert outcome.code == 2
+    sections = {f"[destination.{kind.name}{'.credentials' if '.' in name else ''}]" for name in kind.settings}
+    assert_one_screen(outcome.err, kind.name, *sections, *(name.split(".")[-1] for name in kind.settings))
+    assert f"DESTINATION__{kind.name.upper()}__" in outcome.err
+    if not _has_driver(kind):
+        assert f'pip install "dlt[{kind.extra}]"' in outcome.err
+    assert posthog.counters()["requests"] == 0
+    assert "fail" in quick("doctor", "--destination", kind.name).out
+
+
+def _has_driver(kind: Kind) -> bool:
+    try:
+        return getattr(dlt.destinations, kind.name)().client_class is not None
+    except ImportError:
+        return False
+
+
+def test_a_driver_alone_is_told_where_the_settings_are_there(quick: InProcess, posthog: Sandbox) -> None:
+    quick.environment |= {
+        "DESTINATION__CLICKHOUSE__CREDENTIALS__HOST": "localhost",
+        "DESTINATION__CLICKHOUSE__CREDENTIALS__DATABASE": "warehouse",
+        "DESTINATION__CLICKHOUSE__CREDENTIALS__USERNAME": "loader",
+        "DESTINATION__CLICKHOUSE__CREDENTIALS__PASSWORD": "tell-nobody",
+    }
+    outcome = quick.pointed_at(posthog)("sync", "--destination", "clickhouse")
+    assert outcome.code == 2
+    assert_one_screen(outcome.err, 'pip install "dlt[clickhouse]"')
+    assert "[destination.clickhouse" not in outcome.err
+    assert "tell-nobody" not in outcome.err
+
+
+def test_the_program_loads_into_postgres_and_tells_of_it(
+    quick: InProcess, posthog: Sandbox, postgres: LocalPostgres
+) -> None:
+    there = {f"DESTINATION__POSTGRES__CREDENTIALS__{k}": v for k, v in postgres.new_database().items()}
+    quick.pointed_at(posthog).environment |= there
+    to = ("--destination", "postgres")
+
+    assert "new" in quick("doctor", *to).out
+    outcome = quick("sync", *to, "--format", "json")
+    assert outcome.code == 0, outcome.out
+    assert {table["check"] for table in outcome.of("table")} <= {"complete", "skipped", "not due"}
+    rows = {table["table"]: table["rows_total"] for table in outcome.of("table")}
+    assert rows["events"] == posthog.counts()["events"]
+    assert rows["feature_flags"] == posthog.list_counts()["feature_flags"]
+
+    status = quick("status", *to, "--format", "json")
+    assert {each["table"]: each["rows"] for each in status.of("table")}["events"] == rows["events"]
+    [run] = status.of("run")
+    assert run["status"] == "complete"
+    assert run["started_at"].endswith("+00:00")
+    query = quick("query", "SELECT event, count() AS n FROM events GROUP BY event", *to, "--table", "per_event")
+    assert query.code == 0, query.err
+    assert "numeric(20, 0)" in query.out
+    assert PASSWORD not in outcome.out + status.out + query.out + query.err
+    assert quick.databases == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"PORT": "9"}, (6, ["127.0.0.1", "refused", "reached from here"])),
+        ({"PASSWORD": "wrong-s3cret"}, (6, ["password authentication failed"])),
+        ({"DATABASE": "none_such"}, (6, ["none_such", "does not exist"])),
+        ({"": "no address at all:s3cret"}, (2, ["cannot be right", "[destination.postgres.credentials]"])),
+    ],
+    ids=["closed port", "wrong password", "no such database", "no address"],
+)
+def test_a_database_that_does_not_let_us_in_is_told_without_the_password(
+    quick: InProcess, posthog: Sandbox, postgres: LocalPostgres, wrong: dict[str, str], told: tuple[int, list[str]]
+) -> None:
+    code, words = told
+    settings = {**postgres.new_database(), **wrong}
+    for name, value in settings.items():
+        quick.environment[f"DESTINATION__POSTGRES__CREDENTIALS__{name}".removesuffix("__")] = value
+    posthog.reset_counters()
+    outcome = quick.pointed_at(posthog)("sync", "--destination", "postgres")
+    assert outcome.code == code, outcome.err
+    assert_one_screen(outcome.err, *words)
+    assert PASSWORD not in outcome.err
+    assert "s3cret" not in outcome.err
+    assert posthog.counters()["requests"] == 0
+
+
+def test_a_user_who_may_make_no_schema_is_told_before_anything_is_asked(
+    quick: InProcess, posthog: Sandbox, postgres: LocalPostgres
+) -> None:
+    settings = postgres.new_database()
+    postgres.run("postgres", f"ALTER DATABASE {settings['DATABASE']} OWNER TO postgres")
+    quick.environment |= {f"DESTINATION__POSTGRES__CREDENTIALS__{k}": v for k, v in settings.items()}
+    posthog.reset_counters()
+    outcome = quick.pointed_at(posthog)("sync", "--destination", "postgres")
+    assert outcome.code == 6
+    assert_one_screen(outcome.err, "CREATE", settings["DATABASE"])
+    assert posthog.counters()["requests"] == 0

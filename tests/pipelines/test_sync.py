@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from destinations.destination import Destination
 from destinations.duckdb import DuckDbFile
 from pipelines.sync import Listener, SyncOptions, SyncResult, sync
 from sandbox.local import Sandbox
@@ -51,12 +52,16 @@ class Warehouse:
                 key or posthog.api_key, posthog.host, budget=budget, attempts=2, backoff_seconds=(0.01, 0.02)
             )
 
-        with DuckDbFile(self.path, self.dataset) as destination:
-            self.destination = destination
+        with self.opened() as destination:
             settings = Settings(engine=engine, leaf_rows=leaf_rows)
             return sync(
                 connect, destination, SyncOptions(package_rows=package_rows, settings=settings, **options), listener
             )
+
+    def opened(self) -> Destination:
+        """The destination of one sync."""
+        self.destination = DuckDbFile(self.path, self.dataset)
+        return self.destination
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.path)) as con:

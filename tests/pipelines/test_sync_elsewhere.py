@@ -1,0 +1,167 @@
+"""What `test_sync` proves of a DuckDB file holds for the other destinations that can be run here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.local import Sandbox
+from sources.posthog import CORE
+from sources.posthog.hogql.windows import to_micros
+from tests.conftest import StartSandbox
+from tests.local_postgres import LocalPostgres
+from tests.pipelines.elsewhere import KINDS, Elsewhere, set_to, settings_of
+from tests.pipelines.test_check import BeforeTheCheck
+from tests.pipelines.test_sync import SMALL, Packages, assert_equal
+
+MAIN = [kind for kind in KINDS if "postgres" in kind]
+"""Run through everything; the others differ from these in their catalog alone."""
+
+
+@pytest.fixture
+def warehouse(
+    request: pytest.FixtureRequest, postgres: LocalPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Elsewhere]:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    with set_to(settings_of(request.param, postgres, tmp_path)):
+        yield Elsewhere(request.param.split()[0], tmp_path)
+
+
+@pytest.fixture(scope="module")
+def still() -> Iterator[Sandbox]:
+    """Data that no test changes."""
+    with Sandbox.start(**SMALL) as sandbox:
+        yield sandbox
+
+
+def in_another_container(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on nothing of dlt's working folder is there."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(folder / "another"))
+
+
+@pytest.mark.parametrize("warehouse", KINDS, indirect=True)
+def test_a_sync_ends_complete_and_the_next_one_asks_for_the_overlap_alone(
+    warehouse: Elsewhere, start_sandbox: StartSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posthog = start_sandbox(**SMALL)
+    result = warehouse.sync(posthog)
+    assert result.status == "complete", result.checks
+    assert [check.status for check in result.checks] == ["complete"] * 3
+    assert result.totals == {name: posthog.counts()[name] for name in CORE}
+    assert_equal(warehouse, posthog)
+
+    in_another_container(tmp_path, monkeypatch)
+    posthog.advance_clock(2 * 3600)
+    posthog.reset_counters()
+    again = warehouse.sync(posthog)
+    recent = posthog.sql("SELECT count() FROM events WHERE created_at >= now64() - INTERVAL 1 DAY")[0][0]
+    assert again.status == "complete"
+    assert posthog.counters()["requests"] < 10
+    assert again.rows["events"] <= recent
+    assert again.rows["persons"] == again.rows["person_distinct_ids"] == 0
+    assert_equal(warehouse, posthog)
+
+
+@pytest.mark.parametrize("warehouse", MAIN, indirect=True)
+def test_every_value_is_the_same_as_there(warehouse: Elsewhere, still: Sandbox) -> None:
+    warehouse.sync(still)
+    there = still.sql(
+        "SELECT toString(uuid), event, toUnixTimestamp64Micro(timestamp), toUnixTimestamp64Micro(created_at), "
+        "distinct_id, toString(person_id), nullIf(elements_chain, ''), properties FROM events "
+        "ORDER BY created_at DESC LIMIT 1 BY uuid"
+    )
+    here = [
+        (str(uuid), event, to_micros(timestamp), to_micros(created_at), distinct_id, str(person_id), chain, properties)
+        for uuid, event, timestamp, created_at, distinct_id, person_id, chain, properties in warehouse.rows(
+            'SELECT uuid, event, "timestamp", created_at, distinct_id, person_id, elements_chain, '
+            "CAST(properties AS VARCHAR) AS properties FROM {events}"
+        )
+    ]
+    for ours, theirs in zip(sorted(here), sorted(map(tuple, there)), strict=True):
+        assert ours == theirs
+
+
+@pytest.mark.parametrize("warehouse", MAIN, indirect=True)
+def test_late_events_merges_updates_and_deletes_are_there_after_the_next_sync(
+    warehouse: Elsewhere, start_sandbox: StartSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posthog = start_sandbox(**SMALL)
+    warehouse.sync(posthog)
+    posthog.advance_clock(24 * 3600)
+    late = posthog.add_events(150, days_back=20, seed=1)
+    merged = posthog.merge_persons(8)
+    updated = posthog.update_persons(6)
+    deleted = posthog.delete_persons(5)
+    posthog.advance_clock(1_200)
+    in_another_container(tmp_path, monkeypatch)
+
+    result = warehouse.sync(posthog)
+
+    assert result.status == "complete"
+    assert set(late) <= warehouse.keys("events")
+    assert_equal(warehouse, posthog)
+    gone = [*merged[: len(merged) // 2], *deleted]
+    tombstones = warehouse.rows(
+        "SELECT person_id, created_at, is_identified, properties FROM {persons} WHERE is_deleted = true"
+    )
+    assert {str(row[0]) for row in tombstones} == set(gone)
+    assert all(row[1:] == (None, None, None) for row in tombstones), "something personal is left of a deleted person"
+    assert result.rows["persons"] == len({*gone, *updated, *merged[len(merged) // 2 :]})
+    assert warehouse.rows("SELECT count(*) AS n FROM {persons_current}") == [(posthog.counts()["persons"],)]
+
+    owner = "SELECT distinct_id, argMax(person_id, version) AS owner FROM person_distinct_id2 GROUP BY distinct_id"
+    theirs = posthog.sql(
+        f"SELECT DISTINCT toString(uuid), toString(owner) FROM events INNER JOIN ({owner}) AS ids USING distinct_id"
+    )
+    resolved = "SELECT uuid, person_id, person_id_at_ingestion FROM {events_resolved}"
+    ours = {str(row[0]): row[1:] for row in warehouse.rows(resolved)}
+    assert len(ours) == posthog.counts()["events"]
+    for uuid, person in theirs:
+        assert str(ours[uuid][0]) == person
+    assert any(now != then for now, then in ours.values()), "no merge to follow"
+
+
+@pytest.mark.parametrize("warehouse", MAIN, indirect=True)
+def test_the_check_finds_what_is_missing(warehouse: Elsewhere, still: Sandbox) -> None:
+    def tamper() -> None:
+        warehouse.run(
+            "DELETE FROM {events} WHERE uuid IN (SELECT uuid FROM {events} WHERE created_at < "
+            "(SELECT max(created_at) FROM {events}) - INTERVAL '1 day' LIMIT 7)",
+            "DELETE FROM {persons} WHERE person_id IN (SELECT person_id FROM {persons} LIMIT 3)",
+            "DELETE FROM {person_distinct_ids}",
+        )
+
+    result = warehouse.sync(still, listener=BeforeTheCheck(tamper))
+    assert {check.table: (check.status, check.missing) for check in result.checks} == {
+        "events": ("short", 7),
+        "persons": ("short", 3),
+        "person_distinct_ids": ("short", still.counts()["person_distinct_ids"]),
+    }
+
+
+@pytest.mark.parametrize("warehouse", MAIN, indirect=True)
+def test_two_datasets_do_not_know_each_other(warehouse: Elsewhere, still: Sandbox, tmp_path: Path) -> None:
+    other = Elsewhere(warehouse.name, tmp_path, "second")
+    warehouse.sync(still)
+    result = other.sync(still, tables=(CORE["persons"],))
+    assert result.totals == {"persons": still.counts()["persons"]}
+    assert other.keys("persons") == warehouse.keys("persons")
+    assert warehouse.sync(still).status == "complete"
+
+
+@pytest.mark.parametrize("warehouse", MAIN, indirect=True)
+def test_a_failure_in_the_middle_keeps_what_was_loaded(warehouse: Elsewhere, start_sandbox: StartSandbox) -> None:
+    posthog = start_sandbox(**SMALL)
+
+    def fail(number: int) -> None:
+        if number == 2:
+            posthog.add_fault("drop", path="/query/", always=True)
+
+    result = warehouse.sync(posthog, listener=Packages(fail), package_rows=400, leaf_rows=150)
+    assert result.status == "stopped"
+    assert 400 <= result.totals["events"] < posthog.counts()["events"]
+    posthog.clear_faults()
+    assert warehouse.sync(posthog).status == "complete"
+    assert_equal(warehouse, posthog)
