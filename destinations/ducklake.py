@@ -7,7 +7,10 @@ One process at a time can write where the catalog is a DuckDB file or a SQLite f
 from __future__ import annotations
 
 import os
+import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from .sql import SqlDestination
 
 _EXTENSIONS = {"sqlite": "sqlite_scanner", "postgres": "postgres_scanner", "postgresql": "postgres_scanner"}
 """What DuckDB needs to read a catalog."""
+_LOCKED = re.compile(r"Could not set lock|database is locked")
 _FILES = ("duckdb", "sqlite")
 """Catalogs that are a file."""
 _INSTALL = 'pip install "posthog-warehouse[ducklake]"'
@@ -63,10 +67,17 @@ class DuckLake(SqlDestination):
         file = self._new_file
         if file is None:
             super().check()
+            if self._catalog == "sqlite":
+                self._try_to_write()
         elif not file.parent.is_dir():
             raise DestinationUnusable(f"The folder {file.parent} does not exist.", "Make it, or name another catalog.")
         elif not os.access(file.parent, os.W_OK):
             raise DestinationUnusable(f"No catalog can be made in {file.parent}.", "Change the folder's permissions.")
+
+    def explain(self, error: BaseException) -> DestinationError | None:
+        """As any, and that another process wrote at the same time."""
+        cause = self._cause(error)
+        return self._held() if cause is not None and _LOCKED.search(str(cause)) else super().explain(error)
 
     def condition(self) -> Condition:
         """The catalog's kind and version, and who may write."""
@@ -113,14 +124,28 @@ class DuckLake(SqlDestination):
         for name in filter(None, names):
             yield _extension(name)
 
+    def _try_to_write(self) -> None:
+        """SQLite lets us read what another process is writing to."""
+        with closing(sqlite3.connect(str(self._credentials.catalog.database), timeout=1.0)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.rollback()
+            except sqlite3.OperationalError as error:
+                if _LOCKED.search(str(error)):
+                    raise self._held() from None
+                raise DestinationUnusable(f"{self.location} cannot be written: {error}.", "Mend the file.") from None
+
+    def _held(self) -> DestinationHeld:
+        return DestinationHeld(
+            f"{self.location} is held by another process: a catalog in {self._catalog} takes one at a time.",
+            "Wait until that one is done, and run the same command again; nothing is lost. With a catalog in "
+            "PostgreSQL many can work at once.",
+        )
+
     def _refusal(self, error: BaseException) -> DestinationError:
         text = str(self._cause(error) or error)
-        if "Could not set lock" in text or "database is locked" in text:
-            return DestinationHeld(
-                f"{self.location} is held by another process: a catalog in {self._catalog} takes one at a time.",
-                "Wait until that one is done, and run the same command again; nothing is lost. With a catalog in "
-                "PostgreSQL many can work at once.",
-            )
+        if _LOCKED.search(text):
+            return self._held()
         if "AUTOMATIC_MIGRATION" in text or "atalog version" in text:
             return DestinationForeign(
                 f"The catalog of {self.location} is of another version of DuckLake: "

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 import sqlglot
-from dlt.common.destination import PreparedTableSchema
+from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema, TTableSchema, TTableSchemaColumns
@@ -77,8 +77,9 @@ class SqlSession:
 
     def columns(self, tables: Iterable[str]) -> dict[str, TTableSchemaColumns]:
         """The columns of those of `tables` that are there, in their order."""
+        names = list(dict.fromkeys(tables))
         try:
-            return {name: columns for name, columns in self._client.get_storage_tables(list(tables)) if columns}
+            return {name: columns for name, columns in self._client.get_storage_tables(names) if columns}
         except DestinationUndefinedEntity:
             return {}
 
@@ -87,18 +88,23 @@ class SqlSession:
         return self.translated("SELECT 1 WHERE c = false").rpartition("= ")[2]
 
     def translated(self, sql: str) -> str:
-        """DuckDB's SQL in the destination's, with names in the case in which dlt made them there."""
-        tree = sqlglot.parse_one(sql, read="duckdb")
-        for identifier in tree.find_all(exp.Identifier):
-            identifier.set("this", self._sql.capabilities.casefold_identifier(identifier.name))
-        dialect = self._sql.capabilities.sqlglot_dialect or ""
-        return tree.sql(dialect=_DIALECTS.get(dialect, dialect))
+        """DuckDB's SQL in the destination's."""
+        return translated(sql, self._sql.capabilities)
 
     def records(self, sql: str) -> list[dict[str, Any]]:
         """What a query in DuckDB's SQL answers, under the names that the query gives."""
         query = sqlglot.parse_one(sql, read="duckdb")
         names = query.named_selects if isinstance(query, exp.Query) else []
         return [dict(zip(names, map(_in_utc, row), strict=True)) for row in self.ask(self.translated(sql))]
+
+
+def translated(sql: str, capabilities: DestinationCapabilitiesContext) -> str:
+    """DuckDB's SQL in that of a destination, with names in the case in which dlt makes them there."""
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    for identifier in tree.find_all(exp.Identifier):
+        identifier.set("this", capabilities.casefold_identifier(identifier.name))
+    dialect = capabilities.sqlglot_dialect or ""
+    return tree.sql(dialect=_DIALECTS.get(dialect, dialect))
 
 
 class SqlReading:
