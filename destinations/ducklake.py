@@ -44,6 +44,8 @@ _INSTALL = 'pip install "posthog-warehouse[ducklake]"'
 class DuckLake(SqlDestination):
     """A schema of a DuckLake."""
 
+    takes_parquet = True
+
     def __init__(self, kind: Kind, place: Place) -> None:
         super().__init__(kind, place)
         self._memory_limit = place.memory_limit

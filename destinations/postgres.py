@@ -129,6 +129,8 @@ class postgres_by_copy(dlt.destinations.postgres):  # noqa: N801 - dlt names des
 class Postgres(SqlDestination):
     """A schema of a PostgreSQL database."""
 
+    takes_parquet = True
+
     def factory(self, **settings: Any) -> postgres_by_copy:
         """dlt's destination, copying."""
         return postgres_by_copy(destination_name=self.name, **settings)

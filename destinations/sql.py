@@ -44,6 +44,9 @@ Self = TypeVar("Self", bound="SqlDestination")
 class SqlDestination:
     """A dataset of one of dlt's SQL destinations."""
 
+    takes_parquet = False
+    """Nobody knows of all of them whether the columns of a file may come in any order."""
+
     def __init__(self, kind: Kind, place: Place) -> None:
         self.kind = kind
         self.name = kind.name
