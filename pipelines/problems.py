@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
+from destinations.credentials import without_secrets
 from destinations.errors import DestinationError
 from pipelines.config import ConfigError
 from pipelines.exit_codes import ExitCode, cause_of, code_of_error
@@ -86,8 +87,9 @@ def command_line() -> str:
 
 
 def trace_of(error: BaseException, key: ApiKey | None = None) -> str:
-    """The traceback, without anything that looks like a key."""
-    return redact("".join(traceback.format_exception(type(error), error, error.__traceback__)), key)
+    """The traceback, without anything that looks like a key, or a login in an address."""
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return without_secrets(redact(text, key), ())
 
 
 def _of_posthog(error: PostHogError, code: ExitCode, key: ApiKey | None) -> Problem:

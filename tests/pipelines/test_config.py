@@ -143,7 +143,7 @@ def test_a_project_id_may_be_a_number(folder: Path) -> None:
         ("[sources.posthog]\nmax_wait_seconds = -1.0", ["max_wait_seconds", "negative"]),
         ("[sources.posthog]\nsweep_days = 1.0", ["sweep_days", "live_days"]),
         ("[sync]\ndataset = 'My Data'", ["My Data", "my_data"]),
-        ("[sync]\ndestination = 'snowflake'", ["snowflake", "duckdb"]),
+        ("[sync]\ndestination = 'snowflak'", ["snowflak", "Did you mean snowflake?", "duckdb"]),
         ("[sync]\ndatabase = 'posthog.duckdb'", ["same name", "--database", "--dataset"]),
     ],
     ids=lambda value: value.replace("\n", " ")[:40] if isinstance(value, str) else "",

@@ -153,6 +153,22 @@ def test_a_database_that_does_not_let_us_in_is_told_without_the_password(
     assert posthog.counters()["requests"] == 0
 
 
+@pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["", "debug"])
+def test_a_catalog_that_does_not_let_us_in_is_told_without_the_password(
+    quick: InProcess, posthog: Sandbox, postgres: LocalPostgres, debug: list[str]
+) -> None:
+    database = postgres.new_database()
+    quick.environment["DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG"] = (
+        f"postgres://{database['USERNAME']}:wrong-s3cret@127.0.0.1:{database['PORT']}/{database['DATABASE']}"
+    )
+    posthog.reset_counters()
+    outcome = quick.pointed_at(posthog)("sync", "--destination", "ducklake", *debug)
+    assert outcome.code == 6, outcome.err
+    assert "ducklake" in outcome.err
+    assert "s3cret" not in outcome.err + outcome.out
+    assert posthog.counters()["requests"] == 0
+
+
 def test_a_user_who_may_make_no_schema_is_told_before_anything_is_asked(
     quick: InProcess, posthog: Sandbox, postgres: LocalPostgres
 ) -> None:
