@@ -42,6 +42,8 @@ class Kind:
     comments: str | None = None
     """The comments of a dataset (`%s`), as rows of table, column or NULL, and text, where `COMMENT ON` is known to it.
     None: dlt makes those of columns, or nobody."""
+    sees_new_tables: bool = True
+    """Whether a connection that is open sees tables which another one makes."""
     needs_staging: bool = False
     """Whether files reach it through a bucket only (dlt's staging), which has to be configured."""
     table_format: str | None = None
@@ -118,6 +120,7 @@ KINDS: tuple[Kind, ...] = (
         ("credentials.drivername", "credentials.database"),
         utc_day=None,
         create_view=None,
+        sees_new_tables=False,
     ),
     Kind("ducklake", "ducklake", ("credentials.catalog", "credentials.storage"), comments=_DUCKDB_COMMENTS),
 )

@@ -72,7 +72,7 @@ class SqlDestination:
     @property
     def idle_seconds(self) -> float:
         """For how long a connection is kept that nobody uses."""
-        return _IDLE_SECONDS
+        return _IDLE_SECONDS if self.kind.sees_new_tables else 0.0
 
     @property
     def client(self) -> SqlJobClientBase:
@@ -352,12 +352,19 @@ def _counted_here(pieces: Iterable[pa.Table]) -> dict[tuple[str, str], int]:
     """Days and names counted on this machine, row by row of the destination."""
     counts: dict[tuple[str, str], int] = {}
     for piece in pieces:
-        days = pc.strftime(piece.column(0).cast(pa.timestamp("us", "UTC")), format="%Y-%m-%d")
-        table = pa.table({"day": days, "event": piece.column(1)})
+        table = pa.table({"day": _utc_days(piece.column(0)), "event": piece.column(1)})
         for row in table.group_by(["day", "event"]).aggregate([([], "count_all")]).to_pylist():
             cell = (row["day"], row["event"])
             counts[cell] = counts.get(cell, 0) + int(row["count_all"])
     return counts
+
+
+def _utc_days(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_timestamp(times.type):
+        # Without a zone they are UTC: dlt wrote them.
+        return pc.strftime(times.cast(pa.timestamp("us", "UTC")), format="%Y-%m-%d")
+    # SQLite has no times, but texts.
+    return pc.utf8_slice_codeunits(times, 0, 10)
 
 
 def _literal(text: str) -> str:

@@ -15,7 +15,7 @@ from sources.posthog import CORE
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.test_sync import Warehouse
 
-KINDS = ("postgres", "ducklake in postgres", "ducklake in sqlite", "ducklake in duckdb")
+KINDS = ("postgres", "ducklake in postgres", "ducklake in sqlite", "ducklake in duckdb", "sqlalchemy in sqlite")
 
 
 class Elsewhere(Warehouse):
@@ -56,6 +56,8 @@ def settings_of(kind: str, postgres: LocalPostgres, folder: Path) -> dict[str, s
     database = postgres.new_database()
     if kind == "postgres":
         return {f"DESTINATION__POSTGRES__CREDENTIALS__{name}": value for name, value in database.items()}
+    if kind == "sqlalchemy in sqlite":
+        return {"DESTINATION__SQLALCHEMY__CREDENTIALS": f"sqlite:///{folder}/warehouse.sqlite"}
     catalogs = {
         "postgres": "postgres://{USERNAME}:{PASSWORD}@{HOST}:{PORT}/{DATABASE}".format(
             **{**database, "PASSWORD": quote(database["PASSWORD"], safe="")}

@@ -17,7 +17,7 @@ from tests.pipelines.test_check import BeforeTheCheck
 from tests.pipelines.test_sync import SMALL, Packages, assert_equal
 
 MAIN = [kind for kind in KINDS if "postgres" in kind]
-"""Run through everything; the others differ from these in their catalog alone."""
+"""Run through everything."""
 
 
 @pytest.fixture
