@@ -49,6 +49,10 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MEMORY_UNIT
 
 
+class ProgramFailed(Exception):
+    """A program that is measured did not end well."""
+
+
 @dataclass(frozen=True)
 class Ended:
     """A program that has run to its end, with all that it started and waited for."""
@@ -65,7 +69,7 @@ def run_process(command: Sequence[str], environment: dict[str, str], *, output: 
     """Runs a program and waits for it; what it prints goes to `output`, or is kept.
 
     Raises:
-        subprocess.CalledProcessError: it did not end well; with the end of what it said of it.
+        ProgramFailed: it did not end well; with the end of what it said of it.
     """
     with tempfile.TemporaryDirectory(prefix="measured-") as folder:
         said, errors, figures = (Path(folder) / name for name in ("said", "errors", "figures"))
@@ -74,7 +78,8 @@ def run_process(command: Sequence[str], environment: dict[str, str], *, output: 
             code = subprocess.run(launch, stdout=printed, stderr=complained, env=environment, check=False).returncode
         text = "" if output else said.read_text(errors="replace")
         if code:
-            raise subprocess.CalledProcessError(code, command, text, errors.read_text(errors="replace")[-3_000:])
+            complaint = errors.read_text(errors="replace")[-3_000:]
+            raise ProgramFailed(f"{' '.join(command)} ended with {code}: {complaint}")
         wall, cpu, memory = json.loads(figures.read_text())
     return Ended(text, wall, cpu, memory * _MEMORY_UNIT)
 
