@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from sources.posthog.properties.types import Declared, Kind, PropertyType, decla
 from sources.posthog.tables.declaration import Column
 
 _VERSION = 1
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,10 @@ class Property:
         """As tables declare columns."""
         said = f"; PostHog: {self.declared}" if self.declared else ""
         precision = (38, 0) if self.type == "decimal" else None
+        # No comment on a column takes a zero byte, and a line break hurts whoever reads it.
+        shown = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", self.key)
         return Column(
-            self.name, self.type, self.key, f"Property {self.key} of the column properties{said}.", precision=precision
+            self.name, self.type, self.key, f"Property {shown} of the column properties{said}.", precision=precision
         )
 
 
@@ -166,11 +170,17 @@ class Catalogue:
                 self._properties[key] = replace(known, rows=0, conflicts=0)
 
     def widen(self, keys: Iterable[str]) -> None:
-        """Notes that the columns of `keys` hold all their values now: of the type wanted, history refilled."""
+        """Notes that the columns of `keys` are of the type wanted now, and to be refilled."""
         with self._lock:
             for key in keys:
                 known = self._properties[key]
                 self._properties[key] = replace(known, type=known.wanted, conflicts=0)
+
+    def set_conflicts(self, conflicts: Mapping[str, int]) -> None:
+        """Notes what columns that were refilled do not hold: where PostHog declares a type, other values never fit."""
+        with self._lock:
+            for key, count in conflicts.items():
+                self._properties[key] = replace(self._properties[key], conflicts=count)
 
     def state(self) -> dict[str, Any]:
         """What is to be remembered, as JSON has it."""

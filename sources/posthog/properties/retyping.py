@@ -74,6 +74,7 @@ class Retyping:
         made = Catalogue(
             self._table.name, taken=self._taken, rules=self._rules, state=self.catalogue.state(), held=dict(types)
         )
+        made.recount()
         shred = Shredder(made, parser=self._parser, only=keys)
         for page in pages:
             found = shred(page.column(PROPERTIES)).columns
@@ -83,6 +84,7 @@ class Retyping:
                 rest = rest.append_column(name, pa.nulls(len(page), ARROW_TYPES[kind]) if values is None else values)
             if has_values := [found[name] for name in types if name in found]:
                 yield rest.filter(pa.array(_any_valid(has_values)))
+        self.catalogue.set_conflicts({key: known.conflicts for key, known in made.known().items() if key in keys})
 
 
 def _any_valid(columns: list[pa.ChunkedArray]) -> np.ndarray:

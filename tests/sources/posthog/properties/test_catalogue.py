@@ -81,6 +81,14 @@ def test_columns_are_declared_as_tables_have_them() -> None:
     assert (hints["name"], hints["data_type"], hints["precision"], hints["scale"]) == ("_price", "decimal", 38, 0)
 
 
+def test_a_key_that_no_comment_takes_is_spelled_out() -> None:
+    found = Catalogue("events")
+    found.settle({"a\0b\n": Seen(1, Kind.TEXT)}, 1)
+    (known,) = found.properties
+    assert (known.key, known.column.hogql) == ("a\0b\n", "a\0b\n")
+    assert known.column.description == "Property a\\u0000b\\u000a of the column properties."
+
+
 @pytest.mark.parametrize(
     ("rules", "wanted"),
     [
