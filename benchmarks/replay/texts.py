@@ -38,7 +38,7 @@ def keyed(count: int, keys: int, conflicts: float, seed: int) -> list[str]:
 
 
 def wild(count: int, seed: int) -> list[str]:
-    """So many texts with keys and values that trip readers up; most keys have mostly values of one kind.
+    """So many texts with keys and values that trip readers up; half of the keys have mostly values of one kind only.
 
     Some keys come twice in a text, some texts have spaces, a few are no objects, or JSON that only Python reads.
     """
@@ -65,14 +65,13 @@ def wild(count: int, seed: int) -> list[str]:
     )
     keys = [*KEYS, *(f"rare {number}" for number in range(_RARE_WILD_KEYS))]
     kind_of = {key: kinds[place % len(kinds)] for place, key in enumerate(keys)}
+    mixed = {key for place, key in enumerate(keys) if place // len(kinds) % 2}
     found = []
     for number in range(count):
         comma, colon = (", ", " : ") if number % 9 == 1 else (",", ":")
         chosen = dice.choices(keys, k=dice.randrange(WILD_KEYS_AN_EVENT))
-        pairs = [
-            f"{json.dumps(key)}{colon}{dice.choice(anything) if dice.random() < 0.01 else kind_of[key]()}"
-            for key in chosen
-        ]
+        values = (dice.choice(anything) if key in mixed and dice.random() < 0.02 else kind_of[key]() for key in chosen)
+        pairs = (f"{json.dumps(key)}{colon}{value}" for key, value in zip(chosen, values, strict=True))
         text = "{" + comma.join(pairs) + "}"
         if dice.random() < 0.01:
             text = dice.choice(("5", "[1]", '"text"', "null", "{}", '{"plan": NaN}', "{cut", ""))
