@@ -41,6 +41,7 @@ from replay.pages import COLUMNS
 from replay.server import API_KEY, Replay
 
 AHEAD = 3
+_TOGETHER = 4
 _TYPES = {"timestamp": pa.timestamp("us"), "created_at": pa.timestamp("us")}
 
 
@@ -66,7 +67,14 @@ def _child(host: str, database: str, days: list[str]) -> None:
     # Rows are no garbage, and looking for it in them would cost a third of the time.
     gc.disable()
     began, cpu_began = time.monotonic(), cpu_seconds()
-    config = {"storage_compatibility_version": "latest", "memory_limit": "400MB", "preserve_insertion_order": False}
+    # Whatever makes DuckDB faster here as well: one thread, no vacuum, more than a row group at once.
+    config = {
+        "storage_compatibility_version": "latest",
+        "memory_limit": "400MB",
+        "preserve_insertion_order": False,
+        "threads": 1,
+        "max_vacuum_tasks": 0,
+    }
     with duckdb.connect(database, config=config) as connection, httpx.Client(base_url=host) as client:  # type: ignore[arg-type]
         kinds = {"uuid": "UUID", "person_id": "UUID", "timestamp": "TIMESTAMP", "created_at": "TIMESTAMP"}
         columns = ", ".join(
@@ -75,6 +83,7 @@ def _child(host: str, database: str, days: list[str]) -> None:
         )
         connection.execute(f"CREATE TABLE events ({columns})")
         events = 0
+        pages: list[pa.Table] = []
         for packed in _bodies(client, days, stages):
             with stages.stage("unpack and decode"):
                 rows = orjson.loads(packed)["results"]
@@ -87,9 +96,11 @@ def _child(host: str, database: str, days: list[str]) -> None:
                     }
                 )
             del rows
-            with stages.stage("insert (DuckDB), this thread"):
-                connection.execute("INSERT INTO events SELECT * FROM page")
             events += page.num_rows
+            pages.append(page)
+            if len(pages) == _TOGETHER:
+                _insert(connection, pages, stages)
+        _insert(connection, pages, stages)
         with stages.stage("insert (DuckDB), this thread"):
             connection.execute("CHECKPOINT")
         native = native_threads_seconds()
@@ -101,6 +112,17 @@ def _child(host: str, database: str, days: list[str]) -> None:
         "stages": {**stages.seconds, "DuckDB's threads": native},
     }
     print(json.dumps(figures))
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, pages: list[pa.Table], stages: Stages) -> None:
+    if not pages:
+        return
+    together = pa.concat_tables(pages)
+    pages.clear()
+    connection.register("together", together)
+    with stages.stage("insert (DuckDB), this thread"):
+        connection.execute("INSERT INTO events SELECT * FROM together")
+    connection.unregister("together")
 
 
 def _bodies(client: httpx.Client, days: list[str], stages: Stages) -> Iterator[bytes]:
