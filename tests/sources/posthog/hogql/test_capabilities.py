@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -12,8 +15,39 @@ from sources.posthog.errors import KeyRefused
 from sources.posthog.hogql.capabilities import MODERN_MODIFIERS, probe
 from sources.posthog.hogql.dialect import Dialect
 from sources.posthog.hogql.windows import SECOND, to_micros
-from tests.conftest import StartSandbox
 from tests.sources.posthog.reading import connected
+
+Like = Callable[..., Sandbox]
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Callable[[str], Sandbox]]:
+    """A sandbox of a profile, started once."""
+    with ExitStack() as stack:
+        started: dict[str, Sandbox] = {}
+
+        def of(profile: str) -> Sandbox:
+            if profile not in started:
+                box = Sandbox.start(events=20, persons=5, seed=1, days=2, profile=profile)
+                started[profile] = stack.enter_context(box)
+            return started[profile]
+
+        yield of
+
+
+@pytest.fixture
+def server(small: Callable[[str], Sandbox]) -> Iterator[Like]:
+    """One of these, for the test with other behaviour."""
+    with ExitStack() as stack:
+
+        def like(profile: str = "cloud", **behaviour: Any) -> Sandbox:
+            box = small(profile)
+            before = box.behaviour()
+            stack.callback(lambda: box.set_behaviour(**{name: before[name] for name in behaviour}))
+            box.set_behaviour(**behaviour)
+            return box
+
+        yield like
 
 
 def test_todays_server_is_known_after_two_queries(sandbox_cloud: Sandbox) -> None:
@@ -25,8 +59,8 @@ def test_todays_server_is_known_after_two_queries(sandbox_cloud: Sandbox) -> Non
     assert abs(now - clock) < 60 * SECOND
 
 
-def test_a_server_of_2023_is_asked_piece_by_piece(start_sandbox: StartSandbox) -> None:
-    box = start_sandbox(events=20, persons=5, seed=1, days=2, profile="selfhosted-2023")
+def test_a_server_of_2023_is_asked_piece_by_piece(server: Like) -> None:
+    box = server("selfhosted-2023")
     with connected(box) as client:
         dialect, clock = probe(client)
         assert client.usage.queries <= 12
@@ -40,16 +74,16 @@ def test_a_server_of_2023_is_asked_piece_by_piece(start_sandbox: StartSandbox) -
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
 @pytest.mark.parametrize("profile", ["cloud", "selfhosted-2023"])
-def test_the_clock_is_utc_in_every_project(start_sandbox: StartSandbox, zone: str, profile: str) -> None:
-    box = start_sandbox(events=5, persons=5, seed=1, days=2, profile=profile, behaviour={"project_timezone": zone})
+def test_the_clock_is_utc_in_every_project(server: Like, zone: str, profile: str) -> None:
+    box = server(profile, project_timezone=zone)
     with connected(box) as client:
         _, clock = probe(client)
     assert abs(to_micros(datetime.fromisoformat(box.now().replace("Z", "+00:00"))) - clock) < 60 * SECOND
 
 
 @pytest.mark.parametrize("missing", ["cityHash64", "groupBitXor", "toDateTime64", "arrayJoin", "range"])
-def test_one_missing_function_is_done_without(start_sandbox: StartSandbox, missing: str) -> None:
-    box = start_sandbox(events=5, persons=5, seed=1, days=2, behaviour={"missing_functions": [missing]})
+def test_one_missing_function_is_done_without(server: Like, missing: str) -> None:
+    box = server(missing_functions=[missing])
     with connected(box) as client:
         dialect, _ = probe(client)
     assert dialect.has_hashes == (missing not in {"cityHash64", "groupBitXor"})
@@ -60,8 +94,8 @@ def test_one_missing_function_is_done_without(start_sandbox: StartSandbox, missi
 
 
 @pytest.mark.parametrize("cap", [100, 700, 10_000])
-def test_the_row_cap_is_found_out(start_sandbox: StartSandbox, cap: int) -> None:
-    box = start_sandbox(events=5, persons=5, seed=1, days=2, behaviour={"max_rows": cap})
+def test_the_row_cap_is_found_out(server: Like, cap: int) -> None:
+    box = server(max_rows=cap)
     with connected(box) as client:
         dialect, _ = probe(client)
     assert dialect.max_rows == dialect.proven_rows == cap
