@@ -7,7 +7,7 @@ Tables are merged by delete-insert on their keys, the only strategy of dlt's tha
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -16,25 +16,20 @@ from typing import Any, TypeVar
 import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
 from dlt.common.destination import Destination as DltDestination
 from dlt.common.destination.exceptions import DestinationException
-from dlt.common.exceptions import MissingDependencyException
 from dlt.common.schema import Schema
-from dlt.common.schema.typing import TTableSchemaColumns
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.load.exceptions import LoadClientJobException
 
-from .credentials import how_to_set, missing_of, secrets_of, without_secrets
+from .credentials import secrets_of, without_secrets
 from .destination import Condition, Descriptions, Place
-from .errors import DestinationError, DestinationUnready, DestinationUnusable, cause_in, chain_of, first_line
+from .errors import DestinationError, DestinationUnusable, cause_in, chain_of, first_line
+from .furnishing import furnish
 from .kinds import Kind
+from .readiness import SCHEMA, bucket, client_of, refuse_unfit
 from .sql_session import SqlReading, SqlSession, day_text
-from .views import VIEWS, View
 
-MERGE = "delete-insert"
-_SCHEMA = "posthog"
-"""What dlt calls the schema of our source, whatever the dataset is called."""
 _IDLE_SECONDS = 30.0
 """A connection that was not used for longer is not trusted: servers close those that wait through a long backfill."""
 
@@ -78,12 +73,12 @@ class SqlDestination:
     def client(self) -> SqlJobClientBase:
         """dlt's client. Raises DestinationUnready."""
         if self._client is None:
-            self._client = self._made_client()
+            self._client = client_of(self.kind, self.factory, self.dlt_destination, self.dataset)
         return self._client
 
     def check(self) -> None:
         """Whether driver and settings are there, it can do what is needed, and it lets us in."""
-        self._refuse_unfit()
+        refuse_unfit(self.kind, self.client.capabilities)
         with self.session() as session:
             session.ask("SELECT 1")
 
@@ -101,7 +96,7 @@ class SqlDestination:
 
     def dlt_staging(self) -> DltDestination[Any, Any] | None:
         """The bucket of `[destination.filesystem]`, where one is set and files reach the destination by it."""
-        if not self.kind.needs_staging and not _bucket():
+        if not self.kind.needs_staging and not bucket():
             return None
         return dlt.destinations.filesystem() if self.factory().capabilities().supported_staging_file_formats else None
 
@@ -125,13 +120,7 @@ class SqlDestination:
     def finish(self, descriptions: Descriptions) -> None:
         """Makes the views, and comments on tables, columns and views, where it has them."""
         with self.session() as session:
-            present = session.columns({*descriptions, *(table for view in VIEWS for table in view.needs)})
-            views = [view for view in VIEWS if set(view.needs) <= set(present)]
-            if self.kind.create_view:
-                session.run([self._view(session, view, present) for view in views])
-            if self.kind.comments:
-                there = {(table, column): text for table, column, text in session.ask(self.kind.comments, self.dataset)}
-                session.run([*_comments(session, _wanted(descriptions, views, present), there)])
+            furnish(session, self.kind, self.dataset, descriptions)
 
     def totals(self, tables: Iterable[str]) -> dict[str, int]:
         """Rows of each table that is there."""
@@ -193,8 +182,8 @@ class SqlDestination:
     def reading(self) -> Iterator[SqlReading]:
         """To look at what is there. Raises DestinationError."""
         with self.session() as session:
-            stored = Schema(_SCHEMA)
-            if session.is_there() and (found := self.client.get_stored_schema(_SCHEMA)) is not None:
+            stored = Schema(SCHEMA)
+            if session.is_there() and (found := self.client.get_stored_schema(SCHEMA)) is not None:
                 stored = Schema.from_stored_schema(dlt.common.json.loads(found.schema))
             yield SqlReading(session, stored)
 
@@ -237,60 +226,6 @@ class SqlDestination:
     ) -> None:
         self.close()
 
-    def _made_client(self) -> SqlJobClientBase:
-        missing: list[str] = []
-        install = ""
-        try:
-            # dlt resolves settings before it imports a driver: both are told at once.
-            _ = self.factory().client_class
-        except (ImportError, MissingDependencyException):
-            install = f"Install its driver: {self.kind.install}."
-        try:
-            client = dlt.dataset(self.dlt_destination(), self.dataset, Schema(_SCHEMA)).destination_client
-        except ConfigFieldMissingException as error:
-            missing = self._unset(missing_of(error))
-        except (ImportError, MissingDependencyException):
-            # Without it settings are not looked at.
-            missing = self._unset([])
-        except (ConfigurationException, ValueError) as error:
-            raise DestinationUnready(
-                f"The settings of {self.name} cannot be right: {without_secrets(first_line(error), [])}.",
-                how_to_set(self.name, self.kind.settings),
-            ) from None
-        if install or missing:
-            what = " and ".join(filter(None, ["its driver" if install else "", "settings" if missing else ""]))
-            settings = how_to_set(self.name, missing or self.kind.settings) if missing else ""
-            raise DestinationUnready(
-                f"The destination {self.name} is not ready: {what} are missing."
-                if missing
-                else f"The destination {self.name} is not ready: {what} is missing.",
-                " ".join(filter(None, [install, settings, "Nothing was asked of PostHog yet."])),
-            )
-        assert isinstance(client, SqlJobClientBase)  # noqa: S101 - the table of kinds has SQL destinations alone
-        return client
-
-    def _unset(self, missing: list[str]) -> list[str]:
-        """What dlt misses, and what is usual besides: dlt does not know how one logs in."""
-        usual = [name for name in self.kind.settings if dlt.secrets.get(f"destination.{self.name}.{name}") is None]
-        return [*usual, *(name for name in missing if name not in usual)]
-
-    def _refuse_unfit(self) -> None:
-        capabilities = self.client.capabilities
-        strategies = list(capabilities.supported_merge_strategies or ())
-        if capabilities.merge_strategies_selector is not None:
-            table: Any = {"name": "events", "columns": {}, "table_format": self.kind.table_format}
-            strategies = list(capabilities.merge_strategies_selector(strategies, table_schema=table))
-        if MERGE not in strategies:
-            raise DestinationUnready(
-                f"{self.name} cannot merge rows by {MERGE}, which most tables need to hold each key once.",
-                f"It can: {', '.join(strategies) or 'nothing of the kind'}. Choose another --destination.",
-            )
-        if self.kind.needs_staging and not _bucket():
-            raise DestinationUnready(
-                f"{self.name} reads files from a bucket only, and none is set.",
-                how_to_set("filesystem", ["bucket_url", "credentials.aws_access_key_id"]),
-            )
-
     def _cause(self, error: BaseException) -> BaseException | None:
         """What a driver, or dlt, had to say; None: it is none of theirs."""
         if (job := cause_in(error, LoadClientJobException)) is not None:
@@ -314,39 +249,6 @@ class SqlDestination:
     def _told(self, cause: BaseException) -> str:
         return without_secrets(first_line(cause), secrets_of(self.client.config)).rstrip(".") + "."
 
-    def _view(self, session: SqlSession, view: View, present: Mapping[str, TTableSchemaColumns]) -> str:
-        columns = [(name, session.column(name)) for name in present[view.needs[0]]]
-        sql = view.portable_sql({table: session.table(table) for table in view.needs}, columns, session.false())
-        return f"{self.kind.create_view} {session.table(view.name)} AS {sql}"
-
-
-def _bucket() -> str | None:
-    """The bucket that dlt's staging uses."""
-    return dlt.secrets.get("destination.filesystem.bucket_url", str)
-
-
-def _wanted(
-    descriptions: Descriptions, views: Iterable[View], present: Mapping[str, TTableSchemaColumns]
-) -> dict[tuple[str, str | None], str]:
-    """The comments that belong on tables and columns that are there, and on views."""
-    wanted: dict[tuple[str, str | None], str] = {}
-    for table, (description, columns) in descriptions.items():
-        if table in present:
-            wanted[table, None] = description
-            wanted |= {(table, column): text for column, text in columns.items() if column in present[table]}
-    return wanted | {(view.name, None): view.description for view in views}
-
-
-def _comments(
-    session: SqlSession, wanted: Mapping[tuple[str, str | None], str], there: Mapping[tuple[str, str | None], str]
-) -> Iterator[str]:
-    views = {view.name for view in VIEWS}
-    for (table, column), text in wanted.items():
-        if there.get((table, column)) != text:
-            name = session.table(table) + ("" if column is None else f".{session.column(column)}")
-            what = "COLUMN" if column is not None else "VIEW" if table in views else "TABLE"
-            yield f"COMMENT ON {what} {name} IS {_literal(text)}"
-
 
 def _counted_here(pieces: Iterable[pa.Table]) -> dict[tuple[str, str], int]:
     """Days and names counted on this machine, row by row of the destination."""
@@ -365,7 +267,3 @@ def _utc_days(times: pa.ChunkedArray) -> pa.ChunkedArray:
         return pc.strftime(times.cast(pa.timestamp("us", "UTC")), format="%Y-%m-%d")
     # SQLite has no times, but texts.
     return pc.utf8_slice_codeunits(times, 0, 10)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

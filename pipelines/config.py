@@ -304,6 +304,12 @@ def _refuse_destination(config: Config) -> None:
             others = ", ".join(each.name for each in DESTINATIONS.values() if setting in each.settings)
             instead = f"Leave it out, or give a --destination that has it: {others}." if others else "Leave it out."
             raise ConfigError(f"{_flag(setting)} says nothing to the destination {name}.", instead)
+    if name == "duckdb" and config.sync.database.startswith("md:"):
+        raise ConfigError(
+            f"{config.sync.database} is no file.",
+            "MotherDuck is a destination of its own: --destination motherduck, with database and password (a token) in "
+            "[destination.motherduck.credentials] of .dlt/secrets.toml.",
+        )
     dataset = config.sync.dataset
     if not dataset.strip() or (usual := NamingConvention().normalize_identifier(dataset)) != dataset:
         instead = f" {usual} would do." if dataset.strip() else ""

@@ -17,8 +17,8 @@ from destinations.destination import Place
 from destinations.errors import DestinationUnready
 from destinations.kinds import BY_NAME, KINDS, Kind
 from destinations.postgres import Postgres
+from destinations.readiness import MERGE
 from destinations.registry import DESTINATIONS
-from destinations.sql import MERGE
 from destinations.sql_session import day_text, translated
 from destinations.views import VIEWS
 from pipelines.status import _CHECK_COLUMNS, _RUN_COLUMNS

@@ -144,6 +144,7 @@ def test_a_project_id_may_be_a_number(folder: Path) -> None:
         ("[sources.posthog]\nsweep_days = 1.0", ["sweep_days", "live_days"]),
         ("[sync]\ndataset = 'My Data'", ["My Data", "my_data"]),
         ("[sync]\ndestination = 'snowflak'", ["snowflak", "Did you mean snowflake?", "duckdb"]),
+        ("[sync]\ndatabase = 'md:warehouse'", ["md:warehouse", "--destination motherduck"]),
         ("[sync]\ndatabase = 'posthog.duckdb'", ["same name", "--database", "--dataset"]),
     ],
     ids=lambda value: value.replace("\n", " ")[:40] if isinstance(value, str) else "",
