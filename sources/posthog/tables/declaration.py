@@ -117,6 +117,20 @@ class Reads(ABC):
 
 
 @dataclass(frozen=True)
+class MadeOfPages(Reads):
+    """Made of the pages of other tables, and loaded with them: nothing is asked for."""
+
+    follows: str
+    """How the table follows PostHog, in a phrase for people."""
+
+    engine: ClassVar[EngineName] = "hogql"
+
+    def kept_up_to_date(self) -> str:
+        """How the table follows PostHog, in a phrase for people."""
+        return self.follows
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of the warehouse: its key, its columns, how it is read, and what a key of PostHog's needs for that."""
 

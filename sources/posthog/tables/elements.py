@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from sources.posthog.tables.declaration import Column, EngineName, Reads, Table, bigint, json, text
-
-
-@dataclass(frozen=True)
-class WithEvents(Reads):
-    """Made of the pages of events (`sources.posthog.elements`): nothing is asked for."""
-
-    engine: ClassVar[EngineName] = "hogql"
-
-    def kept_up_to_date(self) -> str:
-        """How the table follows PostHog, in a phrase for people."""
-        return "its events: all elements of one are replaced together"
-
+from sources.posthog.tables.declaration import Column, MadeOfPages, Table, bigint, json, text
 
 EVENT_ELEMENTS = Table(
     name="event_elements",
     primary_key=("event_uuid", "position"),
     merge_key="event_uuid",
-    reads=WithEvents(),
+    reads=MadeOfPages("its events: all elements of one are replaced together"),
     description=(
         "One row per element of an autocaptured event: what was clicked, and what it stood in. Loaded with the events "
         "where `elements = true` is set; events that were loaded before that have none."

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from sources.posthog.tables.declaration import Column, EngineName, Reads, Table, bigint, double, text, time
-
-
-@dataclass(frozen=True)
-class WithProperties(Reads):
-    """Made of the pages of tables with properties (`sources.posthog.properties`): nothing is asked for."""
-
-    engine: ClassVar[EngineName] = "hogql"
-
-    def kept_up_to_date(self) -> str:
-        """How the table follows PostHog, in a phrase for people."""
-        return "the tables whose columns they are: a row is replaced whenever its column was read again"
-
+from sources.posthog.tables.declaration import Column, MadeOfPages, Table, bigint, double, text, time
 
 PROPERTY_COLUMNS = Table(
     name="property_columns",
     primary_key=("table_name", "key"),
-    reads=WithProperties(),
+    reads=MadeOfPages("the tables whose columns they are: a row is replaced whenever its column was read again"),
     description=(
         "One row per property that is a column of its own: of events, persons and groups. What a column does not hold "
         "is in the JSON column properties of the same row."
