@@ -15,6 +15,7 @@ from destinations.registry import DESTINATIONS, Declaration
 from sandbox.local import Sandbox
 from tests.local_postgres import PASSWORD, LocalPostgres
 from tests.pipelines.conftest import InProcess, assert_one_screen
+from tests.pipelines.elsewhere import settings_of
 
 
 def in_a_folder(place: Place) -> Destination:
@@ -100,12 +101,15 @@ def test_a_driver_alone_is_told_where_the_settings_are_there(quick: InProcess, p
     assert "tell-nobody" not in outcome.err
 
 
-def test_the_program_loads_into_postgres_and_tells_of_it(
-    quick: InProcess, posthog: Sandbox, postgres: LocalPostgres
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("postgres", "numeric(20, 0)"), ("ducklake in postgres", "UBIGINT"), ("sqlalchemy in sqlite", "")],
+)
+def test_the_program_loads_all_tables_and_tells_of_them(
+    kind: str, number: str, quick: InProcess, posthog: Sandbox, postgres: LocalPostgres
 ) -> None:
-    there = {f"DESTINATION__POSTGRES__CREDENTIALS__{k}": v for k, v in postgres.new_database().items()}
-    quick.pointed_at(posthog).environment |= there
-    to = ("--destination", "postgres")
+    quick.pointed_at(posthog).environment |= settings_of(kind, postgres, quick.folder)
+    to = ("--destination", kind.split(maxsplit=1)[0])
 
     assert "new" in quick("doctor", *to).out
     outcome = quick("sync", *to, "--format", "json")
@@ -115,14 +119,18 @@ def test_the_program_loads_into_postgres_and_tells_of_it(
     assert rows["events"] == posthog.counts()["events"]
     assert rows["feature_flags"] == posthog.list_counts()["feature_flags"]
 
+    lists = ("feature_flags", "cohorts", "insights", "activity_log")
+    again = quick("sync", *lists, *to, "--format", "json")
+    assert again.code == 0, again.out
+    assert {table["table"]: table["rows_total"] for table in again.of("table")} == {name: rows[name] for name in lists}
+
     status = quick("status", *to, "--format", "json")
     assert {each["table"]: each["rows"] for each in status.of("table")}["events"] == rows["events"]
-    [run] = status.of("run")
-    assert run["status"] == "complete"
-    assert run["started_at"].endswith("+00:00")
+    assert [run["status"] for run in status.of("run")] == ["complete"] * 2
+    assert kind == "sqlalchemy in sqlite" or status.of("run")[0]["started_at"].endswith("+00:00")
     query = quick("query", "SELECT event, count() AS n FROM events GROUP BY event", *to, "--table", "per_event")
     assert query.code == 0, query.err
-    assert "numeric(20, 0)" in query.out
+    assert number in query.out
     assert PASSWORD not in outcome.out + status.out + query.out + query.err
     assert quick.databases == []
 
