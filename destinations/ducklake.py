@@ -1,7 +1,8 @@
 """DuckLake by dlt's destination: a catalog in DuckDB, SQLite or PostgreSQL, data in Parquet files.
 
 dlt lets DuckDB download its extensions; here they come out of packages, so that nothing is downloaded while it runs.
-One process at a time can write where the catalog is a DuckDB file or a SQLite file; one in PostgreSQL takes many.
+One process at a time can write where the catalog is a DuckDB file or a SQLite file; one in PostgreSQL takes many, of
+which one at a time loads into a dataset.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import duckdb
 from dlt.common.destination import Destination as DltDestination
 from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
 
+from .advisory import lock_sql
 from .destination import Condition, Place
 from .duckdb_types import TypeMapper
 from .errors import (
@@ -49,6 +51,7 @@ class DuckLake(SqlDestination):
     def __init__(self, kind: Kind, place: Place) -> None:
         super().__init__(kind, place)
         self._memory_limit = place.memory_limit
+        self._lock: duckdb.DuckDBPyConnection | None = None
 
     def factory(self, **settings: Any) -> DltDestination[Any, Any]:
         """dlt's destination, with extensions out of packages, and in bounded memory."""
@@ -65,12 +68,17 @@ class DuckLake(SqlDestination):
         return dlt.destinations.ducklake(**given)
 
     def check(self) -> None:
-        """As any, but that a catalog which is to be a new file is not made by it."""
+        """As any, but that a catalog which is to be a new file is not made by it.
+
+        With one in PostgreSQL no other process passes this check for the same dataset, from here on until it is closed.
+        """
         file = self._new_file
         if file is None:
             super().check()
             if self._catalog == "sqlite":
                 self._try_to_write()
+            elif self._catalog == "postgres":
+                self._hold()
         elif not file.parent.is_dir():
             raise DestinationUnusable(f"The folder {file.parent} does not exist.", "Make it, or name another catalog.")
         elif not os.access(file.parent, os.W_OK):
@@ -126,6 +134,30 @@ class DuckLake(SqlDestination):
         for name in filter(None, names):
             yield _extension(name)
 
+    def close(self) -> None:
+        """Closes the connections, and lets others load."""
+        super().close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _hold(self) -> None:
+        if self._lock is not None:
+            return
+        credentials = self._credentials
+        url = credentials.catalog.to_url().render_as_string(hide_password=False).replace("postgresql:", "postgres:", 1)
+        lock = duckdb.connect(config={"autoinstall_known_extensions": False})
+        lock.execute(f"LOAD {_extension('postgres_scanner')}")
+        lock.execute(f"ATTACH {_literal(url)} AS catalog (TYPE postgres)")
+        lock.execute("BEGIN")
+        sql = lock_sql(f"{credentials.metadata_schema or self._lake}/{self.dataset}")
+        self._lock = lock
+        if lock.execute(f"FROM postgres_query('catalog', {_literal(sql)})").fetchall() != [(True,)]:
+            raise DestinationHeld(
+                f"Another process loads into the dataset {self.dataset} of {self.location}.",
+                "Wait until that one is done, and run the same command again; nothing is lost.",
+            )
+
     def _try_to_write(self) -> None:
         """SQLite lets us read what another process is writing to."""
         with closing(sqlite3.connect(str(self._credentials.catalog.database), timeout=1.0)) as connection:
@@ -141,7 +173,7 @@ class DuckLake(SqlDestination):
         return DestinationHeld(
             f"{self.location} is held by another process: a catalog in {self._catalog} takes one at a time.",
             "Wait until that one is done, and run the same command again; nothing is lost. With a catalog in "
-            "PostgreSQL many can work at once.",
+            "PostgreSQL others can work at the same time.",
         )
 
     def _refusal(self, error: BaseException) -> DestinationError:
@@ -156,6 +188,10 @@ class DuckLake(SqlDestination):
                 "who use it; for a newer one, install a newer DuckDB with its extensions.",
             )
         return super()._refusal(error)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _setting(name: str, field: str) -> str:
@@ -174,7 +210,7 @@ def _extension(name: str) -> str:
     if package is not None and package.origin is not None:
         file = Path(package.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
         if file.is_file():
-            return f"'{str(file).replace(chr(39), chr(39) * 2)}'"
+            return _literal(str(file))
         raise DestinationUnready(
             f"The package duckdb-extension-{name.replace('_', '-')} is not for DuckDB {duckdb.__version__}.",
             f"Install those that belong together: {_INSTALL}.",

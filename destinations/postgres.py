@@ -17,6 +17,7 @@ Names of dlt 1.31 that are not in its documentation, each pinned by a test: `Pos
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import dlt
@@ -25,11 +26,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
 from dlt.common.destination.client import HasFollowupJobs, LoadJob, RunnableLoadJob
+from dlt.common.destination.exceptions import DestinationException
 from dlt.common.schema.typing import TColumnSchema, TSchemaTables
 from dlt.destinations.impl.postgres.factory import PostgresTypeMapper
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 
-from .errors import DestinationUnusable
+from .advisory import lock_sql
+from .destination import Place
+from .errors import DestinationHeld, DestinationUnusable
+from .kinds import Kind
+from .readiness import client_of
 from .sql import SqlDestination
 
 _ROWS = 20_000
@@ -131,12 +137,20 @@ class Postgres(SqlDestination):
 
     takes_parquet = True
 
+    def __init__(self, kind: Kind, place: Place) -> None:
+        super().__init__(kind, place)
+        self._held = ExitStack()
+        self._is_held = False
+
     def factory(self, **settings: Any) -> postgres_by_copy:
         """dlt's destination, copying."""
         return postgres_by_copy(destination_name=self.name, **settings)
 
     def check(self) -> None:
-        """As any, and whether the user may make the schema or, where there is one, tables in it."""
+        """As any, and whether the user may make the schema or, where there is one, tables in it.
+
+        From here on until it is closed, no other process passes this check for the same dataset.
+        """
         super().check()
         with self.session() as session:
             if session.is_there():
@@ -150,6 +164,33 @@ class Postgres(SqlDestination):
                 f"The user of {self.location} may not make {what}.",
                 f"GRANT CREATE ON DATABASE or SCHEMA to it, or give another user in [destination.{self.name}].",
             )
+        self._hold()
+
+    def close(self) -> None:
+        """Closes the connections, and lets others load."""
+        super().close()
+        self._is_held = False
+        # A server that went meanwhile has let go already.
+        with suppress(DestinationException, *self._driver_errors()):
+            self._held.close()
+
+    def _hold(self) -> None:
+        if self._is_held:
+            return
+        # A connection of its own, whose transaction is as long as the run.
+        sql: Any = client_of(self.kind, self.factory, self.dlt_destination, self.dataset).sql_client
+        self._held.enter_context(sql)
+        self._held.enter_context(sql.begin_transaction())
+        [(self._is_held,)] = sql.execute_sql(lock_sql(self.dataset)) or [(False,)]
+        if not self._is_held:
+            raise DestinationHeld(
+                f"Another process loads into the dataset {self.dataset} of {self.location}.",
+                "Wait until that one is done, and run the same command again; nothing is lost.",
+            )
+
+    def _driver_errors(self) -> tuple[type[Exception], ...]:
+        dbapi: Any = None if self._client is None else self._client.sql_client.dbapi
+        return () if dbapi is None else (dbapi.Error,)
 
     def known_versions(self, table: str, key: str) -> Iterable[pa.Table]:
         """`key`, `version` and `is_deleted` of all rows of a table, in pieces; none: it is not there."""

@@ -198,22 +198,25 @@ class SqlDestination:
         client = self.client
         try:
             if self._is_open and time.monotonic() - self._used_at > self.idle_seconds:
-                self.close()
+                self._disconnect()
             if not self._is_open:
                 client.sql_client.open_connection()
                 self._is_open = True
             yield SqlSession(client)
             self._used_at = time.monotonic()
             if not self.idle_seconds:
-                self.close()
+                self._disconnect()
         except Exception as error:
-            self.close()
+            self._disconnect()
             if self._cause(error) is not None:
                 raise self._refusal(error) from error
             raise
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Lets go of it."""
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._is_open and self._client is not None:
             self._is_open = False
             self._client.sql_client.close_connection()

@@ -134,13 +134,14 @@ class _Doctor:
             self._found("versions", "ok", text)
 
     def _destination(self, config: Config) -> None:
-        destination = config.destination()
-        try:
-            destination.check()
-        except DestinationError as error:
-            self._failed("destination", error)
-            return
-        condition = destination.condition()
+        with config.destination() as destination:
+            try:
+                destination.check()
+                condition = destination.condition()
+            except DestinationError as error:
+                self._failed("destination", error)
+                return
+            location = destination.location
         used, free = condition.used_bytes, condition.free_bytes
         what = "; ".join(
             filter(
@@ -152,7 +153,7 @@ class _Doctor:
                 ),
             )
         )
-        text = f"{destination.location} can be written" + (f" ({what})" if what else "")
+        text = f"{location} can be written" + (f" ({what})" if what else "")
         text += "" if free is None else f", {size_text(free)} free on the disk"
         if free is not None and free < _FREE_BYTES:
             self._found("destination", "warn", text, "A million events of 2 KB take some 0.5 GB, more while they load.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from destinations.errors import DestinationHeld
 from sandbox.local import Sandbox
 from sources.posthog import CORE
 from sources.posthog.hogql.windows import to_micros
@@ -139,6 +140,25 @@ def test_the_check_finds_what_is_missing(warehouse: Elsewhere, still: Sandbox) -
         "persons": ("short", 3),
         "person_distinct_ids": ("short", still.counts()["person_distinct_ids"]),
     }
+
+
+@pytest.mark.parametrize("warehouse", MAIN, indirect=True)
+def test_one_process_at_a_time_loads_into_a_dataset(
+    warehouse: Elsewhere, still: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Connections to ask by come and go; the one that holds it stays.
+    monkeypatch.setattr("destinations.sql._IDLE_SECONDS", 0.0)
+    with warehouse.opened() as first:
+        first.check()
+        first.check()
+        assert first.totals(["events"]) == {}
+        still.reset_counters()
+        with pytest.raises(DestinationHeld, match="Another process"):
+            warehouse.sync(still)
+        assert still.counters()["requests"] == 0
+        with Elsewhere(warehouse.name, tmp_path, "second").opened() as other:
+            other.check()
+    assert warehouse.sync(still).status == "complete"
 
 
 @pytest.mark.parametrize("warehouse", MAIN, indirect=True)
