@@ -24,7 +24,7 @@ class Settings:
     queries_in_flight: int = 3
     """PostHog runs three queries of a project at once, the rest waits (docs/api/queries, autumn 2026)."""
     pages_ahead: int = 3
-    """Answers fetched but not yet loaded: as many as in flight. More cost 80 MB each, and no time is won by them."""
+    """Answers fetched but not yet loaded: as many as in flight. More cost 100 MB each, and no time is won by them."""
     safety_lag: int = 600 * SECOND
     """Rows become visible some time after their `created_at`: the last ten minutes are left to the next run."""
     overlap: int = HOUR

@@ -249,3 +249,19 @@ def test_bad_settings_are_refused() -> None:
         PropertySettings.of(None, {"hash": ["email"]})
     with pytest.raises(ValueError, match="new name"):
         PropertySettings.of(None, {"rename": ["email"]})
+
+
+def test_more_keys_than_there_is_room_for_stay_in_the_json(file: Path, own: OwnPostHog) -> None:
+    key = own.posthog.create_key(VALUES_ALONE)
+    set_properties(own, """concat('{"common":true,"key ', toString(uuid), '":1}')""", "1")
+    result = synced(file, own.posthog, key=key)
+    assert result.status == "complete"
+    [count] = rows(file, "SELECT count(*) AS n, count(*) FILTER (key = 'common') AS common FROM property_columns")
+    assert count == {"n": 250, "common": 1}
+    assert_columns_say_what_the_json_says(file)
+
+    assert len(retyped(file, settings=PropertySettings.of({"max_columns": 5_000}))) > 600
+    [count] = rows(file, "SELECT count(*) AS n, (SELECT count(*) FROM events) AS events FROM property_columns")
+    assert count["n"] == count["events"] + 1
+    assert_columns_say_what_the_json_says(file)
+    assert synced(file, own.posthog, key=key).status == "complete"
