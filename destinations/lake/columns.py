@@ -1,0 +1,34 @@
+"""dlt's types as columns of Parquet files, each of which DuckDB, PyArrow, Polars and Spark read as the same thing.
+
+UUIDs are text: Spark refuses the Parquet type for them. JSON is text too. A moment is in microseconds, UTC. Whole
+numbers below 2^64 are decimals, because Spark and DuckDB disagree about unsigned ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dlt.common.schema.typing import TColumnSchema
+
+_TYPES = {
+    "text": "VARCHAR",
+    "json": "VARCHAR",
+    "bigint": "BIGINT",
+    "double": "DOUBLE",
+    "bool": "BOOLEAN",
+    "timestamp": "TIMESTAMPTZ",
+    "date": "DATE",
+    "time": "VARCHAR",
+    "binary": "BLOB",
+    "wei": "DECIMAL(38,0)",
+}
+
+
+def lake_type(column: TColumnSchema) -> str:
+    """The type of a column in a Parquet file, by DuckDB's name."""
+    given: dict[str, Any] = dict(column)
+    if given.get("x-unsigned"):
+        return "DECIMAL(20,0)"
+    if given["data_type"] == "decimal":
+        return f"DECIMAL({given.get('precision') or 38},{given.get('scale') if given.get('scale') is not None else 9})"
+    return _TYPES[given["data_type"]]

@@ -1,0 +1,62 @@
+"""DuckDB in memory, as what reads and writes the Parquet files of a lake: bounded memory, whatever is merged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from .store import File, Store
+
+DEFAULT_MEMORY_LIMIT = "400MB"
+
+
+@contextmanager
+def connection(store: Store, memory_limit: str = DEFAULT_MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection of one's own; what does not fit in `memory_limit` goes to the lake's scratch folder."""
+    with duckdb.connect(
+        config={
+            "memory_limit": memory_limit,
+            # What its allocator keeps for later does not count for that limit: 128 MB a thread by default.
+            "allocator_flush_threshold": "16MB",
+            "preserve_insertion_order": False,
+            "temp_directory": str(store.scratch / "spill"),
+        }
+    ) as opened:
+        opened.execute("SET TimeZone = 'UTC'")
+        if not store.is_local:
+            opened.register_filesystem(store.fs)
+        yield opened
+
+
+def identifier(name: str) -> str:
+    """A name, quoted."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text, quoted."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def names(columns: Iterable[str]) -> str:
+    """A list of names, quoted."""
+    return ", ".join(map(identifier, columns))
+
+
+def scan(paths: Iterable[Path | str], more: str = "") -> str:
+    """`read_parquet` of some files, whose columns are told by name; columns that paths would give are left out."""
+    # Glob characters in a path stand for themselves.
+    listed = ", ".join(literal(_plain(str(path))) for path in paths)
+    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false{more})"
+
+
+def scan_files(store: Store, files: Iterable[File], more: str = "") -> str:
+    """`read_parquet` of files of the lake."""
+    return scan([store.url(file.path) for file in files], more)
+
+
+def _plain(path: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)

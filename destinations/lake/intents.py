@@ -1,0 +1,130 @@
+"""What is noted ahead of a change that takes more than one step, for the run that comes after a kill.
+
+    _posthog_warehouse/moves/<table>/<name>.parquet     keys with the file that they leave and the one they go to
+    _posthog_warehouse/appends/<load id>/<name>.json    a file of rows without a key: it counts when its package does
+    _posthog_warehouse/compactions/<name>.json          a file, and those whose rows it holds from then on
+
+Each is written before the first step and removed after the last. `settle` ends what is left of them, forwards where
+rows could be lost otherwise; it may itself be killed, and be done again.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import uuid
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from .engine import connection, literal, names, scan, scan_files
+from .layout import SYSTEM
+from .writing import order_of, write_rows
+
+if TYPE_CHECKING:
+    from .store import Store
+
+_MOVES = f"{SYSTEM}/moves"
+_APPENDS = f"{SYSTEM}/appends"
+_COMPACTIONS = f"{SYSTEM}/compactions"
+
+
+def package_name(load_id: str) -> str:
+    """The name that a package gives to files of its own."""
+    return f"package-{load_id.replace('.', '-')}"
+
+
+def note_append(store: Store, load_id: str, relative: str) -> None:
+    """Notes that `relative` counts when the package `load_id` does."""
+    store.write_json(f"{_APPENDS}/{load_id}/{relative.replace('/', '-')}.json", {"file": relative})
+
+
+def note_moves(store: Store, con: duckdb.DuckDBPyConnection, table: str, moves: str) -> str:
+    """Notes the keys of a query that leave the file `_from` for the file `_to`. Returns the intent's path."""
+    scratch = store.scratch_file()
+    con.execute(f"COPY ({moves}) TO {literal(str(scratch))} (FORMAT parquet, COMPRESSION zstd)")
+    return store.put(scratch, f"{_MOVES}/{table}/{uuid.uuid4().hex}.parquet").path
+
+
+def note_compaction(store: Store, into: str, files: list[str]) -> str:
+    """Notes that the rows of `files` lie in `into` as soon as that is there. Returns the intent's path."""
+    path = f"{_COMPACTIONS}/{uuid.uuid4().hex}.json"
+    store.write_json(path, {"into": into, "files": files})
+    return path
+
+
+def settle(store: Store, memory_limit: str, *, but: str | None = None) -> int:
+    """Ends what a killed run began; rows of the package `but`, which is about to be taken up again, are left alone.
+
+    Returns how many intents there were.
+    """
+    settled = 0
+    for file in store.files(_COMPACTIONS, ".json"):
+        _end_compaction(store, file.path)
+        settled += 1
+    for file in store.files(_MOVES):
+        _end_moves(store, file.path, memory_limit)
+        settled += 1
+    counted: set[str] | None = None
+    for file in store.files(_APPENDS, ".json"):
+        load_id = posixpath.basename(posixpath.dirname(file.path))
+        if load_id == but:
+            continue
+        counted = _counted(store) if counted is None else counted
+        if load_id not in counted and (intent := store.read_json(file.path)) is not None:
+            store.delete(intent["file"])
+        store.delete(file.path)
+        settled += 1
+    return settled
+
+
+def _counted(store: Store) -> set[str]:
+    """The packages that count: their state is written, which says what they cover, or the record of the load is."""
+    names_of = [
+        file.path.rsplit("/", 1)[1].removesuffix(".jsonl").split("__")
+        for folder in ("_dlt_loads", "_dlt_pipeline_state")
+        for file in store.files(folder, ".jsonl")
+    ]
+    return {part for parts in names_of for part in parts[1:]}
+
+
+def _end_compaction(store: Store, path: str) -> None:
+    intent = store.read_json(path)
+    if intent is not None and store.exists(intent["into"]):
+        for each in intent["files"]:
+            store.delete(each)
+    store.delete(path)
+
+
+def _end_moves(store: Store, path: str, memory_limit: str) -> None:
+    """Removes from their old files the keys that are in their new ones."""
+    table = posixpath.basename(posixpath.dirname(path))
+    (intent,) = (file for file in store.files(f"{_MOVES}/{table}") if file.path == path)
+    there = {file.path: file for file in store.files(table)}
+    with connection(store, memory_limit) as con, store.local(intent) as local:
+        moves = scan([local])
+        keys = [c for c, *_ in con.execute(f"DESCRIBE SELECT * FROM {moves}").fetchall() if c not in {"_from", "_to"}]
+        pairs = con.execute(f"SELECT DISTINCT _from, _to FROM {moves} ORDER BY ALL").fetchall()
+        for old, new in pairs:
+            if old not in there or new not in there:
+                continue
+            moved = (
+                f"SELECT {names(keys)} FROM {moves} WHERE _from = {literal(old)} AND _to = {literal(new)} "
+                f"AND ({names(keys)}) IN (SELECT ({names(keys)}) FROM {scan_files(store, [there[new]])})"
+            )
+            _remove(store, con, table, there[old].path, keys, moved)
+            there = {file.path: file for file in store.files(table)}
+    store.delete(path)
+
+
+def _remove(
+    store: Store, con: duckdb.DuckDBPyConnection, table: str, path: str, keys: list[str], moved: str
+) -> None:
+    file = next(file for file in store.files(table) if file.path == path)
+    with store.local(file) as local:
+        rows = scan([local])
+        using = names(keys)
+        found = con.execute(f"SELECT count(*) FROM {rows} SEMI JOIN ({moved}) USING ({using})").fetchone()
+        if found and found[0]:
+            kept = f"SELECT * FROM {rows} ANTI JOIN ({moved}) USING ({using})"
+            write_rows(store, con, table, path, kept, order_of(local))
+

@@ -1,0 +1,270 @@
+"""Merging the rows of a load package into the Parquet files of a table.
+
+Every key has one home: the file that holds its row. Rows that arrive for a key that is there are written into its home,
+and rows of new keys into one more file of their partition (or into its smallest, while that is small). Then each file
+that changes is replaced by one rename, or one upload, with nothing else to go with it: whenever the program dies, and
+whenever somebody reads, each key is there once, with its old row or with its new one. A home whose rows would stay as
+they are is not written at all, so what an overlap asks for again costs no write.
+
+One change takes two files: a row whose time moves to another day, and with it to another partition. It is written to
+its new home first and removed from the old one then, so it may be seen twice for a moment and is never missing; what is
+to be removed is noted ahead of it (`intents`), and a run that begins finishes what a killed one left.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from . import intents
+from .engine import connection, identifier, literal, names, scan
+from .keys import Keys
+from .layout import PARTITION, SMALL_BYTES
+from .spec import Spec
+from .store import File, Store, new_name
+from .writing import write_rows
+
+logger = logging.getLogger(__name__)
+
+_FEW = 4
+"""So many files can each look through all arriving rows; more, and those are first brought into the files' order."""
+
+
+@dataclass
+class Merged:
+    """What a merge did."""
+
+    arrived: int = 0
+    written: list[str] = field(default_factory=list)
+    """Files that were made or replaced."""
+    kept: int = 0
+    """Files that hold arriving keys and did not change."""
+
+
+def replace(store: Store, spec: Spec, arriving: Sequence[Path], memory_limit: str) -> Merged:
+    """Puts the rows of `arriving` in the place of all there are: one file in the place of one file."""
+    with connection(store, memory_limit) as con:
+        relative = f"{spec.name}/{spec.name}.parquet"
+        written = write_rows(store, con, spec.name, relative, _typed(con, spec, arriving), spec.sorted_by)
+        for file in store.files(spec.name):
+            if file.path != written.path:
+                store.delete(file.path)
+        return Merged(_rows(con, arriving), [written.path])
+
+
+def append(store: Store, spec: Spec, arriving: Sequence[Path], load_id: str, memory_limit: str) -> Merged:
+    """Adds the rows of `arriving`, which have no key: to a file of the package's own, so that it can be told apart.
+
+    The file counts once the package does: `intents.settle` removes it otherwise.
+    """
+    relative = f"{spec.name}/{intents.package_name(load_id)}.parquet"
+    with connection(store, memory_limit) as con:
+        intents.note_append(store, load_id, relative)
+        write_rows(store, con, spec.name, relative, _typed(con, spec, arriving), spec.sorted_by)
+        return Merged(_rows(con, arriving), [relative])
+
+
+def merge(store: Store, keys: Keys, spec: Spec, arriving: Sequence[Path], memory_limit: str) -> Merged:
+    """Puts the rows of `arriving` in the place of those that `spec.match` says they replace."""
+    with connection(store, memory_limit) as con:
+        return _Merge(store, keys, spec, con).run(arriving)
+
+
+class _Merge:
+    def __init__(self, store: Store, keys: Keys, spec: Spec, con: duckdb.DuckDBPyConnection) -> None:
+        self._store = store
+        self._keys = keys
+        self._spec = spec
+        self._con = con
+        self._ordered: Path | None = None
+        self._files = {file.path: file for file in store.files(spec.name)}
+
+    def run(self, arriving: Sequence[Path]) -> Merged:
+        spec, con = self._spec, self._con
+        result = Merged()
+        columns = dict.fromkeys((*spec.match, *spec.unique))
+        newest = ""
+        if spec.unique and not spec.has_no_copies:
+            order = "" if spec.newest_by is None else f" ORDER BY {identifier(spec.newest_by[0])} {spec.newest_by[1]}"
+            order += " NULLS LAST" if order else ""
+            newest = f" QUALIFY row_number() OVER (PARTITION BY {names(spec.unique)}{order}) = 1"
+        numbered = _typed(con, spec, arriving, ", file_row_number AS _row, filename AS _file")
+        con.execute(
+            f"CREATE TEMP TABLE arriving AS SELECT {names(columns)}, _file, _row, {spec.day} AS _day, "
+            f"{spec.gone or 'false'} AS _gone FROM ({numbered}){newest}"
+        )
+        result.arrived = self._count("SELECT count(*) FROM arriving")
+        self._find_homes()
+        targets = self._place()
+        if not targets and not self._count("SELECT count(*) FROM homes"):
+            return result
+        self._order(arriving, numbered)
+        intent = self._note_moves()
+        try:
+            self._rewrite_all(targets, result)
+        finally:
+            if self._ordered is not None:
+                self._ordered.unlink(missing_ok=True)
+        if intent is not None:
+            self._store.delete(intent)
+        return result
+
+    def _rewrite_all(self, targets: Sequence[str], result: Merged) -> None:
+        # Files that take something up first, those that only lose something then: nothing is missing in between.
+        losing = [path for (path,) in self._con.execute("SELECT DISTINCT _home FROM homes ORDER BY 1").fetchall()]
+        for path in dict.fromkeys([*targets, *losing]):
+            if self._is_unchanged(path):
+                result.kept += 1
+                continue
+            self._rewrite(path)
+            result.written.append(path)
+
+    def _find_homes(self) -> None:
+        """Table `homes`: of each arriving key that is there, the files that hold it, and their partitions."""
+        spec, con = self._spec, self._con
+        con.execute(
+            f"CREATE TEMP TABLE homes AS SELECT {names(spec.match)}, CAST(NULL AS VARCHAR) AS _home FROM arriving LIMIT 0"
+        )
+        for source, path_of in self._keys.sources(con, spec, list(self._files.values())):
+            cast = ", ".join(f"CAST({identifier(c)} AS {spec.columns[c]}) AS {identifier(c)}" for c in spec.match)
+            con.execute(
+                f"INSERT INTO homes SELECT DISTINCT {names(spec.match)}, {path_of} FROM (SELECT {cast}, filename "
+                f"FROM {source}) SEMI JOIN (SELECT {names(spec.match)} FROM arriving) USING ({names(spec.match)})"
+            )
+        con.execute("CREATE TEMP TABLE places (_home VARCHAR, _of VARCHAR)")
+        if self._files:
+            con.executemany("INSERT INTO places VALUES (?, ?)", [[f.path, f.partition] for f in self._files.values()])
+
+    def _place(self) -> list[str]:
+        """Table `placed`: in which file each arriving row is to be. Returns those files."""
+        spec, con = self._spec, self._con
+        same = " AND ".join(f"best.{identifier(c)} = arriving.{identifier(c)}" for c in spec.match)
+        con.execute(
+            "CREATE TEMP TABLE placed AS WITH best AS ("
+            f"SELECT {names(spec.match)}, _of, min(_home) AS _home FROM homes JOIN places USING (_home) "
+            f"GROUP BY {names(spec.match)}, _of) "
+            "SELECT _file, _row, _day, _home FROM arriving LEFT JOIN best "
+            f"ON {same} AND best._of IS NOT DISTINCT FROM arriving._day WHERE NOT _gone"
+        )
+        for (day,) in con.execute("SELECT DISTINCT _day FROM placed WHERE _home IS NULL ORDER BY 1").fetchall():
+            con.execute(
+                "UPDATE placed SET _home = ? WHERE _home IS NULL AND _day IS NOT DISTINCT FROM ?",
+                [self._home_of_new_keys(day), day],
+            )
+        return [path for (path,) in con.execute("SELECT DISTINCT _home FROM placed ORDER BY 1").fetchall()]
+
+    def _home_of_new_keys(self, day: str | None) -> str:
+        beside = [file for file in self._files.values() if file.partition == day]
+        smallest = min(beside, key=lambda file: (file.size, file.path), default=None)
+        if smallest is not None and smallest.size < SMALL_BYTES:
+            return smallest.path
+        folder = self._spec.name if day is None else f"{self._spec.name}/{PARTITION}={day}"
+        return f"{folder}/{new_name()}"
+
+    def _order(self, arriving: Sequence[Path], numbered: str) -> None:
+        """View `rows`: the arriving rows with their places. Ordered by these, where there are many."""
+        con = self._con
+        columns = names(self._spec.columns)
+        joined = f"SELECT {columns}, _home FROM ({numbered}) JOIN (SELECT _file, _row, _home FROM placed) USING (_file, _row)"
+        many = self._count("SELECT count(DISTINCT _home) FROM placed") > _FEW
+        if not many:
+            con.execute(f"CREATE TEMP VIEW rows_placed AS {joined}")
+            return
+        self._ordered = ordered = self._store.scratch_file()
+        con.execute(
+            f"COPY ({joined} ORDER BY _home) TO {literal(str(ordered))} "
+            "(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 4096)"
+        )
+        con.execute(f"CREATE TEMP VIEW rows_placed AS SELECT * FROM {scan([ordered])}")
+
+    def _note_moves(self) -> str | None:
+        """Notes keys that will be in a new home and still in an old one, for whoever comes after a kill."""
+        spec, con = self._spec, self._con
+        using = names(spec.match)
+        moves = (
+            f"SELECT DISTINCT {using}, homes._home AS _from, placed._home AS _to FROM homes "
+            f"JOIN (SELECT {using}, _file, _row FROM arriving) USING ({using}) "
+            "JOIN (SELECT _file, _row, _home FROM placed) AS placed USING (_file, _row) "
+            "WHERE homes._home <> placed._home"
+        )
+        if not self._count(f"SELECT count(*) FROM ({moves})"):
+            return None
+        return intents.note_moves(self._store, con, spec.name, moves)
+
+    def _is_unchanged(self, path: str) -> bool:
+        """Whether a file holds just what arrives for it already, and nothing that is to go."""
+        spec, con = self._spec, self._con
+        if path not in self._files or spec.match != spec.unique:
+            return False
+        here = literal(path)
+        arrive = self._count(f"SELECT count(*) FROM placed WHERE _home = {here}")
+        if arrive != self._count(f"SELECT count(*) FROM homes WHERE _home = {here}"):
+            return False
+        told = [c for c in spec.columns if not c.startswith("_dlt_")]
+        equal = " AND ".join(f"old.{identifier(c)} IS NOT DISTINCT FROM new.{identifier(c)}" for c in told)
+        keys = " AND ".join(f"old.{identifier(c)} = new.{identifier(c)}" for c in spec.unique)
+        with self._store.local(self._files[path]) as local:
+            old = _typed(con, spec, [local])
+            return arrive == self._count(
+                f"SELECT count(*) FROM ({old}) AS old JOIN (SELECT * FROM rows_placed WHERE _home = {here}) AS new "
+                f"ON {keys} WHERE {equal}"
+            )
+
+    def _rewrite(self, path: str) -> None:
+        spec, con = self._spec, self._con
+        here = literal(path)
+        rows = f"SELECT {names(spec.columns)} FROM rows_placed WHERE _home = {here}"
+        if path not in self._files:
+            written = self._write(path, rows)
+        else:
+            with self._store.local(self._files[path]) as local:
+                lost = f"SELECT {names(spec.match)} FROM homes WHERE _home = {here}"
+                old = f"SELECT * FROM ({_typed(con, spec, [local])}) ANTI JOIN ({lost}) USING ({names(spec.match)})"
+                written = self._write(path, f"{old} UNION ALL BY NAME {rows}")
+        self._files[path] = written
+
+    def _write(self, path: str, rows: str) -> File:
+        return write_rows(self._store, self._con, self._spec.name, path, rows, self._spec.sorted_by)
+
+    def _count(self, sql: str) -> int:
+        row = self._con.execute(sql).fetchone()
+        return int(row[0]) if row else 0
+
+
+def rewrite(
+    store: Store, spec: Spec, files: Iterable[File], rows_of: Callable[[str], str], memory_limit: str
+) -> list[str]:
+    """Replaces each of `files` by what `rows_of(its rows)` selects of it; safe to be repeated when it was cut off."""
+    done = []
+    with connection(store, memory_limit) as con:
+        for file in files:
+            with store.local(file) as local:
+                write_rows(store, con, spec.name, file.path, rows_of(_typed(con, spec, [local])), spec.sorted_by)
+            done.append(file.path)
+    return done
+
+
+def _typed(con: duckdb.DuckDBPyConnection, spec: Spec, paths: Sequence[Path], more: str = "") -> str:
+    """A query of the rows of some files, with all columns of `spec` in its types; NULL where they have none.
+
+    Columns that only the files have are kept where they are read to be written again, and where they are numbered not.
+    """
+    options = ", file_row_number = true, filename = true" if more else ""
+    source = scan(paths, options)
+    there = {name for name, *_ in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
+    cells = [
+        f"CAST({identifier(c) if c in there else 'NULL'} AS {kind}) AS {identifier(c)}"
+        for c, kind in spec.columns.items()
+    ]
+    if not more:
+        cells += [identifier(c) for c in sorted(there - spec.columns.keys())]
+    return f"SELECT {', '.join(cells)}{more} FROM {source}"
+
+
+def _rows(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> int:
+    row = con.execute(f"SELECT count(*) FROM {scan(paths)}").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,202 @@
+"""The lake as a dlt destination: dlt's filesystem destination, with a merge where that one appends.
+
+dlt keeps what it keeps in any bucket (loads, state, schemas), where and as it does. The files of a load package stay on
+this machine; when those of a table and its children are all there, one job merges them into the lake. A package counts
+when dlt has written its state, which is one object, after all of its rows.
+
+Names of dlt 1.31 that are not in its documentation, each pinned by a test: `FilesystemClient` (the class behind
+`dlt.destinations.filesystem`) with `get_load_job_class`, `get_reference_followup_job_class`, `batch_table_chain` and
+`_write_to_json_file`; `ReferenceFollowupJob`, a job with the paths of a table chain's files; and
+`_raw_capabilities`, which all of dlt's destinations override.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import dlt
+from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
+from dlt.common.destination.client import HasFollowupJobs, LoadJob, RunnableLoadJob
+from dlt.common.destination.configuration import ParquetFormatConfiguration
+from dlt.common.schema import Schema
+from dlt.common.schema.typing import TLoaderMergeStrategy, TLoaderReplaceStrategy, TTableSchema
+from dlt.common.schema.utils import is_nested_table
+from dlt.common.storages.load_package import ParsedLoadJobFileName
+from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
+from dlt.destinations.impl.filesystem.filesystem import FilesystemClient, ReferenceFollowupJob
+from dlt.destinations.job_impl import FinalizedLoadJob, ReferenceFollowupJobRequest
+
+from ..errors import DestinationUnusable
+from . import merging
+from .engine import DEFAULT_MEMORY_LIMIT
+from .keys import Keys
+from .spec import spec_of
+from .store import Store
+
+
+class ArrivedJob(RunnableLoadJob, HasFollowupJobs):
+    """A file that is read where it is, when the others of its table and its children are there."""
+
+    def run(self) -> None:
+        """Nothing."""
+
+
+class LakeJob(ReferenceFollowupJob):
+    """Merges the files of a table and its children into the lake."""
+
+    _job_client: LakeClient
+
+    def run(self) -> None:
+        """Table by table; each is whole in the lake before the next one begins."""
+        client = self._job_client
+        files: dict[str, list[Path]] = {}
+        for path in self.file_paths:
+            files.setdefault(ParsedLoadJobFileName.parse(path).table_name, []).append(Path(path))
+        for table in client.chain(self.load_table_name):
+            client.load(table, files.get(table, []), self._load_id)
+
+
+class LakeClient(FilesystemClient):
+    """dlt's client of a bucket, except for the files of tables."""
+
+    batch_table_chain: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        schema: Schema,
+        config: FilesystemDestinationClientConfiguration,
+        capabilities: DestinationCapabilitiesContext,
+    ) -> None:
+        super().__init__(schema, config, capabilities)
+        self.store = Store(
+            self.fs_client,
+            posixpath.join(self.bucket_path, self.dataset_name),
+            is_local=self.is_local_filesystem,
+            protocol=str(config.protocol),
+        )
+        self.keys = Keys(self.store)
+        self.memory_limit = DEFAULT_MEMORY_LIMIT
+
+    @staticmethod
+    def get_reference_followup_job_class(table: PreparedTableSchema) -> type[ReferenceFollowupJob] | None:
+        """What is done when all files of a table and its children are there."""
+        return None if str(table["name"]).startswith("_dlt") else LakeJob
+
+    def get_load_job_class(self, table: PreparedTableSchema, file_path: str) -> type[LoadJob]:
+        """What is done with a file: nothing before the others are there."""
+        if table["name"] == self.schema.state_table_name:
+            return FinalizedLoadJob
+        if ReferenceFollowupJobRequest.is_reference_job(file_path):
+            return LakeJob
+        return ArrivedJob
+
+    def chain(self, root: str) -> list[str]:
+        """A table and its children, the children last."""
+        found = [root]
+        for name, table in self.schema.tables.items():
+            if is_nested_table(table) and table.get("parent") in found:
+                found.append(name)
+        return found
+
+    def load(self, table: str, files: Sequence[Path], load_id: str) -> None:
+        """Brings the rows of `files` into a table of the lake."""
+        spec = spec_of(self.prepare_load_table(table))
+        if spec.loads == "replace":
+            if files or self.store.files(table):
+                merging.replace(self.store, spec, files, self.memory_limit)
+        elif not files:
+            return
+        elif spec.loads == "append":
+            merging.append(self.store, spec, files, load_id, self.memory_limit)
+        else:
+            merging.merge(self.store, self.keys, spec, files, self.memory_limit)
+
+    def verify_schema(
+        self, only_tables: Iterable[str] | None = None, new_jobs: Iterable[ParsedLoadJobFileName] | None = None
+    ) -> list[PreparedTableSchema]:
+        """Refuses what the lake cannot do, before anything is changed."""
+        tables: list[PreparedTableSchema] = super().verify_schema(only_tables, new_jobs)
+        for table in tables:
+            if is_nested_table(table) and table["write_disposition"] == "merge":
+                raise DestinationUnusable(
+                    f"The table {table['name']} is made of a list in a table that is merged, which a lake cannot hold.",
+                    "Load it with max_table_nesting = 0, or into another destination.",
+                )
+        return tables
+
+    def _write_to_json_file(self, filepath: str, data: Any) -> None:
+        # dlt writes into the file, where a kill leaves half of it: the state that the next run begins with.
+        prefix = self.pathlib.join(self.dataset_path, "")
+        if self.is_local_filesystem and filepath.startswith(prefix):
+            self.store.write_text(Path(filepath).relative_to(prefix).as_posix(), dlt.common.json.dumps(data))
+        else:
+            super()._write_to_json_file(filepath, data)
+
+
+class lake(dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations like this
+    """`dlt.destinations.filesystem`, with the same settings, whose tables are merged Parquet files."""
+
+    __orig_base__ = dlt.destinations.filesystem  # where dlt looks for the defaults of arguments
+
+    def __init__(self, bucket_url: Any = None, *, memory_limit: str = DEFAULT_MEMORY_LIMIT, **settings: Any) -> None:
+        self._memory_limit = memory_limit
+        self._shared: dict[str, tuple[Store, Keys]] = {}
+        super().__init__(
+            bucket_url,
+            **{
+                # Its credentials and other settings are those of dlt's: [destination.filesystem].
+                "destination_name": "filesystem",
+                "layout": "{table_name}/{load_id}.{file_id}.{ext}",
+                # A file lives for seconds: to pack and unpack it costs more than to write and read what is there.
+                "parquet_format": ParquetFormatConfiguration(compression="none"),
+                "loader_parallelism_strategy": "sequential",
+                **settings,
+            },
+        )
+
+    @property
+    def client_class(self) -> type[FilesystemClient]:
+        """Who runs the jobs."""
+        return LakeClient
+
+    def client(
+        self, schema: Schema, initial_config: FilesystemDestinationClientConfiguration = None
+    ) -> FilesystemClient:
+        """A client; those of one dataset share what they know of its files."""
+        client = super().client(schema, initial_config)
+        assert isinstance(client, LakeClient)  # noqa: S101 - see client_class
+        client.store, client.keys = self._shared.setdefault(client.dataset_path, (client.store, client.keys))
+        client.memory_limit = self._memory_limit
+        return client
+
+    def close(self) -> None:
+        """Removes files of this machine that were on their way."""
+        for store, _ in self._shared.values():
+            store.close()
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        capabilities = super()._raw_capabilities()
+        capabilities.preferred_loader_file_format = "parquet"
+        capabilities.supported_loader_file_formats = ["parquet", "reference"]
+        capabilities.supported_table_formats = []
+        capabilities.supported_merge_strategies = ["delete-insert"]
+        capabilities.merge_strategies_selector = _merge_strategies
+        # A table is replaced by the job itself, when its rows are there: nothing is truncated before.
+        capabilities.supported_replace_strategies = ["insert-from-staging"]
+        capabilities.replace_strategies_selector = _replace_strategies
+        return capabilities
+
+
+def _merge_strategies(
+    supported: Sequence[TLoaderMergeStrategy], /, *, table_schema: TTableSchema
+) -> Sequence[TLoaderMergeStrategy]:
+    return supported
+
+
+def _replace_strategies(
+    supported: Sequence[TLoaderReplaceStrategy], /, *, table_schema: TTableSchema
+) -> Sequence[TLoaderReplaceStrategy]:
+    return supported

@@ -1,0 +1,208 @@
+"""Files of a lake, on a local disk or in an object store: lists, whole files in, whole files out.
+
+A file is there whole or not at all: on a local disk it is written beside the tables, synced and renamed; an object
+store shows an object when its upload is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import posixpath
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from fsspec import AbstractFileSystem
+
+from .layout import PARTITION, SYSTEM
+
+
+@dataclass(frozen=True)
+class File:
+    """A Parquet file of a table."""
+
+    path: str
+    """Relative to the dataset, with `/`."""
+    size: int
+    version: str
+    """Changes when the file is replaced."""
+
+    @property
+    def partition(self) -> str | None:
+        """The value of `date` that its folder gives; None: it lies in no such folder."""
+        folder = posixpath.basename(posixpath.dirname(self.path))
+        return folder.removeprefix(f"{PARTITION}=") if folder.startswith(f"{PARTITION}=") else None
+
+
+class Store:
+    """The folder of one dataset. Paths are relative to it."""
+
+    def __init__(self, fs: AbstractFileSystem, root: str, *, is_local: bool, protocol: str = "file") -> None:
+        self.fs = fs
+        self.root = root.rstrip("/")
+        self.is_local = is_local
+        self._protocol = protocol
+        self._temporary: TemporaryDirectory[str] | None = None
+        self._lock = threading.Lock()
+
+    # -- names
+
+    def path(self, relative: str) -> str:
+        """As the file system calls it."""
+        return f"{self.root}/{relative}"
+
+    def url(self, relative: str) -> str:
+        """As DuckDB calls it."""
+        return self.path(relative) if self.is_local else f"{self._protocol}://{self.path(relative)}"
+
+    @property
+    def scratch(self) -> Path:
+        """A folder of this machine for files on their way; on a local lake, on its own disk."""
+        with self._lock:
+            if self._temporary is None:
+                parent = None
+                if self.is_local:
+                    parent = self.path(f"{SYSTEM}/staging")
+                    Path(parent).mkdir(parents=True, exist_ok=True)
+                self._temporary = TemporaryDirectory(prefix="posthog-warehouse-", dir=parent)
+            return Path(self._temporary.name)
+
+    def scratch_file(self) -> Path:
+        """A name of a file in `scratch` that is free, and that no reader takes for a table's."""
+        return self.scratch / f"{uuid.uuid4().hex}.tmp"
+
+    # -- what is there
+
+    def exists(self, relative: str = "") -> bool:
+        """Whether a file (or, in a local lake, a folder) is there."""
+        return bool(self.fs.exists(self.path(relative)))
+
+    def folders(self) -> list[str]:
+        """Names of what lies directly in the dataset, files left out."""
+        try:
+            entries = self.fs.ls(f"{self.root}/", detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(posixpath.basename(e["name"].rstrip("/")) for e in entries if e["type"] == "directory")
+
+    def tables(self) -> list[str]:
+        """Names of the tables: every folder but dlt's and ours."""
+        return [name for name in self.folders() if not name.startswith("_")]
+
+    def files(self, folder: str, suffix: str = ".parquet") -> list[File]:
+        """The files below a folder, by path."""
+        prefix = f"{self.root}/"
+        try:
+            found: dict[str, dict[str, Any]] = self.fs.find(self.path(folder), detail=True)
+        except FileNotFoundError:
+            return []
+        # fsspec gives local paths as it likes: what is below the root is told by its tail.
+        return sorted(
+            (
+                File(name[name.index(prefix) + len(prefix) :], int(info["size"]), _version(info))
+                for name, info in found.items()
+                if name.endswith(suffix) and prefix in name
+            ),
+            key=lambda file: file.path,
+        )
+
+    def read_json(self, relative: str) -> Any:
+        """The content of a JSON file; None: there is none."""
+        try:
+            return json.loads(self.fs.cat_file(self.path(relative)))
+        except FileNotFoundError:
+            return None
+
+    # -- changes
+
+    def write_text(self, relative: str, text: str) -> None:
+        """Makes or replaces a small file, at once."""
+        if self.is_local:
+            scratch = self.scratch_file()
+            scratch.write_text(text, encoding="utf-8")
+            self.put(scratch, relative)
+        else:
+            self.fs.pipe_file(self.path(relative), text.encode())
+
+    def write_json(self, relative: str, content: Any) -> None:
+        """Makes or replaces a JSON file, at once."""
+        self.write_text(relative, json.dumps(content))
+
+    def put(self, local: Path, relative: str) -> File:
+        """Moves a file of `scratch` into the lake, at once; one of that name is replaced."""
+        target = self.path(relative)
+        size = local.stat().st_size
+        if self.is_local:
+            sync(local)
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            local.replace(target)
+            sync(Path(target).parent)
+        else:
+            self.fs.put_file(str(local), target)
+            local.unlink()
+        return File(relative, size, _version(self.fs.info(target)))
+
+    def delete(self, relative: str) -> None:
+        """Removes a file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self.path(relative))
+        if self.is_local:
+            with contextlib.suppress(OSError):  # there are other files in it
+                Path(self.path(relative)).parent.rmdir()
+
+    @contextmanager
+    def local(self, file: File) -> Iterator[Path]:
+        """A path of this machine under which to read the file."""
+        if self.is_local:
+            yield Path(self.path(file.path))
+            return
+        copy = self.scratch_file()
+        try:
+            self.fs.get_file(self.path(file.path), str(copy))
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Removes what killed runs left of files on their way."""
+        if self.is_local and self._temporary is None:
+            shutil.rmtree(self.path(f"{SYSTEM}/staging"), ignore_errors=True)
+
+    def close(self) -> None:
+        """Removes the files on their way."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+        if self.is_local:
+            with contextlib.suppress(OSError):
+                Path(self.path(f"{SYSTEM}/staging")).rmdir()
+
+
+def sync(path: Path) -> None:
+    """Puts a file, or the names in a folder, on the disk, so that they outlive a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def new_name() -> str:
+    """A name for a new Parquet file: when it was made, and a random part."""
+    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.parquet"
+
+
+def _version(info: dict[str, Any]) -> str:
+    for name in ("ETag", "etag", "generation", "mtime", "LastModified", "last_modified"):
+        if info.get(name):
+            return f"{info.get('ino', '')}-{info['size']}-{info[name]}"
+    return str(info["size"])
