@@ -24,7 +24,9 @@ from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TLoaderMergeStrategy, TLoaderReplaceStrategy, TTableSchema
 from dlt.common.schema.utils import is_nested_table
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import ParsedLoadJobFileName
+from dlt.common.storages.load_package import load_package_state as current_package
 from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient, ReferenceFollowupJob
 from dlt.destinations.job_impl import FinalizedLoadJob, ReferenceFollowupJobRequest
@@ -33,6 +35,7 @@ from ..errors import DestinationUnusable
 from . import merging
 from .engine import DEFAULT_MEMORY_LIMIT
 from .keys import Keys
+from .opening import Opening
 from .spec import spec_of
 from .store import Store
 
@@ -79,6 +82,7 @@ class LakeClient(FilesystemClient):
         )
         self.keys = Keys(self.store)
         self.memory_limit = DEFAULT_MEMORY_LIMIT
+        self.opening = Opening(self.store, str(config.bucket_url), self.memory_limit)
 
     @staticmethod
     def get_reference_followup_job_class(table: PreparedTableSchema) -> type[ReferenceFollowupJob] | None:
@@ -92,6 +96,19 @@ class LakeClient(FilesystemClient):
         if ReferenceFollowupJobRequest.is_reference_job(file_path):
             return LakeJob
         return ArrivedJob
+
+    def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
+        """Opens the lake before a package is loaded, unless whoever runs the pipeline has done so."""
+        try:
+            package = str(current_package()["load_id"])
+        except CurrentLoadPackageStateNotAvailable:
+            package = None
+        self.opening.open(package=package)
+        super().initialize_storage(truncate_tables)
+
+    def create_dataset(self) -> None:
+        """Makes the folder of the dataset; some of it may be there."""
+        self.fs_client.makedirs(self.dataset_path, exist_ok=True)
 
     def chain(self, root: str) -> list[str]:
         """A table and its children, the children last."""
@@ -143,7 +160,9 @@ class lake(dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations 
 
     def __init__(self, bucket_url: Any = None, *, memory_limit: str = DEFAULT_MEMORY_LIMIT, **settings: Any) -> None:
         self._memory_limit = memory_limit
-        self._shared: dict[str, tuple[Store, Keys]] = {}
+        self._shared: dict[str, tuple[Store, Keys, Opening]] = {}
+        self.opening: Opening | None = None
+        """The lake as opened by whoever made this; None: it is opened with the first package."""
         super().__init__(
             bucket_url,
             **{
@@ -168,13 +187,17 @@ class lake(dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations 
         """A client; those of one dataset share what they know of its files."""
         client = super().client(schema, initial_config)
         assert isinstance(client, LakeClient)  # noqa: S101 - see client_class
-        client.store, client.keys = self._shared.setdefault(client.dataset_path, (client.store, client.keys))
         client.memory_limit = self._memory_limit
+        opening = self.opening or Opening(client.store, str(client.config.bucket_url), self._memory_limit)
+        client.store, client.keys, client.opening = self._shared.setdefault(
+            client.dataset_path, (client.store, client.keys, opening)
+        )
         return client
 
     def close(self) -> None:
         """Removes files of this machine that were on their way."""
-        for store, _ in self._shared.values():
+        for store, _, opening in self._shared.values():
+            opening.close()
             store.close()
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:

@@ -122,6 +122,10 @@ class Store:
         except FileNotFoundError:
             return None
 
+    def tail(self, file: File, length: int) -> bytes:
+        """The last bytes of a file."""
+        return bytes(self.fs.cat_file(self.path(file.path), start=max(0, file.size - length), end=file.size))
+
     # -- changes
 
     def write_text(self, relative: str, text: str) -> None:

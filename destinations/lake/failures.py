@@ -1,0 +1,89 @@
+"""What to tell of errors of a file system, an object store, or DuckDB at work on their files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.exceptions import MissingDependencyException
+
+from ..errors import DestinationError, DestinationUnready, DestinationUnusable
+
+_REFUSED = {
+    "AccessDenied",
+    "AuthenticationFailed",
+    "AuthorizationFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "Forbidden",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+    "403",
+    "401",
+}
+_NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"}
+
+
+def explained(error: BaseException, location: str) -> DestinationError | None:
+    """What to tell of `error` and what led to it; None: it is of another kind."""
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        if isinstance(each, DestinationError):
+            return each
+        if (told := _told(each, location)) is not None:
+            return told
+        each = each.__cause__ or each.__context__
+    return None
+
+
+def _told(error: BaseException, location: str) -> DestinationError | None:
+    code = _code(error)
+    if code in _NO_BUCKET or "bucket does not exist" in str(error).lower():
+        return DestinationUnusable(
+            f"There is no bucket at {location}.", "Make it, or give another --bucket-url; nothing was written."
+        )
+    if code in _REFUSED or (isinstance(error, PermissionError)):
+        return DestinationUnusable(
+            f"{location} refuses the access: {_line(error)}",
+            "Check the credentials in [destination.filesystem.credentials] of .dlt/secrets.toml (or in the "
+            "environment): they may have expired, or may not read, write, list and delete there.",
+        )
+    if isinstance(error, (MissingDependencyException, ModuleNotFoundError)):
+        extra = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfss": "az"}.get(location.split(":", 1)[0], "filesystem")
+        return DestinationUnready(
+            f"A package for {location} is missing: {_line(error)}", f'Install it: pip install "dlt[{extra}]".'
+        )
+    if isinstance(error, ConfigurationException):
+        return DestinationUnready(
+            f"The settings of {location} are not complete: {_line(error)}",
+            "Write them into .dlt/secrets.toml under [destination.filesystem.credentials], or into the environment.",
+        )
+    if isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException)):
+        return DestinationUnusable(
+            f"DuckDB failed while it worked on {location}: {_line(error)}",
+            "Make room on the disk, or raise memory_limit in [sync], and run the same command again.",
+        )
+    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in {"botocore", "aiohttp", "azure", "gcsfs"}:
+        return DestinationUnusable(
+            f"{location} failed: {type(error).__name__}: {_line(error)}",
+            "Run the same command again: what a failed run left half done is mended by the next.",
+        )
+    return None
+
+
+def _code(error: BaseException) -> str:
+    response: Any = getattr(error, "response", None)
+    if isinstance(response, dict):
+        return str(response.get("Error", {}).get("Code", ""))
+    return str(getattr(error, "error_code", "") or "")
+
+
+def _line(error: BaseException) -> str:
+    line = " ".join(str(error).split())
+    return line if len(line) <= 300 else line[:299] + "…"

@@ -1,0 +1,64 @@
+"""A lake taken for writing: its format known, held by this process alone, and what a killed run left there ended."""
+
+from __future__ import annotations
+
+from ..errors import DestinationUnusable
+from . import intents
+from .held import Hold
+from .layout import FORMAT, SYSTEM
+from .store import Store
+
+_FORMAT = f"{SYSTEM}/format.json"
+
+
+class Opening:
+    """The right to write, from `open` to `close`."""
+
+    def __init__(self, store: Store, location: str, memory_limit: str) -> None:
+        self._store = store
+        self._location = location
+        self._memory_limit = memory_limit
+        self._hold = Hold(store, location)
+        self._is_open = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is no lake yet."""
+        return not self._store.exists(_FORMAT)
+
+    def check(self) -> None:
+        """Raises where the lake cannot be opened now; changes nothing.
+
+        Raises:
+            DestinationUnusable: a newer version wrote it.
+            DestinationHeld: another process has it.
+        """
+        self.check_format()
+        self._hold.check()
+
+    def check_format(self) -> None:
+        """Raises DestinationUnusable where a newer version wrote the lake."""
+        found = self._store.read_json(_FORMAT)
+        if found is not None and found["format"] > FORMAT:
+            raise DestinationUnusable(
+                f"The lake {self._location} was written by a newer version of this program (format {found['format']}, "
+                f"and this one knows {FORMAT}).",
+                "Install that version, or give another --bucket-url or --dataset; nothing was changed.",
+            )
+
+    def open(self, *, package: str | None = None) -> None:
+        """Opens the lake, once. `package`: a load package that is about to be taken up again."""
+        if self._is_open:
+            return
+        self.check_format()
+        self._hold.take()
+        self._store.sweep()
+        intents.settle(self._store, self._memory_limit, but=package)
+        if self.is_new:
+            self._store.write_json(_FORMAT, {"format": FORMAT})
+        self._is_open = True
+
+    def close(self) -> None:
+        """Lets go of it; may be called twice."""
+        self._hold.release()
+        self._is_open = False
