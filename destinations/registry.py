@@ -33,6 +33,12 @@ def _duckdb(place: Place) -> Destination:
     return DuckDbFile(place.database, place.dataset, place.memory_limit)
 
 
+def _parquet(place: Place) -> Destination:
+    from destinations.lake import Lake  # noqa: PLC0415 - see above
+
+    return Lake(place.bucket_url, place.dataset, place.memory_limit)
+
+
 def _postgres(place: Place) -> Destination:
     from destinations.postgres import Postgres  # noqa: PLC0415 - see above
 
@@ -63,7 +69,7 @@ DESTINATIONS: dict[str, Declaration] = {
     declared.name: declared
     for declared in (
         Declaration("duckdb", _duckdb, settings=frozenset({"database", "memory_limit"})),
-        # `parquet` plugs in here: `destinations.lake.Lake(bucket_url, dataset, ...)`, with the setting bucket_url.
+        Declaration("parquet", _parquet, settings=frozenset({"bucket_url", "memory_limit"})),
         *map(_dlt, KINDS),
     )
 }

@@ -49,12 +49,11 @@ def compact(store: Store, table: str, memory_limit: str, large_bytes: int = LARG
         groups = list(_groups(files, large_bytes))
         if not groups:
             continue
-        if store.is_local and folder != table or store.is_local and len(folders) == 1:
-            after = _swap(store, table, folder, files, groups, memory_limit)
-        else:
-            after = None
+        after = None
+        if store.is_local and (folder != table or len(folders) == 1):
+            after = _swap(store, folder, files, groups, memory_limit)
         if after is None:
-            after = [_merge(store, table, folder, group, memory_limit) for group in groups]
+            after = [_merge(store, folder, group, memory_limit) for group in groups]
         merged = [file for group in groups for file in group]
         sizes = sum(file.size for file in files), sum(file.size for file in merged)
         yield Compacted(
@@ -79,9 +78,9 @@ def _groups(files: Sequence[File], large_bytes: int) -> Iterator[list[File]]:
         yield group
 
 
-def _one_of(store: Store, table: str, group: Sequence[File], memory_limit: str) -> Path:
+def _one_of(store: Store, group: Sequence[File], memory_limit: str) -> Path:
     """A file of this machine with the rows of `group`."""
-    scratch = store.scratch_file()
+    scratch, table = store.scratch_file(), group[0].path.split("/", 1)[0]
     copies: list[Path] = []
     try:
         for file in group:
@@ -91,7 +90,7 @@ def _one_of(store: Store, table: str, group: Sequence[File], memory_limit: str) 
                 else:
                     copies.append(local.rename(store.scratch_file()))
         with connection(store, memory_limit) as con:
-            write_scratch(con, table, scratch, f"SELECT * FROM {scan(copies)}", order_of(copies[-1]))
+            write_scratch(con, f"SELECT * FROM {scan(copies)}", scratch, table=table, order=order_of(copies[-1]))
         rows = sum(pq.read_metadata(copy).num_rows for copy in copies)
         assert pq.read_metadata(scratch).num_rows == rows, "rows were lost"  # noqa: S101 - nothing may go on then
         return scratch
@@ -102,12 +101,7 @@ def _one_of(store: Store, table: str, group: Sequence[File], memory_limit: str) 
 
 
 def _swap(
-    store: Store,
-    table: str,
-    folder: str,
-    files: Sequence[File],
-    groups: Sequence[Sequence[File]],
-    memory_limit: str,
+    store: Store, folder: str, files: Sequence[File], groups: Sequence[Sequence[File]], memory_limit: str
 ) -> list[int] | None:
     """The sizes of the new files; None: this disk cannot do it, and nothing was changed."""
     there, fresh = Path(store.path(folder)), store.scratch_file()
@@ -122,7 +116,7 @@ def _swap(
         return None
     sizes = []
     for group in groups:
-        made = _one_of(store, table, group, memory_limit)
+        made = _one_of(store, group, memory_limit)
         sync(made)
         sizes.append(made.stat().st_size)
         made.rename(fresh / new_name())
@@ -134,9 +128,9 @@ def _swap(
     return sizes if done else None
 
 
-def _merge(store: Store, table: str, folder: str, group: Sequence[File], memory_limit: str) -> int:
+def _merge(store: Store, folder: str, group: Sequence[File], memory_limit: str) -> int:
     into = f"{folder}/{new_name()}"
-    made = _one_of(store, table, group, memory_limit)
+    made = _one_of(store, group, memory_limit)
     intent = intents.note_compaction(store, into, [file.path for file in group])
     size = store.put(made, into).size
     for file in group:

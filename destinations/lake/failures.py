@@ -8,7 +8,7 @@ import duckdb
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.exceptions import MissingDependencyException
 
-from ..errors import DestinationError, DestinationUnready, DestinationUnusable
+from destinations.errors import DestinationError, DestinationUnready, DestinationUnusable
 
 _REFUSED = {
     "AccessDenied",
@@ -25,6 +25,8 @@ _REFUSED = {
     "403",
     "401",
 }
+_EXTRAS = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfss": "az"}
+"""Of dlt, by the kind of address."""
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"}
 
 
@@ -43,6 +45,10 @@ def explained(error: BaseException, location: str) -> DestinationError | None:
 
 
 def _told(error: BaseException, location: str) -> DestinationError | None:
+    return _of_access(error, location) or _of_settings(error, location) or _of_work(error, location)
+
+
+def _of_access(error: BaseException, location: str) -> DestinationError | None:
     code = _code(error)
     if code in _NO_BUCKET or "bucket does not exist" in str(error).lower():
         return DestinationUnusable(
@@ -54,8 +60,14 @@ def _told(error: BaseException, location: str) -> DestinationError | None:
             "Check the credentials in [destination.filesystem.credentials] of .dlt/secrets.toml (or in the "
             "environment): they may have expired, or may not read, write, list and delete there.",
         )
+    return None
+
+
+def _of_settings(error: BaseException, location: str) -> DestinationError | None:
     if isinstance(error, (MissingDependencyException, ModuleNotFoundError)):
-        extra = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfss": "az"}.get(location.split(":", 1)[0], "filesystem")
+        extra = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfss": "az"}.get(
+            location.split(":", 1)[0], "filesystem"
+        )
         return DestinationUnready(
             f"A package for {location} is missing: {_line(error)}", f'Install it: pip install "dlt[{extra}]".'
         )
@@ -64,6 +76,10 @@ def _told(error: BaseException, location: str) -> DestinationError | None:
             f"The settings of {location} are not complete: {_line(error)}",
             "Write them into .dlt/secrets.toml under [destination.filesystem.credentials], or into the environment.",
         )
+    return None
+
+
+def _of_work(error: BaseException, location: str) -> DestinationError | None:
     if isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException)):
         return DestinationUnusable(
             f"DuckDB failed while it worked on {location}: {_line(error)}",

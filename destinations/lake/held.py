@@ -17,7 +17,8 @@ import uuid
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import DestinationHeld
+from destinations.errors import DestinationHeld
+
 from .layout import SYSTEM
 from .store import Store
 

@@ -21,7 +21,7 @@ from .layout import SYSTEM
 from .writing import order_of, write_rows
 
 if TYPE_CHECKING:
-    from .store import Store
+    from .store import File, Store
 
 _MOVES = f"{SYSTEM}/moves"
 _APPENDS = f"{SYSTEM}/appends"
@@ -111,20 +111,17 @@ def _end_moves(store: Store, path: str, memory_limit: str) -> None:
                 f"SELECT {names(keys)} FROM {moves} WHERE _from = {literal(old)} AND _to = {literal(new)} "
                 f"AND ({names(keys)}) IN (SELECT ({names(keys)}) FROM {scan_files(store, [there[new]])})"
             )
-            _remove(store, con, table, there[old].path, keys, moved)
+            _remove(store, con, there[old], keys, moved)
             there = {file.path: file for file in store.files(table)}
     store.delete(path)
 
 
-def _remove(
-    store: Store, con: duckdb.DuckDBPyConnection, table: str, path: str, keys: list[str], moved: str
-) -> None:
-    file = next(file for file in store.files(table) if file.path == path)
+def _remove(store: Store, con: duckdb.DuckDBPyConnection, file: File, keys: list[str], moved: str) -> None:
+    table = file.path.split("/", 1)[0]
     with store.local(file) as local:
         rows = scan([local])
         using = names(keys)
         found = con.execute(f"SELECT count(*) FROM {rows} SEMI JOIN ({moved}) USING ({using})").fetchone()
         if found and found[0]:
             kept = f"SELECT * FROM {rows} ANTI JOIN ({moved}) USING ({using})"
-            write_rows(store, con, table, path, kept, order_of(local))
-
+            write_rows(store, con, kept, file.path, table=table, order=order_of(local))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from .engine import connection, literal, names, scan, scan_files
+from .engine import literal, names, scan, scan_files
 from .spec import Spec
 from .store import File, Store
 
@@ -27,9 +27,7 @@ class Keys:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def sources(
-        self, con: duckdb.DuckDBPyConnection, spec: Spec, files: Sequence[File]
-    ) -> Iterator[tuple[str, str]]:
+    def sources(self, con: duckdb.DuckDBPyConnection, spec: Spec, files: Sequence[File]) -> Iterator[tuple[str, str]]:
         """What to select the keys of `files` from, and SQL that makes the file's path of the column `filename`."""
         for start in range(0, len(files), _AT_ONCE):
             some = files[start : start + _AT_ONCE]

@@ -1,11 +1,11 @@
 """Where a lake keeps what, as data.
 
-    <bucket-url>/<dataset>/events/date=2026-11-20/20261125T160102Z-3f2a.parquet
-                          /persons/20261125T160102Z-3f2a.parquet
-                          /cohorts/cohorts.parquet                  a table that is replaced is one file
-                          /_posthog_warehouse/                      ours: format, intents, staging; no reader globs it
-                          /_dlt_loads, _dlt_pipeline_state, ...     dlt's: loads, state, schemas
-                          /views.sql, lake.duckdb                   for people
+<bucket-url>/<dataset>/events/date=2026-11-20/20261125T160102Z-3f2a.parquet
+                      /persons/20261125T160102Z-3f2a.parquet
+                      /cohorts/cohorts.parquet                  a table that is replaced is one file
+                      /_posthog_warehouse/                      ours: format, intents, staging; no reader globs it
+                      /_dlt_loads, _dlt_pipeline_state, ...     dlt's: loads, state, schemas
+                      /views.sql, lake.duckdb                   for people
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def replace(store: Store, spec: Spec, arriving: Sequence[Path], memory_limit: st
     """Puts the rows of `arriving` in the place of all there are: one file in the place of one file."""
     with connection(store, memory_limit) as con:
         relative = f"{spec.name}/{spec.name}.parquet"
-        written = write_rows(store, con, spec.name, relative, _typed(con, spec, arriving), spec.sorted_by)
+        written = _write(store, con, spec, _typed(con, spec, arriving), relative)
         for file in store.files(spec.name):
             if file.path != written.path:
                 store.delete(file.path)
@@ -64,7 +64,7 @@ def append(store: Store, spec: Spec, arriving: Sequence[Path], load_id: str, mem
     relative = f"{spec.name}/{intents.package_name(load_id)}.parquet"
     with connection(store, memory_limit) as con:
         intents.note_append(store, load_id, relative)
-        write_rows(store, con, spec.name, relative, _typed(con, spec, arriving), spec.sorted_by)
+        _write(store, con, spec, _typed(con, spec, arriving), relative)
         return Merged(_rows(con, arriving), [relative])
 
 
@@ -102,7 +102,7 @@ class _Merge:
         targets = self._place()
         if not targets and not self._count("SELECT count(*) FROM homes"):
             return result
-        self._order(arriving, numbered)
+        self._order(numbered)
         intent = self._note_moves()
         try:
             self._rewrite_all(targets, result)
@@ -127,7 +127,8 @@ class _Merge:
         """Table `homes`: of each arriving key that is there, the files that hold it, and their partitions."""
         spec, con = self._spec, self._con
         con.execute(
-            f"CREATE TEMP TABLE homes AS SELECT {names(spec.match)}, CAST(NULL AS VARCHAR) AS _home FROM arriving LIMIT 0"
+            f"CREATE TEMP TABLE homes AS SELECT {names(spec.match)}, CAST(NULL AS VARCHAR) AS _home "
+            "FROM arriving LIMIT 0"
         )
         for source, path_of in self._keys.sources(con, spec, list(self._files.values())):
             cast = ", ".join(f"CAST({identifier(c)} AS {spec.columns[c]}) AS {identifier(c)}" for c in spec.match)
@@ -165,11 +166,12 @@ class _Merge:
         folder = self._spec.name if day is None else f"{self._spec.name}/{PARTITION}={day}"
         return f"{folder}/{new_name()}"
 
-    def _order(self, arriving: Sequence[Path], numbered: str) -> None:
-        """View `rows`: the arriving rows with their places. Ordered by these, where there are many."""
+    def _order(self, numbered: str) -> None:
+        """View `rows_placed`: the arriving rows with their places. Ordered by these, where there are many."""
         con = self._con
         columns = names(self._spec.columns)
-        joined = f"SELECT {columns}, _home FROM ({numbered}) JOIN (SELECT _file, _row, _home FROM placed) USING (_file, _row)"
+        places = "SELECT _file, _row, _home FROM placed"
+        joined = f"SELECT {columns}, _home FROM ({numbered}) JOIN ({places}) USING (_file, _row)"
         many = self._count("SELECT count(DISTINCT _home) FROM placed") > _FEW
         if not many:
             con.execute(f"CREATE TEMP VIEW rows_placed AS {joined}")
@@ -219,16 +221,13 @@ class _Merge:
         here = literal(path)
         rows = f"SELECT {names(spec.columns)} FROM rows_placed WHERE _home = {here}"
         if path not in self._files:
-            written = self._write(path, rows)
+            written = _write(self._store, con, spec, rows, path)
         else:
             with self._store.local(self._files[path]) as local:
                 lost = f"SELECT {names(spec.match)} FROM homes WHERE _home = {here}"
                 old = f"SELECT * FROM ({_typed(con, spec, [local])}) ANTI JOIN ({lost}) USING ({names(spec.match)})"
-                written = self._write(path, f"{old} UNION ALL BY NAME {rows}")
+                written = _write(self._store, con, spec, f"{old} UNION ALL BY NAME {rows}", path)
         self._files[path] = written
-
-    def _write(self, path: str, rows: str) -> File:
-        return write_rows(self._store, self._con, self._spec.name, path, rows, self._spec.sorted_by)
 
     def _count(self, sql: str) -> int:
         row = self._con.execute(sql).fetchone()
@@ -243,9 +242,13 @@ def rewrite(
     with connection(store, memory_limit) as con:
         for file in files:
             with store.local(file) as local:
-                write_rows(store, con, spec.name, file.path, rows_of(_typed(con, spec, [local])), spec.sorted_by)
+                _write(store, con, spec, rows_of(_typed(con, spec, [local])), file.path)
             done.append(file.path)
     return done
+
+
+def _write(store: Store, con: duckdb.DuckDBPyConnection, spec: Spec, rows: str, relative: str) -> File:
+    return write_rows(store, con, rows, relative, table=spec.name, order=spec.sorted_by)
 
 
 def _typed(con: duckdb.DuckDBPyConnection, spec: Spec, paths: Sequence[Path], more: str = "") -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import DestinationUnusable
+from destinations.errors import DestinationUnusable
+
 from . import intents
 from .held import Hold
 from .layout import FORMAT, SYSTEM

@@ -17,11 +17,13 @@ from urllib.parse import urlparse
 
 import duckdb
 import pyarrow as pa
+from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.destination import Destination
-from dlt.common.storages import fsspec_from_config
+from dlt.common.storages import FilesystemConfiguration, fsspec_from_config
 
-from ..destination import Condition, Descriptions
-from ..errors import DestinationError, DestinationForeign, DestinationUnusable
+from destinations.destination import Condition, Descriptions
+from destinations.errors import DestinationError, DestinationForeign, DestinationUnusable
+
 from . import views
 from .compacting import Compacted, compact
 from .engine import DEFAULT_MEMORY_LIMIT, connection
@@ -41,9 +43,7 @@ class Lake:
 
     name = "parquet"
 
-    def __init__(
-        self, bucket_url: str, dataset: str = "posthog", memory_limit: str = DEFAULT_MEMORY_LIMIT
-    ) -> None:
+    def __init__(self, bucket_url: str, dataset: str = "posthog", memory_limit: str = DEFAULT_MEMORY_LIMIT) -> None:
         self.dataset = dataset
         self._bucket_url = bucket_url
         self._memory_limit = memory_limit
@@ -65,7 +65,11 @@ class Lake:
     @cached_property
     def _store(self) -> Store:
         with self._telling():
-            configuration = self._dlt.configuration(self._dlt.spec())
+            # Of the same settings as the pipeline's, without what only a pipeline knows.
+            configuration = resolve_configuration(
+                FilesystemConfiguration(bucket_url=_dlt_url(self._bucket_url)),
+                sections=("destination", "filesystem"),
+            )
             fs, path = fsspec_from_config(configuration)
             is_local = bool(configuration.is_local_filesystem)
             root = configuration.make_local_path(configuration.bucket_url) if is_local else path

@@ -22,8 +22,8 @@ from dlt.common.destination import DestinationCapabilitiesContext, PreparedTable
 from dlt.common.destination.client import HasFollowupJobs, LoadJob, RunnableLoadJob
 from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.common.schema import Schema
-from dlt.common.schema.typing import TLoaderMergeStrategy, TLoaderReplaceStrategy, TTableSchema
-from dlt.common.schema.utils import is_nested_table
+from dlt.common.schema.typing import TTableSchema
+from dlt.common.schema.utils import get_root_table, is_nested_table
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.common.storages.load_package import load_package_state as current_package
@@ -31,7 +31,8 @@ from dlt.destinations.impl.filesystem.configuration import FilesystemDestination
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient, ReferenceFollowupJob
 from dlt.destinations.job_impl import FinalizedLoadJob, ReferenceFollowupJobRequest
 
-from ..errors import DestinationUnusable
+from destinations.errors import DestinationUnusable
+
 from . import merging
 from .engine import DEFAULT_MEMORY_LIMIT
 from .keys import Keys
@@ -104,17 +105,17 @@ class LakeClient(FilesystemClient):
         except CurrentLoadPackageStateNotAvailable:
             package = None
         self.opening.open(package=package)
-        super().initialize_storage(truncate_tables)
+        super().initialize_storage(truncate_tables or ())
 
     def create_dataset(self) -> None:
         """Makes the folder of the dataset; some of it may be there."""
         self.fs_client.makedirs(self.dataset_path, exist_ok=True)
 
-    def chain(self, root: str) -> list[str]:
-        """A table and its children, the children last."""
-        found = [root]
-        for name, table in self.schema.tables.items():
-            if is_nested_table(table) and table.get("parent") in found:
+    def chain(self, table: str) -> list[str]:
+        """The tables that are loaded with a table: the one at the root, then its children."""
+        found = [str(get_root_table(self.schema.tables, table)["name"])]
+        for name, each in self.schema.tables.items():
+            if is_nested_table(each) and each.get("parent") in found:
                 found.append(name)
         return found
 
@@ -135,9 +136,9 @@ class LakeClient(FilesystemClient):
         self, only_tables: Iterable[str] | None = None, new_jobs: Iterable[ParsedLoadJobFileName] | None = None
     ) -> list[PreparedTableSchema]:
         """Refuses what the lake cannot do, before anything is changed."""
-        tables: list[PreparedTableSchema] = super().verify_schema(only_tables, new_jobs)
+        tables: list[PreparedTableSchema] = super().verify_schema(only_tables or (), new_jobs or ())
         for table in tables:
-            if is_nested_table(table) and table["write_disposition"] == "merge":
+            if table.get("parent") and table["write_disposition"] == "merge":
                 raise DestinationUnusable(
                     f"The table {table['name']} is made of a list in a table that is merged, which a lake cannot hold.",
                     "Load it with max_table_nesting = 0, or into another destination.",
@@ -182,10 +183,10 @@ class lake(dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations 
         return LakeClient
 
     def client(
-        self, schema: Schema, initial_config: FilesystemDestinationClientConfiguration = None
+        self, schema: Schema, initial_config: FilesystemDestinationClientConfiguration | None = None
     ) -> FilesystemClient:
         """A client; those of one dataset share what they know of its files."""
-        client = super().client(schema, initial_config)
+        client = super().client(schema, initial_config or self.spec())
         assert isinstance(client, LakeClient)  # noqa: S101 - see client_class
         client.memory_limit = self._memory_limit
         opening = self.opening or Opening(client.store, str(client.config.bucket_url), self._memory_limit)
@@ -206,20 +207,12 @@ class lake(dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations 
         capabilities.supported_loader_file_formats = ["parquet", "reference"]
         capabilities.supported_table_formats = []
         capabilities.supported_merge_strategies = ["delete-insert"]
-        capabilities.merge_strategies_selector = _merge_strategies
+        capabilities.merge_strategies_selector = _all
         # A table is replaced by the job itself, when its rows are there: nothing is truncated before.
         capabilities.supported_replace_strategies = ["insert-from-staging"]
-        capabilities.replace_strategies_selector = _replace_strategies
+        capabilities.replace_strategies_selector = _all
         return capabilities
 
 
-def _merge_strategies(
-    supported: Sequence[TLoaderMergeStrategy], /, *, table_schema: TTableSchema
-) -> Sequence[TLoaderMergeStrategy]:
-    return supported
-
-
-def _replace_strategies(
-    supported: Sequence[TLoaderReplaceStrategy], /, *, table_schema: TTableSchema
-) -> Sequence[TLoaderReplaceStrategy]:
+def _all(supported: Sequence[Any], /, *, table_schema: TTableSchema) -> Sequence[Any]:  # noqa: ARG001 - dlt names it
     return supported

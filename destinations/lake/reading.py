@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ..destination import StoredColumn
+from destinations.destination import StoredColumn
+
 from .engine import connection, identifier, scan_files
 from .layout import NO_DATE, shape_of
 from .store import File, Store
@@ -144,5 +145,3 @@ def dated(files: Iterable[File], start: datetime | None, end: datetime | None) -
 def _number(con: duckdb.DuckDBPyConnection, sql: str) -> int:
     row = con.execute(sql).fetchone()
     return int(row[0]) if row else 0
-
-

@@ -45,9 +45,10 @@ class Spec:
 def spec_of(table: PreparedTableSchema) -> Spec:
     """The spec of a table of dlt's, as `prepare_load_table` gives it."""
     given: dict[str, Any] = dict(table)
+    known: Any = table
     columns = {name: lake_type(c) for name, c in given["columns"].items() if "data_type" in c}
-    unique = tuple(name for name in get_columns_names_with_prop(table, "primary_key") if name in columns)
-    groups = tuple(name for name in get_columns_names_with_prop(table, "merge_key") if name in columns)
+    unique = tuple(name for name in get_columns_names_with_prop(known, "primary_key") if name in columns)
+    groups = tuple(name for name in get_columns_names_with_prop(known, "merge_key") if name in columns)
     shape = shape_of(given["name"])
     dated_by = shape.dated_by if shape.dated_by in columns else None
     sorted_by = tuple(name for name in shape.sorted_by if name in columns) or unique or groups
@@ -60,7 +61,7 @@ def spec_of(table: PreparedTableSchema) -> Spec:
         loads=loads,
         unique=unique,
         match=groups or unique,
-        newest_by=get_dedup_sort_tuple(table),
+        newest_by=get_dedup_sort_tuple(known),
         has_no_copies=bool(given.get("x-stage-data-deduplicated", False)),
         gone=_gone(given),
         dated_by=dated_by,

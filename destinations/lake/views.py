@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..destination import Descriptions
-from ..views import VIEWS
+from destinations.destination import Descriptions
+from destinations.views import VIEWS
+
 from .engine import identifier, literal
 from .layout import PARTITION, shape_of
 
@@ -14,8 +15,7 @@ def table_source(url: str, table: str) -> str:
     """The rows of a table, by a glob: for `FROM`."""
     dates = f", hive_types = {{{literal(PARTITION)}: DATE}}" if shape_of(table).dated_by else ""
     return (
-        f"read_parquet({literal(f'{url}/{table}/**/*.parquet')}, "
-        f"hive_partitioning = true{dates}, union_by_name = true)"
+        f"read_parquet({literal(f'{url}/{table}/**/*.parquet')}, hive_partitioning = true{dates}, union_by_name = true)"
     )
 
 

@@ -16,26 +16,26 @@ _ORDER = "posthog_warehouse_sorted_by"
 
 
 def write_rows(
-    store: Store, con: duckdb.DuckDBPyConnection, table: str, relative: str, rows: str, order: Sequence[str]
+    store: Store, con: duckdb.DuckDBPyConnection, rows: str, relative: str, *, table: str, order: Sequence[str]
 ) -> File:
     """Makes or replaces a file of `table` with the rows of a query, sorted by `order`."""
     scratch = store.scratch_file()
     try:
-        write_scratch(con, table, scratch, rows, order)
+        write_scratch(con, rows, scratch, table=table, order=order)
         return store.put(scratch, relative)
     finally:
         scratch.unlink(missing_ok=True)
 
 
 def write_scratch(
-    con: duckdb.DuckDBPyConnection, table: str, scratch: Path, rows: str, order: Sequence[str]
+    con: duckdb.DuckDBPyConnection, rows: str, scratch: Path, *, table: str, order: Sequence[str]
 ) -> None:
     """Writes such a file where no reader looks."""
     by = f" ORDER BY {names(order)}" if order else ""
     con.execute(
         f"COPY (SELECT * FROM ({rows}){by}) TO {literal(str(scratch))} (FORMAT parquet, COMPRESSION zstd, "
-        f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}, KV_METADATA {{{MARK}: '{FORMAT}', posthog_warehouse_table: {literal(table)}, "
-        f"{_ORDER}: {literal(chr(31).join(order))}}})"
+        f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}, KV_METADATA {{{MARK}: '{FORMAT}', "
+        f"posthog_warehouse_table: {literal(table)}, {_ORDER}: {literal(chr(31).join(order))}}})"
     )
 
 
