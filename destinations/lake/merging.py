@@ -256,6 +256,8 @@ def _typed(con: duckdb.DuckDBPyConnection, spec: Spec, paths: Sequence[Path], mo
 
     Columns that only the files have are kept where they are read to be written again, and where they are numbered not.
     """
+    if not paths:
+        return f"SELECT {', '.join(f'CAST(NULL AS {kind}) AS {identifier(c)}' for c, kind in spec.columns.items())} LIMIT 0"
     options = ", file_row_number = true, filename = true" if more else ""
     source = scan(paths, options)
     there = {name for name, *_ in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
@@ -269,5 +271,5 @@ def _typed(con: duckdb.DuckDBPyConnection, spec: Spec, paths: Sequence[Path], mo
 
 
 def _rows(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> int:
-    row = con.execute(f"SELECT count(*) FROM {scan(paths)}").fetchone()
+    row = con.execute(f"SELECT count(*) FROM {scan(paths)}").fetchone() if paths else None
     return int(row[0]) if row else 0

@@ -107,6 +107,10 @@ class LakeClient(FilesystemClient):
         self.opening.open(package=package)
         super().initialize_storage(truncate_tables or ())
 
+    def should_truncate_table_before_load(self, table_name: str) -> bool:  # noqa: ARG002 - the argument is dlt's
+        """Never: a table is replaced by its job, when its rows are there."""
+        return False
+
     def create_dataset(self) -> None:
         """Makes the folder of the dataset; some of it may be there."""
         self.fs_client.makedirs(self.dataset_path, exist_ok=True)

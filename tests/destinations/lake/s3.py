@@ -1,0 +1,76 @@
+"""A real S3 server (moto's, over HTTP) for tests, and buckets in it."""
+
+from __future__ import annotations
+
+import itertools
+from types import TracebackType
+from typing import Any
+
+import boto3
+import s3fs
+from moto.server import ThreadedMotoServer
+
+KEY, SECRET = "a-key", "a-secret-of-some-length"  # noqa: S105 - the server takes any
+
+
+class S3Server:
+    """The server, from `with` to its end."""
+
+    def __init__(self) -> None:
+        self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> S3Server:
+        self._server.start()
+        _, port = self._server.get_host_and_port()
+        self.endpoint = f"http://127.0.0.1:{port}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.stop()
+
+    def environment_at(self, endpoint: str) -> dict[str, str]:
+        """Settings of dlt for this server, or for what stands in front of it."""
+        prefix = "DESTINATION__FILESYSTEM__CREDENTIALS__"
+        return {
+            f"{prefix}AWS_ACCESS_KEY_ID": KEY,
+            f"{prefix}AWS_SECRET_ACCESS_KEY": SECRET,
+            f"{prefix}ENDPOINT_URL": endpoint,
+            f"{prefix}REGION_NAME": "us-east-1",
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Settings of dlt for this server."""
+        return self.environment_at(self.endpoint)
+
+    @property
+    def client(self) -> Any:
+        """boto3's client."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=KEY,
+            aws_secret_access_key=SECRET,
+            region_name="us-east-1",
+        )
+
+    def new_bucket(self) -> str:
+        """A bucket of its own."""
+        name = f"bucket-{next(self._numbers)}"
+        self.client.create_bucket(Bucket=name)
+        return name
+
+    @property
+    def fs(self) -> s3fs.S3FileSystem:
+        """The server's files, for readers; lists are never remembered."""
+        return s3fs.S3FileSystem(
+            key=KEY,
+            secret=SECRET,
+            endpoint_url=self.endpoint,
+            client_kwargs={"region_name": "us-east-1"},
+            use_listings_cache=False,
+            skip_instance_cache=True,
+        )
