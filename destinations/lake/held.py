@@ -33,6 +33,9 @@ _HERE: dict[str, int] = {}
 _FILES: dict[str, IO[bytes]] = {}
 
 
+_PROCESS = uuid.uuid4().hex
+
+
 class Hold:
     """The lake held by this process, from `take` to `release`."""
 
@@ -40,7 +43,6 @@ class Hold:
         self._store = store
         self._location = location
         self._is_held = False
-        self._owner = uuid.uuid4().hex
         self._ended = threading.Event()
         self._renewing: threading.Thread | None = None
 
@@ -112,7 +114,7 @@ class Hold:
 
     def _renew(self) -> None:
         self._store.write_json(
-            _LEASE, {"owner": self._owner, "host": socket.gethostname(), "pid": os.getpid(), "at": time.time()}
+            _LEASE, {"owner": _PROCESS, "host": socket.gethostname(), "pid": os.getpid(), "at": time.time()}
         )
 
     def _keep_renewing(self) -> None:
@@ -122,7 +124,7 @@ class Hold:
 
     def _refuse_lease(self) -> None:
         lease: dict[str, Any] | None = self._store.read_json(_LEASE)
-        if lease is None or lease["owner"] == self._owner or time.time() - lease["at"] > _STALE_SECONDS:
+        if lease is None or lease["owner"] == _PROCESS or time.time() - lease["at"] > _STALE_SECONDS:
             return
         if lease["host"] == socket.gethostname() and not _is_alive(lease["pid"]):
             return

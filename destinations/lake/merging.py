@@ -114,13 +114,18 @@ class _Merge:
         return result
 
     def _rewrite_all(self, targets: Sequence[str], result: Merged) -> None:
-        # Files that take something up first, those that only lose something then: nothing is missing in between.
-        losing = [path for (path,) in self._con.execute("SELECT DISTINCT _home FROM homes ORDER BY 1").fetchall()]
-        for path in dict.fromkeys([*targets, *losing]):
+        homes, moves = (
+            self._paths(f"SELECT DISTINCT {c} FROM {t}") for c, t in (("_home", "homes"), ("_from", "moves"))
+        )
+        for path in dict.fromkeys([*targets, *homes]):
             if self._is_unchanged(path):
                 result.kept += 1
                 continue
             self._rewrite(path)
+            result.written.append(path)
+        # What moves leaves its old file when it is in its new one: nothing is missing in between.
+        for path in moves:
+            self._remove_moved(path)
             result.written.append(path)
 
     def _find_homes(self) -> None:
@@ -156,7 +161,7 @@ class _Merge:
                 "UPDATE placed SET _home = ? WHERE _home IS NULL AND _day IS NOT DISTINCT FROM ?",
                 [self._home_of_new_keys(day), day],
             )
-        return [path for (path,) in con.execute("SELECT DISTINCT _home FROM placed ORDER BY 1").fetchall()]
+        return self._paths("SELECT DISTINCT _home FROM placed")
 
     def _home_of_new_keys(self, day: str | None) -> str:
         beside = [file for file in self._files.values() if file.partition == day]
@@ -184,54 +189,73 @@ class _Merge:
         con.execute(f"CREATE TEMP VIEW rows_placed AS SELECT * FROM {scan([ordered])}")
 
     def _note_moves(self) -> str | None:
-        """Notes keys that will be in a new home and still in an old one, for whoever comes after a kill."""
+        """Table `moves`: keys that will be in a new home and still in an old one; noted for who comes after a kill."""
         spec, con = self._spec, self._con
         using = names(spec.match)
-        moves = (
-            f"SELECT DISTINCT {using}, homes._home AS _from, placed._home AS _to FROM homes "
+        con.execute(
+            f"CREATE TEMP TABLE moves AS SELECT DISTINCT {using}, homes._home AS _from, placed._home AS _to FROM homes "
             f"JOIN (SELECT {using}, _file, _row FROM arriving) USING ({using}) "
             "JOIN (SELECT _file, _row, _home FROM placed) AS placed USING (_file, _row) "
             "WHERE homes._home <> placed._home"
         )
-        if not self._count(f"SELECT count(*) FROM ({moves})"):
+        if not self._count("SELECT count(*) FROM moves"):
             return None
-        return intents.note_moves(self._store, con, spec.name, moves)
+        return intents.note_moves(self._store, con, spec.name, "SELECT * FROM moves")
+
+    def _replaced_in(self, path: str) -> str:
+        """Keys whose rows in a file give way to what arrives for the same file, or to nothing."""
+        using, here = names(self._spec.match), literal(path)
+        return (
+            f"SELECT {using} FROM homes WHERE _home = {here} "
+            f"AND ({using}) NOT IN (SELECT ({using}) FROM moves WHERE _from = {here})"
+        )
 
     def _is_unchanged(self, path: str) -> bool:
-        """Whether a file holds just what arrives for it already, and nothing that is to go."""
+        """Whether a file holds just what arrives for it already."""
         spec, con = self._spec, self._con
-        if path not in self._files or spec.match != spec.unique:
+        if path not in self._files:
             return False
-        here = literal(path)
-        arrive = self._count(f"SELECT count(*) FROM placed WHERE _home = {here}")
-        if arrive != self._count(f"SELECT count(*) FROM homes WHERE _home = {here}"):
+        arrive = self._count(f"SELECT count(*) FROM placed WHERE _home = {literal(path)}")
+        replaced = self._count(f"SELECT count(*) FROM ({self._replaced_in(path)})")
+        if not arrive and not replaced:
+            return True
+        if spec.match != spec.unique or arrive != replaced:
             return False
         told = [c for c in spec.columns if not c.startswith("_dlt_")]
         equal = " AND ".join(f"old.{identifier(c)} IS NOT DISTINCT FROM new.{identifier(c)}" for c in told)
         keys = " AND ".join(f"old.{identifier(c)} = new.{identifier(c)}" for c in spec.unique)
         with self._store.local(self._files[path]) as local:
-            old = _typed(con, spec, [local])
-            return arrive == self._count(
-                f"SELECT count(*) FROM ({old}) AS old JOIN (SELECT * FROM rows_placed WHERE _home = {here}) AS new "
-                f"ON {keys} WHERE {equal}"
-            )
+            old, new = _typed(con, spec, [local]), f"SELECT * FROM rows_placed WHERE _home = {literal(path)}"
+            same = f"SELECT count(*) FROM ({old}) AS old JOIN ({new}) AS new ON {keys} WHERE {equal}"
+            return arrive == self._count(same)
 
     def _rewrite(self, path: str) -> None:
         spec, con = self._spec, self._con
-        here = literal(path)
-        rows = f"SELECT {names(spec.columns)} FROM rows_placed WHERE _home = {here}"
+        rows = f"SELECT {names(spec.columns)} FROM rows_placed WHERE _home = {literal(path)}"
         if path not in self._files:
-            written = _write(self._store, con, spec, rows, path)
-        else:
-            with self._store.local(self._files[path]) as local:
-                lost = f"SELECT {names(spec.match)} FROM homes WHERE _home = {here}"
-                old = f"SELECT * FROM ({_typed(con, spec, [local])}) ANTI JOIN ({lost}) USING ({names(spec.match)})"
-                written = _write(self._store, con, spec, f"{old} UNION ALL BY NAME {rows}", path)
-        self._files[path] = written
+            self._files[path] = _write(self._store, con, spec, rows, path)
+            return
+        with self._store.local(self._files[path]) as local:
+            old = _without(_typed(con, spec, [local]), self._replaced_in(path), spec.match)
+            self._files[path] = _write(self._store, con, spec, f"{old} UNION ALL BY NAME {rows}", path)
+
+    def _remove_moved(self, path: str) -> None:
+        spec, con = self._spec, self._con
+        moved = f"SELECT {names(spec.match)} FROM moves WHERE _from = {literal(path)}"
+        with self._store.local(self._files[path]) as local:
+            kept = _without(_typed(con, spec, [local]), moved, spec.match)
+            self._files[path] = _write(self._store, con, spec, kept, path)
+
+    def _paths(self, sql: str) -> list[str]:
+        return sorted(path for (path,) in self._con.execute(sql).fetchall())
 
     def _count(self, sql: str) -> int:
         row = self._con.execute(sql).fetchone()
         return int(row[0]) if row else 0
+
+
+def _without(rows: str, keys: str, match: Sequence[str]) -> str:
+    return f"SELECT * FROM ({rows}) ANTI JOIN ({keys}) USING ({names(match)})"
 
 
 def rewrite(
@@ -257,7 +281,8 @@ def _typed(con: duckdb.DuckDBPyConnection, spec: Spec, paths: Sequence[Path], mo
     Columns that only the files have are kept where they are read to be written again, and where they are numbered not.
     """
     if not paths:
-        return f"SELECT {', '.join(f'CAST(NULL AS {kind}) AS {identifier(c)}' for c, kind in spec.columns.items())} LIMIT 0"
+        nothing = (f"CAST(NULL AS {kind}) AS {identifier(c)}" for c, kind in spec.columns.items())
+        return f"SELECT {', '.join(nothing)} LIMIT 0"
     options = ", file_row_number = true, filename = true" if more else ""
     source = scan(paths, options)
     there = {name for name, *_ in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}

@@ -87,10 +87,11 @@ class LocalPlace:
 class S3Place:
     server: S3Server
     bucket: str
+    folder: str = "lake"
 
     @property
     def url(self) -> str:
-        return f"s3://{self.bucket}/lake"
+        return f"s3://{self.bucket}/{self.folder}"
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         con = _connected()
@@ -99,7 +100,7 @@ class S3Place:
 
     @property
     def _root(self) -> str:
-        return f"{self.bucket}/lake/{DATASET}"
+        return f"{self.bucket}/{self.folder}/{DATASET}"
 
     def files(self, table: str) -> dict[str, str]:
         found = self.server.fs.find(f"{self._root}/{table}", detail=True)

@@ -10,7 +10,7 @@ import boto3
 import s3fs
 from moto.server import ThreadedMotoServer
 
-KEY, SECRET = "a-key", "a-secret-of-some-length"  # noqa: S105 - the server takes any
+KEY, SECRET = "a-key", "a-secret-of-some-length"
 
 
 class S3Server:
