@@ -177,6 +177,26 @@ def sync(
 
 
 @app.command()
+def compact(
+    tables: Annotated[
+        list[str] | None, typer.Argument(metavar="[TABLE]...", help="Which tables (default: all).")
+    ] = None,
+    *,
+    destination: _Destination = None,
+    bucket_url: _BucketUrl = None,
+    dataset: _Dataset = None,
+    output: _FormatFlag = Format.TEXT,
+    debug: _DebugFlag = False,
+) -> None:
+    """Make few large files of the many small ones of a Parquet lake. The rows stay what they are."""
+    from pipelines import compact_command  # noqa: PLC0415 - see above
+
+    flags = Flags(destination=destination or "parquet", bucket_url=bucket_url, dataset=dataset)
+    chosen = tuple(tables or ())
+    _exit(lambda run: compact_command.run_compact(run, flags, chosen), output, debug=debug)
+
+
+@app.command()
 def sandbox(
     *,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 8010,

@@ -14,8 +14,13 @@ DEFAULT_MEMORY_LIMIT = "400MB"
 
 
 @contextmanager
-def connection(store: Store, memory_limit: str = DEFAULT_MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection of one's own; what does not fit in `memory_limit` goes to the lake's scratch folder."""
+def connection(
+    store: Store, memory_limit: str = DEFAULT_MEMORY_LIMIT, folder: str | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection of one's own; what does not fit in `memory_limit` goes to the lake's scratch folder.
+
+    In an object store it reads the files of `folder` as they are now; None: it reads files of this machine only.
+    """
     with duckdb.connect(
         config={
             "memory_limit": memory_limit,
@@ -26,8 +31,8 @@ def connection(store: Store, memory_limit: str = DEFAULT_MEMORY_LIMIT) -> Iterat
         }
     ) as opened:
         opened.execute("SET TimeZone = 'UTC'")
-        if not store.is_local:
-            opened.register_filesystem(store.fs)
+        if folder is not None and not store.is_local:
+            opened.register_filesystem(store.listed(folder))
         yield opened
 
 

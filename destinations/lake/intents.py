@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from .engine import connection, literal, names, scan, scan_files
+from .engine import connection, literal, names, scan
 from .layout import SYSTEM
 from .writing import order_of, write_rows
 
@@ -107,11 +107,12 @@ def _end_moves(store: Store, path: str, memory_limit: str) -> None:
         for old, new in pairs:
             if old not in there or new not in there:
                 continue
-            moved = (
-                f"SELECT {names(keys)} FROM {moves} WHERE _from = {literal(old)} AND _to = {literal(new)} "
-                f"AND ({names(keys)}) IN (SELECT ({names(keys)}) FROM {scan_files(store, [there[new]])})"
-            )
-            _remove(store, con, there[old], keys, moved)
+            with store.local(there[new]) as taking:
+                moved = (
+                    f"SELECT {names(keys)} FROM {moves} WHERE _from = {literal(old)} AND _to = {literal(new)} "
+                    f"AND ({names(keys)}) IN (SELECT ({names(keys)}) FROM {scan([taking])})"
+                )
+                _remove(store, con, there[old], keys, moved)
             there = {file.path: file for file in store.files(table)}
     store.delete(path)
 

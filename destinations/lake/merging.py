@@ -70,7 +70,7 @@ def append(store: Store, spec: Spec, arriving: Sequence[Path], load_id: str, mem
 
 def merge(store: Store, keys: Keys, spec: Spec, arriving: Sequence[Path], memory_limit: str) -> Merged:
     """Puts the rows of `arriving` in the place of those that `spec.match` says they replace."""
-    with connection(store, memory_limit) as con:
+    with connection(store, memory_limit, spec.name) as con:
         return _Merge(store, keys, spec, con).run(arriving)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,7 @@ import duckdb
 import pyarrow as pa
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.destination import Destination
-from dlt.common.storages import FilesystemConfiguration, fsspec_from_config
+from dlt.common.storages import FilesystemConfiguration
 
 from destinations.destination import Condition, Descriptions
 from destinations.errors import DestinationError, DestinationForeign, DestinationUnusable
@@ -70,12 +69,7 @@ class Lake:
                 FilesystemConfiguration(bucket_url=_dlt_url(self._bucket_url)),
                 sections=("destination", "filesystem"),
             )
-            fs, path = fsspec_from_config(configuration)
-            is_local = bool(configuration.is_local_filesystem)
-            root = configuration.make_local_path(configuration.bucket_url) if is_local else path
-            return Store(
-                fs, posixpath.join(root, self.dataset), is_local=is_local, protocol=str(configuration.protocol)
-            )
+            return Store(configuration, self.dataset)
 
     @cached_property
     def _opening(self) -> Opening:
@@ -154,7 +148,7 @@ class Lake:
 
     def finish(self, descriptions: Descriptions) -> None:
         """Writes views.sql, and lake.duckdb on a local disk."""
-        with self._telling(), connection(self._store, self._memory_limit) as con:
+        with self._telling(), connection(self._store, self._memory_limit, "") as con:
             tables = LakeReading(self._store, con).tables
             url = self._store.url("").rstrip("/")
             sources = {table: views.table_source(url, table) for table in tables}
@@ -222,7 +216,7 @@ class Lake:
                     "Run `posthog-warehouse sync` first, or give another --bucket-url or --dataset.",
                 )
             self._opening.check_format()
-            with connection(self._store, self._memory_limit) as con:
+            with connection(self._store, self._memory_limit, "") as con:
                 yield LakeReading(self._store, con)
 
     def look(self, sql: str) -> str:

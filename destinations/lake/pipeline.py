@@ -12,7 +12,6 @@ Names of dlt 1.31 that are not in its documentation, each pinned by a test: `Fil
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -75,12 +74,7 @@ class LakeClient(FilesystemClient):
         capabilities: DestinationCapabilitiesContext,
     ) -> None:
         super().__init__(schema, config, capabilities)
-        self.store = Store(
-            self.fs_client,
-            posixpath.join(self.bucket_path, self.dataset_name),
-            is_local=self.is_local_filesystem,
-            protocol=str(config.protocol),
-        )
+        self.store = Store(config, self.dataset_name)
         self.keys = Keys(self.store)
         self.memory_limit = DEFAULT_MEMORY_LIMIT
         self.opening = Opening(self.store, str(config.bucket_url), self.memory_limit)

@@ -61,7 +61,7 @@ class Counter:
     def totals(self, tables: Iterable[str]) -> dict[str, int]:
         """Rows of each table that is there: the files' own counts."""
         found = {table: self._store.files(table) for table in tables}
-        with connection(self._store, self._memory_limit) as con:
+        with connection(self._store, self._memory_limit, "") as con:
             return {
                 table: _number(con, f"SELECT count(*) FROM {scan_files(self._store, files)}")
                 for table, files in found.items()
@@ -86,7 +86,7 @@ class Counter:
             "created_at < ?": created_to,
         }
         given = {condition: bound for condition, bound in bounds.items() if bound is not None}
-        with connection(self._store, self._memory_limit) as con:
+        with connection(self._store, self._memory_limit, "events") as con:
             rows = con.execute(
                 "SELECT strftime(\"timestamp\" AT TIME ZONE 'UTC', '%Y-%m-%d'), event, count(*) "
                 f"FROM {scan_files(self._store, files)} WHERE {' AND '.join(['true', *given])} GROUP BY ALL",
@@ -100,7 +100,7 @@ class Counter:
         if not files:
             return 0
         where = " WHERE NOT is_deleted" if has_tombstones else ""
-        with connection(self._store, self._memory_limit) as con:
+        with connection(self._store, self._memory_limit, table) as con:
             return _number(con, f"SELECT count(*) FROM {scan_files(self._store, files)}{where}")
 
     def known_versions(self, table: str, key: str) -> Iterator[pa.Table]:
@@ -119,7 +119,7 @@ class Counter:
     def _pieces(self, select: str, files: list[File], where: str, *values: object) -> Iterator[pa.Table]:
         if not files:
             return
-        with connection(self._store, self._memory_limit) as con:
+        with connection(self._store, self._memory_limit, files[0].path.split("/", 1)[0]) as con:
             found = con.execute(f"{select} FROM {scan_files(self._store, files)} {where}", list(values))
             for batch in found.to_arrow_reader(_PIECE_ROWS):
                 yield pa.Table.from_batches([batch])

@@ -15,12 +15,14 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from dlt.common.storages import FilesystemConfiguration, fsspec_from_config
 from fsspec import AbstractFileSystem
 
 from .layout import PARTITION, SYSTEM
@@ -46,11 +48,15 @@ class File:
 class Store:
     """The folder of one dataset. Paths are relative to it."""
 
-    def __init__(self, fs: AbstractFileSystem, root: str, *, is_local: bool, protocol: str = "file") -> None:
-        self.fs = fs
-        self.root = root.rstrip("/")
-        self.is_local = is_local
-        self._protocol = protocol
+    def __init__(self, configuration: FilesystemConfiguration, dataset: str) -> None:
+        """`configuration` is dlt's, resolved."""
+        self.fs, path = fsspec_from_config(configuration)
+        self.is_local = bool(configuration.is_local_filesystem)
+        if self.is_local:
+            path = configuration.make_local_path(configuration.bucket_url)
+        self.root = posixpath.join(path, dataset).rstrip("/")
+        self._protocol = str(configuration.protocol)
+        self._configuration = configuration
         self._temporary: TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
 
@@ -85,6 +91,17 @@ class Store:
     def exists(self, relative: str = "") -> bool:
         """Whether a file (or, in a local lake, a folder) is there."""
         return bool(self.fs.exists(self.path(relative)))
+
+    def listed(self, folder: str) -> AbstractFileSystem:
+        """The file system for one who reads now: what lies in a folder is listed, and no file asked for its size."""
+        # `read_only` is dlt's word for lists that are remembered.
+        listing = copy(self._configuration)
+        listing.read_only = True
+        fs, _ = fsspec_from_config(listing)
+        fs.invalidate_cache()
+        with contextlib.suppress(FileNotFoundError):
+            fs.find(self.path(folder))
+        return fs
 
     def folders(self) -> list[str]:
         """Names of what lies directly in the dataset, files left out."""

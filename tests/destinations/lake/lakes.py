@@ -29,7 +29,9 @@ EVENT_COLUMNS: Any = {
 class Place(Protocol):
     """Where a lake lies."""
 
-    url: str
+    @property
+    def url(self) -> str:
+        """Its address."""
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A reader: DuckDB alone, with nothing of this project's."""
@@ -158,14 +160,9 @@ def load(
     **hints: Any,
 ) -> None:
     """One load package with one table. `fresh`: without what dlt knows of earlier ones on this machine."""
-    merge = {"disposition": "merge", "strategy": "delete-insert"}
-    resource: Any = dlt.resource(
-        [_arrow(rows, columns)] if columns and rows else list(rows),
-        name=name,
-        columns=columns,
-        write_disposition=write_disposition or merge,
-        **hints,
-    )
+    merge: Any = {"disposition": "merge", "strategy": "delete-insert"}
+    given: Any = {"columns": columns, "write_disposition": write_disposition or merge, **hints}
+    resource: Any = dlt.resource([_arrow(rows, columns)] if columns and rows else list(rows), name=name, **given)
     destination = lake(place.url)
     try:
         pipeline = dlt.pipeline(pipeline_name, destination=destination, dataset_name=DATASET)
@@ -184,6 +181,7 @@ _ARROW = {
     "bigint": pa.int64(),
     "double": pa.float64(),
     "bool": pa.bool_(),
+    "date": pa.date32(),
 }
 
 
@@ -191,10 +189,16 @@ def _arrow(rows: Sequence[Row], columns: Mapping[str, Mapping[str, Any]]) -> pa.
     names = list(dict.fromkeys(name for row in rows for name in row))
     made = {}
     for name in names:
-        kind = _ARROW[columns[name]["data_type"]]
-        values = pa.array([row.get(name) for row in rows], pa.string() if pa.types.is_timestamp(kind) else kind)
-        made[name] = values.cast(kind)
+        kind = _arrow_type(columns[name])
+        is_text = pa.types.is_temporal(kind) or pa.types.is_decimal(kind)
+        made[name] = pa.array([row.get(name) for row in rows], pa.string() if is_text else kind).cast(kind)
     return pa.table(made)
+
+
+def _arrow_type(column: Mapping[str, Any]) -> pa.DataType:
+    if column["data_type"] == "decimal":
+        return pa.decimal128(column["precision"], column["scale"])
+    return _ARROW[column["data_type"]]
 
 
 def glob_of(place: Place, table: str) -> str:

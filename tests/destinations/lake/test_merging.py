@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -102,7 +104,7 @@ def test_rows_of_one_merge_key_are_replaced_together(place: Place) -> None:
         "position": {"data_type": "bigint", "nullable": False},
         "tag": {"data_type": "text"},
     }
-    keys = {"primary_key": ("event_uuid", "position"), "merge_key": "event_uuid"}
+    keys: Any = {"primary_key": ("event_uuid", "position"), "merge_key": "event_uuid"}
     rows = [{"event_uuid": each, "position": n, "tag": "old"} for each in "ab" for n in range(3)]
     load(place, "event_elements", rows, columns=columns, **keys)
     load(place, "event_elements", [{"event_uuid": "a", "position": 0, "tag": "new"}], columns=columns, **keys)
@@ -133,7 +135,7 @@ def test_a_table_that_is_replaced_is_one_file(place: Place) -> None:
 
 
 def test_a_list_in_a_replaced_table_is_replaced_with_it(place: Place) -> None:
-    rows: list[dict[str, object]] = [{"id": 1, "tags": ["a", "b"]}, {"id": 2, "tags": ["c"]}]
+    rows: list[dict[str, Any]] = [{"id": 1, "tags": ["a", "b"]}, {"id": 2, "tags": ["c"]}]
     load(place, "actions", rows, write_disposition="replace", primary_key="id", max_table_nesting=1)
     assert read(place, "actions__tags", ["value"]) == [("a",), ("b",), ("c",)]
     load(place, "actions", [{"id": 2, "tags": ["d"]}], write_disposition="replace", max_table_nesting=1)
@@ -158,14 +160,14 @@ def test_a_column_that_comes_later_is_null_in_older_rows(place: Place) -> None:
 
 
 def test_a_column_has_one_type_in_all_files(local: LocalPlace) -> None:
-    columns = {
+    columns: dict[str, Any] = {
         "id": {"data_type": "bigint", "nullable": False},
         "amount": {"data_type": "double"},
         "at": {"data_type": "timestamp", "timezone": True, "precision": 6},
         "big": {"data_type": "bigint", "x-unsigned": True},
         "price": {"data_type": "decimal", "precision": 12, "scale": 2},
     }
-    rows = [{"id": 1, "amount": 1, "at": "2026-11-20T12:00:00.123456Z"}, {"id": 2, "amount": 1.5}]
+    rows: list[dict[str, Any]] = [{"id": 1, "amount": 1, "at": "2026-11-20T12:00:00.123456Z"}, {"id": 2, "amount": 1.5}]
     for row in rows:
         load(local, "things", [row], columns={k: v for k, v in columns.items() if k in row}, primary_key="id")
     load(local, "things", [{"id": 3, "amount": 2}], columns=columns, primary_key="id")

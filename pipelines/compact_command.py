@@ -1,0 +1,39 @@
+"""`compact`: few large files of many small ones, in a Parquet lake. Asks nothing of PostHog.
+
+JSON objects a line: {"type": "folder", "folder", "files_before", "files_after", "bytes_before", "bytes_after"} for each
+folder that has fewer files now, then {"type": "result", "database", "dataset", "files_before", "files_after"}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from destinations.lake import Lake
+from pipelines.config import ConfigError, load
+from pipelines.defaults import Flags
+from pipelines.program import Run
+
+
+def run_compact(run: Run, flags: Flags, tables: Sequence[str]) -> int:
+    """Compacts these tables, or all. Raises ConfigError and DestinationError."""
+    with load(flags).destination() as lake:
+        if not isinstance(lake, Lake):
+            raise ConfigError(
+                f"The destination {lake.name} has no files of ours to compact.",
+                "This is for --destination parquet; others look after their files themselves.",
+            )
+        lake.check()
+        there = lake.tables
+        if unknown := [table for table in tables if table not in there]:
+            raise ConfigError(
+                f"There is no table {', '.join(unknown)} in {lake.location}.",
+                f"It has: {', '.join(there) or 'none; run `posthog-warehouse sync` first'}.",
+            )
+        done = [asdict(each) for each in lake.compact(tables)]
+    run.reporter.records("folder", done, "Folders with fewer files now")
+    before, after = (sum(each[f"files_{when}"] for each in done) for when in ("before", "after"))
+    facts = {"type": "result", "database": lake.location, "dataset": lake.dataset}
+    said = f"{before:,} files became {after:,}." if done else "Nothing to do: there are no small files side by side."
+    run.reporter.summary(facts | {"files_before": before, "files_after": after}, said)
+    return 0
