@@ -41,6 +41,7 @@ class Lake:
     """The Parquet files of one dataset, held for a run."""
 
     name = "parquet"
+    takes_parquet = True
 
     def __init__(self, bucket_url: str, dataset: str = "posthog", memory_limit: str = DEFAULT_MEMORY_LIMIT) -> None:
         self.dataset = dataset
