@@ -24,6 +24,11 @@ _TYPES = {
 }
 
 
+def type_of(data_type: str) -> str:
+    """The type in a Parquet file of a column of dlt's type `data_type`, by DuckDB's name."""
+    return "DECIMAL(38,9)" if data_type == "decimal" else _TYPES[data_type]
+
+
 def lake_type(column: TColumnSchema) -> str:
     """The type of a column in a Parquet file, by DuckDB's name."""
     given: dict[str, Any] = dict(column)

@@ -14,7 +14,7 @@ to be removed is noted ahead of it (`intents`), and a run that begins finishes w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -258,19 +258,6 @@ def _without(rows: str, keys: str, match: Sequence[str]) -> str:
     return f"SELECT * FROM ({rows}) ANTI JOIN ({keys}) USING ({names(match)})"
 
 
-def rewrite(
-    store: Store, spec: Spec, files: Iterable[File], rows_of: Callable[[str], str], memory_limit: str
-) -> list[str]:
-    """Replaces each of `files` by what `rows_of(its rows)` selects of it; safe to be repeated when it was cut off."""
-    done = []
-    with connection(store, memory_limit) as con:
-        for file in files:
-            with store.local(file) as local:
-                _write(store, con, spec, rows_of(_typed(con, spec, [local])), file.path)
-            done.append(file.path)
-    return done
-
-
 def _write(store: Store, con: duckdb.DuckDBPyConnection, spec: Spec, rows: str, relative: str) -> File:
     return write_rows(store, con, rows, relative, table=spec.name, order=spec.sorted_by)
 
@@ -278,16 +265,19 @@ def _write(store: Store, con: duckdb.DuckDBPyConnection, spec: Spec, rows: str, 
 def _typed(con: duckdb.DuckDBPyConnection, spec: Spec, paths: Sequence[Path], more: str = "") -> str:
     """A query of the rows of some files, with all columns of `spec` in its types; NULL where they have none.
 
-    Columns that only the files have are kept where they are read to be written again, and where they are numbered not.
+    Rows of the lake may be of other types than `spec` where making columns anew was cut off: what does not fit is NULL
+    until that is done again. Columns that only the files have are kept where they are read to be written again, and
+    where they are numbered not.
     """
     if not paths:
         nothing = (f"CAST(NULL AS {kind}) AS {identifier(c)}" for c, kind in spec.columns.items())
         return f"SELECT {', '.join(nothing)} LIMIT 0"
     options = ", file_row_number = true, filename = true" if more else ""
     source = scan(paths, options)
+    cast = "CAST" if more else "TRY_CAST"
     there = {name for name, *_ in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
     cells = [
-        f"CAST({identifier(c) if c in there else 'NULL'} AS {kind}) AS {identifier(c)}"
+        f"{cast}({identifier(c) if c in there else 'NULL'} AS {kind}) AS {identifier(c)}"
         for c, kind in spec.columns.items()
     ]
     if not more:

@@ -24,6 +24,7 @@ from destinations.destination import Condition, Descriptions
 from destinations.errors import DestinationError, DestinationForeign, DestinationUnusable
 
 from . import views
+from .anew import Columns, property_types
 from .compacting import Compacted, compact
 from .engine import DEFAULT_MEMORY_LIMIT, connection
 from .failures import explained
@@ -162,6 +163,17 @@ class Lake:
                     for statement in made:
                         database.execute(statement)
                 self._store.put(scratch, "lake.duckdb")
+
+    def columns(self, table: str) -> Columns:
+        """The columns of one table, to be made anew."""
+        with self._telling():
+            self._opening.open()
+            return Columns(self._store, table, self._memory_limit)
+
+    def property_types(self, owner: str) -> dict[str, str | None]:
+        """What the table property_definitions, where it is there, says of the properties of `owner`."""
+        with self._telling():
+            return property_types(self._store, owner, self._memory_limit)
 
     def compact(self, tables: Iterable[str] = ()) -> Iterator[Compacted]:
         """Makes few files of many, in these tables or all."""
