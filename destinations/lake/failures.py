@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import duckdb
-from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
 from dlt.common.exceptions import MissingDependencyException
 
+from destinations.credentials import how_to_set, missing_of
 from destinations.errors import DestinationError, DestinationUnready, DestinationUnusable
 
 _REFUSED = {
@@ -27,6 +28,8 @@ _REFUSED = {
 }
 _EXTRAS = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfss": "az"}
 """Of dlt, by the kind of address."""
+_NO_KEYS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}
+"""Errors of botocore's."""
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"}
 
 
@@ -54,7 +57,7 @@ def _of_access(error: BaseException, location: str) -> DestinationError | None:
         return DestinationUnusable(
             f"There is no bucket at {location}.", "Make it, or give another --bucket-url; nothing was written."
         )
-    if code in _REFUSED or (isinstance(error, PermissionError)):
+    if code in _REFUSED or isinstance(error, PermissionError) or type(error).__name__ in _NO_KEYS:
         return DestinationUnusable(
             f"{location} refuses the access: {_line(error)}",
             "Check the credentials in [destination.filesystem.credentials] of .dlt/secrets.toml (or in the "
@@ -70,6 +73,11 @@ def _of_settings(error: BaseException, location: str) -> DestinationError | None
         )
         return DestinationUnready(
             f"A package for {location} is missing: {_line(error)}", f'Install it: pip install "dlt[{extra}]".'
+        )
+    if isinstance(error, ConfigFieldMissingException):
+        missing = missing_of(error)
+        return DestinationUnready(
+            f"Settings of {location} are missing: {', '.join(missing)}.", how_to_set("filesystem", missing)
         )
     if isinstance(error, ConfigurationException):
         return DestinationUnready(

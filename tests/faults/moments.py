@@ -16,6 +16,8 @@ from dlt.common.storages.load_package import PackageStorage
 from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
 
+from destinations.lake.pipeline import ArrivedJob, LakeClient, LakeJob
+from destinations.lake.store import Store
 from destinations.postgres import CopyJob
 from destinations.read_in_place import InPlaceJob
 
@@ -34,20 +36,23 @@ def _is_events_file(_: Any, __: str, file_name: str, *___: Any) -> bool:
     return file_name.startswith("events.")
 
 
-_FILES = ((InPlaceJob, "run"), (CopyJob, "run"), (DuckDbCopyJob, "run"))
-"""Jobs of Parquet files: in a DuckDB file, in PostgreSQL, in a DuckLake."""
+_FILES = ((InPlaceJob, "run"), (CopyJob, "run"), (DuckDbCopyJob, "run"), (ArrivedJob, "run"))
+"""Jobs of Parquet files: in a DuckDB file, in PostgreSQL, in a DuckLake, in a Parquet lake."""
+_MERGES = ((SqlLoadJob, "run"), (LakeJob, "run"))
 
 MOMENTS: dict[str, tuple[tuple[tuple[type[Any], str], ...], Callable[..., bool]]] = {
     # The file of events is ready to be merged from; dlt does not know.
     "staged": (_FILES, _loads_events),
     # They are merged into the table; dlt does not know.
-    "merged": (((SqlLoadJob, "run"),), _loads_events),
+    "merged": (_MERGES, _loads_events),
     # dlt has its marker of that, but has not acted on it.
     "marked": (((PackageStorage, "save_pending_transition"),), _is_events_file),
     # Any job of any table (dlt's own too) has committed; dlt does not know. With nth: each commit in turn.
-    "committed": ((*_FILES, (SqlLoadJob, "run")), _always),
+    "committed": ((*_FILES, *_MERGES), _always),
     # The package counts, by its row in _dlt_loads, and is not closed.
-    "counted": (((SqlJobClientBase, "complete_load"),), _always),
+    "counted": (((SqlJobClientBase, "complete_load"), (LakeClient, "complete_load")), _always),
+    # A file of a Parquet lake is made, replaced or removed. With nth: each change in turn.
+    "changed": (((Store, "put"), (Store, "delete")), _always),
 }
 """By name: the methods of dlt behind which the moment lies, and which of their calls are meant."""
 

@@ -52,6 +52,7 @@ def sync_here(
     attempts: int = 6,
     timeout_seconds: float = 310.0,
     listener: Listener | None = None,
+    **options: Any,
 ) -> Synced:
     """One sync. Our own limits of requests are out of the way, so that the server's are what is met."""
     waits: list[Wait] = []
@@ -70,8 +71,8 @@ def sync_here(
         )
 
     with DuckDbFile(database) if isinstance(database, Path) else database as destination:
-        options = SyncOptions(package_rows=package_rows, settings=Settings(leaf_rows=leaf_rows))
-        return Synced(sync(connect, destination, options, listener), waits)
+        wanted = SyncOptions(package_rows=package_rows, settings=Settings(leaf_rows=leaf_rows), **options)
+        return Synced(sync(connect, destination, wanted, listener), waits)
 
 
 class SyncProcess:

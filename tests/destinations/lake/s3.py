@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 import boto3
+import requests
 import s3fs
 from moto.server import ThreadedMotoServer
 
@@ -62,6 +65,16 @@ class S3Server:
         name = f"bucket-{next(self._numbers)}"
         self.client.create_bucket(Bucket=name)
         return name
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Within, the server refuses all requests with these keys, as it does where they have expired."""
+        iam = f"{self.endpoint}/moto-api/reset-auth"
+        requests.post(iam, data=b"0", timeout=10)
+        try:
+            yield
+        finally:
+            requests.post(iam, data=b"inf", timeout=10)
 
     @property
     def fs(self) -> s3fs.S3FileSystem:
