@@ -15,7 +15,14 @@ from sources.posthog import CORE
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.test_sync import Warehouse
 
-KINDS = ("postgres", "ducklake in postgres", "ducklake in sqlite", "ducklake in duckdb", "sqlalchemy in sqlite")
+KINDS = (
+    "postgres",
+    "parquet",
+    "ducklake in postgres",
+    "ducklake in sqlite",
+    "ducklake in duckdb",
+    "sqlalchemy in sqlite",
+)
 
 
 class Elsewhere(Warehouse):
@@ -24,9 +31,10 @@ class Elsewhere(Warehouse):
     def __init__(self, name: str, folder: Path, dataset: str = "posthog") -> None:
         super().__init__(folder / "unused.duckdb", dataset)
         self.name = name
+        self._bucket_url = str(folder / "lake")
 
     def opened(self) -> Destination:
-        place = Place(self.dataset, database="unused.duckdb", bucket_url="./unused", memory_limit="400MB")
+        place = Place(self.dataset, database="unused.duckdb", bucket_url=self._bucket_url, memory_limit="400MB")
         return DESTINATIONS[self.name].make(place)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
@@ -53,6 +61,8 @@ class Elsewhere(Warehouse):
 
 def settings_of(kind: str, postgres: LocalPostgres, folder: Path) -> dict[str, str]:
     """The settings of a new, empty warehouse, as variables of the environment."""
+    if kind == "parquet":
+        return {}
     database = postgres.new_database()
     if kind == "postgres":
         return {f"DESTINATION__POSTGRES__CREDENTIALS__{name}": value for name, value in database.items()}

@@ -1,0 +1,126 @@
+"""A first sync of events into a Parquet lake and into a DuckDB file: rows a second, and bytes of an event on disk.
+
+    python benchmarks/lake.py --events 1000000
+
+Each sync runs in a process of its own, against a server that costs next to none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from measuring import (
+    MB,
+    MILLION,
+    add_usual,
+    child_environment,
+    cpu_seconds,
+    peak_memory,
+    show,
+    usual,
+    write_json,
+)
+from replay.pages import USUAL
+from replay.server import API_KEY, Replay
+
+from destinations.destination import Place
+from destinations.registry import DESTINATIONS
+from pipelines.sync import SyncOptions, sync
+from sources.posthog import CORE, PostHogClient, Settings
+
+KINDS = ("duckdb", "parquet")
+
+
+def run(arguments: argparse.Namespace, kind: str) -> dict[str, Any]:
+    """Measures one kind of destination, and looks whether all rows arrived."""
+    with (
+        Replay(
+            arguments.pages, events=arguments.events, page_rows=arguments.page_rows, properties=arguments.properties
+        ) as replay,
+        tempfile.TemporaryDirectory(prefix="lake-") as folder,
+    ):
+        command = [sys.executable, __file__, "--child", kind, replay.host, folder]
+        command += ["--page-rows", str(arguments.page_rows)]
+        environment = child_environment(Path(folder))
+        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+        figures: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
+        files = [Path(folder) / "warehouse.duckdb"]
+        source = "posthog.events"
+        if kind == "parquet":
+            files = sorted((Path(folder) / "lake" / "posthog" / "events").glob("**/*.parquet"))
+            source = f"read_parquet('{folder}/lake/posthog/events/**/*.parquet', hive_partitioning = true)"
+        figures["files"] = len(files)
+        figures["bytes"] = sum(file.stat().st_size for file in files)
+        figures["text_bytes"] = replay.made.text_bytes
+        with duckdb.connect(str(files[0]) if kind == "duckdb" else ":memory:", read_only=kind == "duckdb") as con:
+            found = con.execute(f"SELECT count(*), count(DISTINCT uuid) FROM {source}").fetchone()
+            began = time.monotonic()
+            con.execute(f"SELECT event, count(*), max(timestamp) FROM {source} GROUP BY event").fetchall()
+            figures["query_seconds"] = time.monotonic() - began
+        if found != (arguments.events, arguments.events) or figures["status"] != "complete":
+            raise SystemExit(f"{kind} is {figures['status']} with {found} rows and keys of {arguments.events}")
+    return figures
+
+
+def _child(arguments: argparse.Namespace) -> None:
+    kind, host, folder = arguments.child
+    place = Place("posthog", str(Path(folder) / "warehouse.duckdb"), str(Path(folder) / "lake"), "400MB")
+    options = SyncOptions(tables=(CORE["events"],), settings=Settings(leaf_rows=arguments.page_rows))
+    before, began = cpu_seconds(), time.monotonic()
+    with DESTINATIONS[kind].make(place) as destination:
+        result = sync(lambda: PostHogClient(API_KEY, host, 1), destination, options)
+    print(
+        json.dumps(
+            {
+                "status": result.status,
+                "events": result.totals["events"],
+                "wall_seconds": time.monotonic() - began,
+                "cpu_seconds": cpu_seconds() - before,
+                "peak_memory_bytes": peak_memory(),
+                "packages": result.packages,
+            }
+        )
+    )
+
+
+def main() -> int:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--page-rows", type=int, default=40_000)
+    parser.add_argument("--properties", default=USUAL, help="usual, wild, or so many keys (a number)")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    add_usual(parser)
+    arguments = usual(parser, events=1_200, page_rows=500)
+    if arguments.child:
+        _child(arguments)
+        return 0
+    found = {kind: run(arguments, kind) for kind in KINDS}
+    for kind, figures in found.items():
+        events = figures["events"]
+        show(
+            f"a first sync into {kind}, {events:,} events",
+            {
+                "events a second": f"{events / figures['wall_seconds']:,.0f}",
+                "CPU seconds a million": f"{figures['cpu_seconds'] * MILLION / events:,.1f}",
+                "bytes of an event": f"{figures['bytes'] / events:,.0f}",
+                "... of its properties as text": f"{figures['text_bytes'] / events:,.0f}",
+                "files": f"{figures['files']:,}",
+                "peak memory, MB": f"{figures['peak_memory_bytes'] / MB:,.0f}",
+                "a query over all events, seconds": f"{figures['query_seconds']:.2f}",
+            },
+        )
+    write_json(arguments.json, found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
