@@ -27,10 +27,14 @@ def connection(
             # What its allocator keeps for later does not count for that limit: 128 MB a thread by default.
             "allocator_flush_threshold": "16MB",
             "preserve_insertion_order": False,
+            # Each thread holds rows of its own while it sorts and writes; what is left of the cores reads ahead.
+            "threads": 1,
             "temp_directory": str(store.scratch / "spill"),
         }
     ) as opened:
         opened.execute("SET TimeZone = 'UTC'")
+        # A join keeps its right side in memory, which is the narrow one in all that is asked here: DuckDB would guess.
+        opened.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         if folder is not None and not store.is_local:
             opened.register_filesystem(store.listed(folder))
         yield opened

@@ -23,15 +23,12 @@ import duckdb
 from . import intents
 from .engine import connection, identifier, literal, names, scan
 from .keys import Keys
-from .layout import PARTITION, SMALL_BYTES
+from .layout import NO_DATE, PARTITION, SMALL_BYTES
 from .spec import Spec
 from .store import File, Store, new_name
 from .writing import write_rows
 
 logger = logging.getLogger(__name__)
-
-_FEW = 4
-"""So many files can each look through all arriving rows; more, and those are first brought into the files' order."""
 
 
 @dataclass
@@ -80,7 +77,7 @@ class _Merge:
         self._keys = keys
         self._spec = spec
         self._con = con
-        self._ordered: Path | None = None
+        self._numbered = ""
         self._files = {file.path: file for file in store.files(spec.name)}
 
     def run(self, arriving: Sequence[Path]) -> Merged:
@@ -92,7 +89,7 @@ class _Merge:
             order = "" if spec.newest_by is None else f" ORDER BY {identifier(spec.newest_by[0])} {spec.newest_by[1]}"
             order += " NULLS LAST" if order else ""
             newest = f" QUALIFY row_number() OVER (PARTITION BY {names(spec.unique)}{order}) = 1"
-        numbered = _typed(con, spec, arriving, ", file_row_number AS _row, filename AS _file")
+        self._numbered = numbered = _typed(con, spec, arriving, ", file_row_number AS _row, filename AS _file")
         con.execute(
             f"CREATE TEMP TABLE arriving AS SELECT {names(columns)}, _file, _row, {spec.day} AS _day, "
             f"{spec.gone or 'false'} AS _gone FROM ({numbered}){newest}"
@@ -102,13 +99,8 @@ class _Merge:
         targets = self._place()
         if not targets and not self._count("SELECT count(*) FROM homes"):
             return result
-        self._order(numbered)
         intent = self._note_moves()
-        try:
-            self._rewrite_all(targets, result)
-        finally:
-            if self._ordered is not None:
-                self._ordered.unlink(missing_ok=True)
+        self._rewrite_all(targets, result)
         if intent is not None:
             self._store.delete(intent)
         return result
@@ -171,22 +163,20 @@ class _Merge:
         folder = self._spec.name if day is None else f"{self._spec.name}/{PARTITION}={day}"
         return f"{folder}/{new_name()}"
 
-    def _order(self, numbered: str) -> None:
-        """View `rows_placed`: the arriving rows with their places. Ordered by these, where there are many."""
-        con = self._con
-        columns = names(self._spec.columns)
-        places = "SELECT _file, _row, _home FROM placed"
-        joined = f"SELECT {columns}, _home FROM ({numbered}) JOIN ({places}) USING (_file, _row)"
-        many = self._count("SELECT count(DISTINCT _home) FROM placed") > _FEW
-        if not many:
-            con.execute(f"CREATE TEMP VIEW rows_placed AS {joined}")
-            return
-        self._ordered = ordered = self._store.scratch_file()
-        con.execute(
-            f"COPY ({joined} ORDER BY _home) TO {literal(str(ordered))} "
-            "(FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE 4096)"
+    def _rows_of(self, path: str) -> str:
+        """A query of the arriving rows that are to be in a file."""
+        spec = self._spec
+        day = self._con.execute(f"SELECT any_value(_day) FROM placed WHERE _home = {literal(path)}").fetchone()
+        within = ""
+        if spec.dated_by is not None and day is not None and day[0] not in {None, NO_DATE}:
+            # What other days have is not even read: a package holds the rows of a day side by side.
+            at, start = identifier(spec.dated_by), f"CAST({literal(day[0])} AS DATE)"
+            within = f" WHERE {at} >= CAST({start} AS TIMESTAMPTZ) AND {at} < CAST({start} + 1 AS TIMESTAMPTZ)"
+        places = f"SELECT _file, _row FROM placed WHERE _home = {literal(path)}"
+        return (
+            f"SELECT {names(spec.columns)} FROM (SELECT * FROM ({self._numbered}){within}) "
+            f"SEMI JOIN ({places}) USING (_file, _row)"
         )
-        con.execute(f"CREATE TEMP VIEW rows_placed AS SELECT * FROM {scan([ordered])}")
 
     def _note_moves(self) -> str | None:
         """Table `moves`: keys that will be in a new home and still in an old one; noted for who comes after a kill."""
@@ -221,17 +211,18 @@ class _Merge:
             return True
         if spec.match != spec.unique or arrive != replaced:
             return False
-        told = [c for c in spec.columns if not c.startswith("_dlt_")]
-        equal = " AND ".join(f"old.{identifier(c)} IS NOT DISTINCT FROM new.{identifier(c)}" for c in told)
-        keys = " AND ".join(f"old.{identifier(c)} = new.{identifier(c)}" for c in spec.unique)
+        # Rows are compared by key and a hash of 64 bits: whole rows of a package would have to be held in memory.
+        told = names(c for c in spec.columns if not c.startswith("_dlt_"))
+        hashed = f"SELECT {names(spec.unique)}, hash({told}) AS _hash FROM"
         with self._store.local(self._files[path]) as local:
-            old, new = _typed(con, spec, [local]), f"SELECT * FROM rows_placed WHERE _home = {literal(path)}"
-            same = f"SELECT count(*) FROM ({old}) AS old JOIN ({new}) AS new ON {keys} WHERE {equal}"
+            old = f"{hashed} ({_typed(con, spec, [local])})"
+            new = f"{hashed} ({self._rows_of(path)})"
+            same = f"SELECT count(*) FROM ({old}) JOIN ({new}) USING ({names(spec.unique)}, _hash)"
             return arrive == self._count(same)
 
     def _rewrite(self, path: str) -> None:
         spec, con = self._spec, self._con
-        rows = f"SELECT {names(spec.columns)} FROM rows_placed WHERE _home = {literal(path)}"
+        rows = self._rows_of(path)
         if path not in self._files:
             self._files[path] = _write(self._store, con, spec, rows, path)
             return

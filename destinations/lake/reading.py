@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from destinations.destination import StoredColumn
+from destinations.views import VIEWS
 
 from .engine import connection, identifier, scan_files
 from .layout import NO_DATE, shape_of
@@ -41,7 +42,10 @@ class LakeReading:
         return self._tables
 
     def table(self, name: str) -> str:
-        """What stands behind FROM."""
+        """What stands behind FROM, of a table or of a view that comes with the tables."""
+        for view in VIEWS:
+            if view.name == name:
+                return f"({view.sql({table: self.table(table) for table in view.needs})})"
         return scan_files(self._store, self._store.files(name))
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
