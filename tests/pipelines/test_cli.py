@@ -122,7 +122,7 @@ def test_a_terminal_shows_bars_and_then_the_table(program: Program, posthog: San
         (["--since", "2026-11-20", "--until", "2026-11-01"], {}, ["--since", "--until", "before"]),
         (["--since", "yesterday"], {}, ["--since", "yesterday", "30d"]),
         (["event"], {}, ["no table event", "Did you mean events"]),
-        (["--destination", "snowflake"], {}, ["snowflake", "duckdb"]),
+        (["--destination", "snowfall"], {}, ["snowfall", "duckdb"]),
         (["--dataset", "Post Hog"], {}, ["Post Hog", "post_hog"]),
         (["--max-wait", "soon"], {}, ["max-wait", "15m"]),
         (["--no-such-flag"], {}, ["--no-such-flag"]),
@@ -311,7 +311,7 @@ def test_a_stopped_sync_can_be_gone_on_with(
 
 
 def test_help_is_everywhere_and_quick(quick: InProcess) -> None:
-    commands = ["demo", "sync", "sandbox", "status", "query", "tables", "doctor"]
+    commands = ["demo", "sync", "compact", "sandbox", "status", "retype", "query", "tables", "doctor"]
     top = quick("-h")
     assert top.code == 0
     assert re.findall(r"^│ (\w+) ", top.out, re.MULTILINE) == commands

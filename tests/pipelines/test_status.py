@@ -20,7 +20,7 @@ def test_status_tells_tables_runs_and_checks(quick: InProcess, posthog: Sandbox)
     assert posthog.counters()["requests"] == 0
     counts = there(posthog)
     tables = {event["table"]: event for event in outcome.of("table")}
-    assert set(tables) == set(DEFAULT)
+    assert set(tables) == {*DEFAULT, "property_columns"}
     assert {name: table["rows"] for name, table in tables.items() if name in counts} == counts
     with duckdb.connect(str(quick.folder / "posthog_warehouse.duckdb"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
