@@ -47,9 +47,9 @@ def write_scratch(
         for where in _groups(con, rows, order):
             found = con.execute(f"SELECT * FROM ({rows}) WHERE {where}{by}")
             group = found.to_arrow_table()
-            # Rows with one moment and name are not told apart: such a group may be larger than others.
+            # Rows with one moment and name are not told apart: a group may be larger than others for them.
             if group.num_rows:
-                writer.write_table(group.cast(schema), row_group_size=ROW_GROUP_ROWS)
+                writer.write_table(group.cast(schema), row_group_size=2 * ROW_GROUP_ROWS)
 
 
 def _groups(con: duckdb.DuckDBPyConnection, rows: str, order: Sequence[str]) -> Iterator[str]:
