@@ -107,6 +107,24 @@ def test_dead_before_any_change_of_an_append(places: Callable[[int], Place], mon
             assert counted == [(1,), (2,)]
 
 
+def test_a_script_that_takes_its_package_up_again_adds_its_rows_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dlt_folder: Path
+) -> None:
+    """dlt keeps what it was loading in its working folder, and goes on there in the next run of a script."""
+    for nth in each_change(each_place(tmp_path, None)):
+        place = LocalPlace(tmp_path / f"lake-{nth}")
+        load(place, "log", [{"n": 1}], write_disposition="append")
+        with dying(monkeypatch, nth) as death:
+            try:
+                load(place, "log", [{"n": 2}], write_disposition="append", fresh=False)
+            except PipelineStepFailed:
+                assert death.died
+        if not death.died:
+            return
+        load(place, "log", [{"n": 2}], write_disposition="append", fresh=False)
+        assert read(place, "log", ["n"]) == [(1,), (2,)]
+
+
 def test_dead_before_any_change_of_a_replacement(
     places: Callable[[int], Place], monkeypatch: pytest.MonkeyPatch
 ) -> None:
