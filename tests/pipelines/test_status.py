@@ -30,7 +30,7 @@ def test_status_tells_tables_runs_and_checks(quick: InProcess, posthog: Sandbox)
     assert found == (newest[0].isoformat(), newest[1].isoformat())
     [run] = outcome.of("run")
     assert (run["status"], run["host"]) == ("complete", posthog.host)
-    assert {check["table_name"]: check["status"] for check in outcome.of("check")} == dict.fromkeys(tables, "complete")
+    assert {check["table_name"]: check["status"] for check in outcome.of("check")} == dict.fromkeys(DEFAULT, "complete")
     assert outcome.of("result")[0]["status"] == "complete"
 
     shown = quick("status")
