@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import duckdb
@@ -26,6 +27,8 @@ _REFUSED = {
     "403",
     "401",
 }
+_CLIENTS = {"botocore", "aiohttp", "azure", "gcsfs"}
+"""Packages whose errors are those of a store."""
 _EXTRAS = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfss": "az"}
 """Of dlt, by the kind of address."""
 _NO_KEYS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}
@@ -93,7 +96,13 @@ def _of_work(error: BaseException, location: str) -> DestinationError | None:
             f"DuckDB failed while it worked on {location}: {_line(error)}",
             "Make room on the disk, or raise memory_limit in [sync], and run the same command again.",
         )
-    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in {"botocore", "aiohttp", "azure", "gcsfs"}:
+    # DuckDB wraps what fails below it, in an object store, in errors of several kinds.
+    in_store = "://" in location and isinstance(error, (duckdb.Error, TimeoutError, asyncio.TimeoutError))
+    if (
+        in_store
+        or isinstance(error, OSError)
+        or type(error).__module__.split(".")[0] in {"botocore", "aiohttp", "azure", "gcsfs"}
+    ):
         return DestinationUnusable(
             f"{location} failed: {type(error).__name__}: {_line(error)}",
             "Run the same command again: what a failed run left half done is mended by the next.",

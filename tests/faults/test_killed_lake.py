@@ -136,7 +136,7 @@ def test_an_object_store_that_stays_away_ends_the_run_and_the_next_one_mends_it(
             with pytest.raises(Exception, match=r".") as raised:
                 sync_here(posthog, Lake(place.url), package_rows=4_000)
             told = Lake(place.url).explain(raised.value)
-            assert told is not None
+            assert told is not None, repr(raised.value)
             assert place.url in told.message
             proxy.heal()
         assert sync_here(posthog, Lake(place.url)).result.status == "complete"
