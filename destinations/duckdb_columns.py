@@ -8,6 +8,7 @@ from types import TracebackType
 import duckdb
 import pyarrow as pa
 
+from .duckdb_memory import make_room_for
 from .duckdb_reading import identifier
 
 ROW = "_row"
@@ -65,6 +66,7 @@ class Columns:
         Rows that no page has are NULL there. In one transaction: whoever breaks it off leaves everything as it was.
         """
         names = [identifier(name) for name in types]
+        make_room_for(self._connection, len(self.filled()) + len(types))
         declared = [f"{identifier(name)} {_TYPES[kind]}" for name, kind in types.items()]
         plain = ", ".join(each.removesuffix(" USING COMPRESSION zstd") for each in declared)
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_NEW} ({ROW} BIGINT, {plain})")

@@ -27,6 +27,8 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
+from .duckdb_memory import make_room_for
+
 _VIEW = "staged_{}"
 
 
@@ -102,6 +104,9 @@ class InPlaceClient(DuckDbClient):
             name for name in map(_name, table_chain) if name in files and self.should_load_data_to_staging_dataset(name)
         ]
         views = [self._view(name, files[name]) for name in names]
+        widest = max(len(self.schema.get_table_columns(_name(table))) for table in table_chain)
+        with self.sql_client as client:
+            make_room_for(client.native_connection, widest)
         with self.sql_client.reading_in_place(names):
             jobs: list[FollowupJobRequest] = super().create_table_chain_completed_followup_jobs(
                 table_chain, completed_table_chain_jobs

@@ -44,7 +44,7 @@ class SyncSettings:
     bucket_url: str = "./lake"
     dataset: str = "posthog"
     package_rows: int = 240_000
-    memory_limit: str = "400MB"
+    memory_limit: str = "300MB"
 
 
 class Format(str, Enum):

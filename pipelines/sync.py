@@ -347,6 +347,8 @@ def _memory_pool() -> pa.MemoryPool:
     The system's does that, too, but copies what grows: a fifth more memory at the peak.
     """
     try:
+        # A tenth of a second is enough for what one page needs again and again, and short enough for a merge.
+        pa.jemalloc_set_decay_ms(100)
         return pa.jemalloc_memory_pool()
     except NotImplementedError:  # this build of Arrow has none
         return pa.system_memory_pool()

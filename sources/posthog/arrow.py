@@ -9,8 +9,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sources.posthog.http import memory
 from sources.posthog.json_text import parsable
 from sources.posthog.tables import Column, Table
+
+_MANY_ROWS = 10_000
+"""A decoded page of more leaves so much free memory behind that it is worth giving back."""
 
 UTC_MICROS = pa.timestamp("us", tz="UTC")
 
@@ -66,22 +70,26 @@ def column_array(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
     return pa.array(values, wanted)
 
 
-def declared_table(types: Sequence[str], rows: Sequence[Sequence[Any]], columns: Sequence[Column]) -> pa.Table:
+def declared_table(types: Sequence[str], rows: list[Any], columns: Sequence[Column]) -> pa.Table:
     """The rows of an answer, which selected `columns` in this order, as a table of their declared types.
+
+    `rows` are lists of cells, and gone afterwards: memory is not to hold a decoded page and what is made of it.
 
     Raises:
         ColumnMismatch: the answer has other columns, or a value is not of the declared type.
     """
-    cells = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+    cells: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+    is_large = len(rows) > _MANY_ROWS
+    rows.clear()
     if len(cells) != len(columns) or len(types) != len(columns):
         raise ColumnMismatch(f"The answer has {len(cells)} columns where {len(columns)} were asked for.")
     arrays, fields = [], []
-    for column, server_type, values in zip(columns, types, cells, strict=True):
+    cells.reverse()
+    for column, server_type in zip(columns, types, strict=True):
         try:
-            if column.data_type == "json":
-                array = parsable(json_texts(values))
-            else:
-                array = column_array(values, _ARROW_TYPES[column.data_type])
+            values = cells.pop()
+            is_json = column.data_type == "json"
+            array = json_texts(values) if is_json else column_array(values, _ARROW_TYPES[column.data_type])
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
             raise ColumnMismatch(
                 f"Column {column.name} ({server_type} on the server) does not fit {column.data_type}: {error}"
@@ -90,6 +98,12 @@ def declared_table(types: Sequence[str], rows: Sequence[Sequence[Any]], columns:
             array = pc.if_else(pc.equal(array, ""), pa.scalar(None, pa.string()), array)
         arrays.append(array)
         fields.append(pa.field(column.name, array.type, nullable=column.nullable))
+    del values
+    if is_large:
+        memory.give_back()
+    for place, column in enumerate(columns):
+        if column.data_type == "json":
+            arrays[place] = parsable(arrays[place])
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 

@@ -341,7 +341,7 @@ def test_a_failure_in_the_middle_keeps_what_was_loaded(warehouse: Warehouse, sta
         if number == 2:
             posthog.add_fault("drop", path="/query/", always=True)
 
-    result = warehouse.sync(posthog, listener=Packages(fail), package_rows=400, leaf_rows=150)
+    result = warehouse.sync(posthog, listener=Packages(fail), package_rows=400, leaf_rows=50)
     assert result.status == "stopped"
     assert isinstance(result.stopped, Unreachable)
     held = warehouse.rows("SELECT count(*) FROM events")[0][0]

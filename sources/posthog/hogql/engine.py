@@ -20,7 +20,9 @@ def read_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted
     """Events that the ledger in `state` does not have yet."""
     plan = reading.plan = Ledger(state).plan(run.now, run.since, run.until, run.settings)
     reading.shapes_pages = True
-    reader = EventsReader(run.client, run.dialect, run.settings, run.progress, partial(_shaped, run, reading))
+    shape = partial(_shaped, run, reading)
+    is_spooled = run.spool is not None
+    reader = EventsReader(run.client, run.dialect, run.settings, run.progress, shape, is_spooled=is_spooled)
     for page in reader.pages(plan.windows):
         reading.completed += page.completes
         yield page.rows, partial(_cover, plan, [batch.window for batch in page.completes])

@@ -30,12 +30,16 @@ from sources.posthog.hogql.leaves import (
 )
 from sources.posthog.hogql.parallel import Job, Split, run_jobs
 from sources.posthog.hogql.windows import DAY, MAX, MIN, Window, day_start
+from sources.posthog.http import memory
 from sources.posthog.progress import Progress
 from sources.posthog.settings import Settings
 from sources.posthog.spool import SpooledPage
 from sources.posthog.tables import EVENTS
 
 logger = logging.getLogger(__name__)
+
+_SPOOLED_AHEAD = 3
+"""Times `pages_ahead`: what a merge of a package takes is enough time to fetch the next one."""
 
 
 @dataclass
@@ -74,14 +78,19 @@ class EventsReader:
         settings: Settings,
         progress: Progress | None = None,
         shape: _Shape | None = None,
+        *,
+        is_spooled: bool = False,
     ) -> None:
-        """`shape` is done to the rows of each page, on the threads that fetch, for one page at a time."""
+        """`shape` is done to the rows of each page, on the threads that fetch, for one page at a time.
+
+        `is_spooled`: it puts them into files, so that more of them may wait.
+        """
         self._client = client
         self._dialect = dialect
         self._settings = settings
         self._progress = progress or Progress()
         self._shape = shape
-        self._shaping = threading.Lock()
+        self._ahead = settings.pages_ahead * (_SPOOLED_AHEAD if is_spooled else 1)
         self._lock = threading.Lock()
         self._max_rows = dialect.max_rows
         self._proven_rows = dialect.proven_rows
@@ -97,7 +106,7 @@ class EventsReader:
         for batch, table in run_jobs(
             self._jobs(windows, empty),
             threads=self._settings.queries_in_flight,
-            ahead=self._settings.pages_ahead,
+            ahead=self._ahead,
         ):
             with self._lock:
                 batch.rows += table.num_rows
@@ -184,8 +193,7 @@ class EventsReader:
         outcome = self._fetch(batch, leaf)
         if self._shape is None or isinstance(outcome, Split):
             return outcome
-        # While one page is shaped the next one is decoded; with more at once memory would grow, and no time be won.
-        with self._shaping:
+        with memory.one_page:
             return batch, self._shape(outcome[1])
 
     def _fetch(self, batch: Batch, leaf: Leaf) -> _Outcome:

@@ -20,9 +20,6 @@ from sources.posthog.http.exchange import Counts, Exchange
 from sources.posthog.http.retry import Retrier
 from sources.posthog.http.wire import Reply, Wire
 
-# A decoded page is some 0.4 GB: one at a time in this process, whatever the number of clients and threads.
-_decoding = threading.RLock()
-
 _CACHE_TRIES = 3
 _STOP_SECONDS = 5.0
 _POLL_SECONDS = (0.5, 10.0)
@@ -126,7 +123,7 @@ class Asking:
                 "POST", self._path(), allowance, json={**body, "client_query_id": query_id}, is_query=True
             )
             last = self._poll(first, query_id, started)
-        with _decoding, memory.without_collector(), self._exchange.redacting():
+        with memory.one_page, memory.without_collector(), self._exchange.redacting():
             text = last.body.take()
             size = len(text)
             decoded = decode(text, last.path)

@@ -9,10 +9,15 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
+
+one_page = threading.RLock()
+"""Held by whoever decodes a large answer or works on one: that takes some 0.4 GB, so it is done to one at a time in
+this process, whatever the number of clients and threads."""
 
 
 def _trim_of_glibc() -> Callable[[int], object] | None:

@@ -7,7 +7,8 @@ no more are marked, and their distinct_ids removed, where the run knows what the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -105,7 +106,7 @@ def _persons(page: list[Person]) -> pa.Table:
     )
 
 
-def _table(table: Table, rows: Sequence[Sequence[object]]) -> pa.Table:
+def _table(table: Table, rows: list[Any]) -> pa.Table:
     try:
         return declared_table([""] * len(table.columns), rows, table.columns)
     except ColumnMismatch as error:
