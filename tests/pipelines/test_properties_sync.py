@@ -54,7 +54,8 @@ def synced(
     options = SyncOptions(
         tables=tuple(TABLES[name] for name in tables or ("events",)),
         package_rows=500,
-        settings=Settings(properties=settings or PropertySettings(), leaf_rows=leaf_rows),
+        # One request at a time: the order of pages decides of which types columns are at first.
+        settings=Settings(properties=settings or PropertySettings(), leaf_rows=leaf_rows, queries_in_flight=1),
     )
     with DuckDbFile(file) as destination:
         return sync(connect, destination, options)

@@ -142,7 +142,8 @@ def test_the_check_finds_what_is_missing(warehouse: Elsewhere, still: Sandbox) -
     }
 
 
-@pytest.mark.parametrize("warehouse", MAIN, indirect=True)
+# A lake is held when it is opened for writing, by a process: tests/destinations/lake/test_bad_input.py.
+@pytest.mark.parametrize("warehouse", [kind for kind in MAIN if kind != "parquet"], indirect=True)
 def test_one_process_at_a_time_loads_into_a_dataset(
     warehouse: Elsewhere, still: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,7 +180,7 @@ def test_a_failure_in_the_middle_keeps_what_was_loaded(warehouse: Elsewhere, sta
         if number == 2:
             posthog.add_fault("drop", path="/query/", always=True)
 
-    result = warehouse.sync(posthog, listener=Packages(fail), package_rows=400, leaf_rows=150)
+    result = warehouse.sync(posthog, listener=Packages(fail), package_rows=400, leaf_rows=50)
     assert result.status == "stopped"
     assert 400 <= result.totals["events"] < posthog.counts()["events"]
     posthog.clear_faults()
