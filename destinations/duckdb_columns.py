@@ -46,7 +46,7 @@ class Columns:
 
     def filled(self) -> dict[str, int]:
         """How many rows have a value in each column."""
-        names = [row[0] for row in self._connection.execute(f"DESCRIBE {self._table}").fetchall()]
+        names = self._names()
         counts = self._connection.execute(
             f"SELECT {', '.join(f'count({identifier(name)})' for name in names)} FROM {self._table}"
         ).fetchone()
@@ -66,7 +66,7 @@ class Columns:
         Rows that no page has are NULL there. In one transaction: whoever breaks it off leaves everything as it was.
         """
         names = [identifier(name) for name in types]
-        make_room_for(self._connection, len(self.filled()) + len(types))
+        make_room_for(self._connection, len(self._names()) + len(types))
         declared = [f"{identifier(name)} {_TYPES[kind]}" for name, kind in types.items()]
         plain = ", ".join(each.removesuffix(" USING COMPRESSION zstd") for each in declared)
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_NEW} ({ROW} BIGINT, {plain})")
@@ -85,6 +85,9 @@ class Columns:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
+
+    def _names(self) -> list[str]:
+        return [row[0] for row in self._connection.execute(f"DESCRIBE {self._table}").fetchall()]
 
     def _insert(self, page: pa.Table, names: Sequence[str]) -> None:
         self._connection.register("_page", page)
