@@ -7,12 +7,16 @@ import os
 from pathlib import Path
 
 import dlt
+from dlt.common.destination.client import WithStateSync
 from dlt.common.pipeline import get_dlt_pipelines_dir
+from dlt.common.schema import Schema
 from dlt.extract import DltResource
 
 from destinations.destination import Destination
 
 PIPELINE_NAME = "posthog_warehouse"
+_SOURCE = "posthog"
+"""The same name as in a plain dlt script, so that the state and the schema are the same too."""
 
 # dlt asks its makers' server about each run unless told not to; and the program, not dlt, tells people what happens.
 # Staging copies of rows would stay in the file. One table after the other, so that what is recorded of a package comes
@@ -43,12 +47,24 @@ def fresh_pipeline(destination: Destination) -> dlt.Pipeline:
 def load(pipeline: dlt.Pipeline, resources: list[DltResource]) -> None:
     """Loads `resources` in one package. Raises PipelineStepFailed."""
 
-    # The same source name as in a plain dlt script, so that the state is the same too.
-    @dlt.source(name="posthog", section="posthog", max_table_nesting=0)
+    @dlt.source(schema=_schema_left_behind(pipeline) or Schema(_SOURCE), section=_SOURCE, max_table_nesting=0)
     def posthog() -> list[DltResource]:
         return resources
 
     pipeline.run(posthog())
+
+
+def _schema_left_behind(pipeline: dlt.Pipeline) -> Schema | None:
+    """The schema of a first package that made its tables and was killed before its state was there.
+
+    dlt restores the schemas that a state names, so this one it would not find: columns would get the types of the pages
+    that come first now, whatever types those tables have.
+    """
+    if _SOURCE in pipeline.schema_names:
+        return None
+    with pipeline.destination_client() as client:
+        stored = client.get_stored_schema(_SOURCE) if isinstance(client, WithStateSync) else None
+    return None if stored is None else Schema.from_dict(dlt.common.json.loads(stored.schema))
 
 
 def working_dir(destination: Destination) -> Path:

@@ -1,0 +1,86 @@
+"""A pipeline knows what the destination has, wherever the run before was killed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pyarrow as pa
+import pytest
+from dlt.extract import DltResource
+
+from destinations.destination import Destination
+from destinations.duckdb import DuckDbFile
+from pipelines.packages import fresh_pipeline, load
+from tests.local_postgres import LocalPostgres
+from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
+
+
+def plans(seats: pa.Array, types: list[str]) -> DltResource:
+    """A table with one column, of the type that the pages say unless there is one; `types` gets that type."""
+
+    def pages() -> Iterator[pa.Table]:
+        columns = dlt.current.source_schema().tables.get("plans", {}).get("columns", {})
+        types.append(str(columns.get("seats", {}).get("data_type", "none")))
+        yield pa.table({"seats": seats})
+
+    resource: DltResource = dlt.resource(pages, name="plans", write_disposition="append", file_format="parquet")
+    return resource
+
+
+def first_package_then_kill(destination: Destination) -> None:
+    """Leaves what a first package leaves that dies after it has made its tables: those, and no state."""
+    load(fresh_pipeline(destination), [plans(pa.array([1, 2]), [])])
+
+
+def types_seen(destination: Destination) -> list[str]:
+    types: list[str] = []
+    load(fresh_pipeline(destination), [plans(pa.array([3, 4]), types)])
+    return types
+
+
+def test_of_an_empty_destination_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    with DuckDbFile(tmp_path / "warehouse.duckdb") as destination:
+        assert types_seen(destination) == ["none"]
+
+
+def test_the_tables_of_a_killed_first_package_are_known_in_duckdb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    file = tmp_path / "warehouse.duckdb"
+    with DuckDbFile(file) as destination:
+        first_package_then_kill(destination)
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("DELETE FROM posthog._dlt_pipeline_state")
+    with DuckDbFile(file) as destination:
+        assert types_seen(destination) == ["bigint"]
+
+
+def test_the_tables_of_a_killed_first_package_are_known_in_a_lake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    with Elsewhere("parquet", tmp_path).opened() as destination:
+        first_package_then_kill(destination)
+    shutil.rmtree(tmp_path / "lake" / "posthog" / "_dlt_pipeline_state")
+    with Elsewhere("parquet", tmp_path).opened() as destination:
+        assert types_seen(destination) == ["bigint"]
+
+
+def test_the_tables_of_a_killed_first_package_are_known_in_postgres(tmp_path: Path, postgres: LocalPostgres) -> None:
+    settings: dict[str, Any] = {"DLT_DATA_DIR": str(tmp_path / "dlt"), **settings_of("postgres", postgres, tmp_path)}
+    with set_to(settings):
+        warehouse = Elsewhere("postgres", tmp_path)
+        with warehouse.opened() as destination:
+            first_package_then_kill(destination)
+            assert hasattr(destination, "session")
+            with destination.session() as session:
+                session.run([f"DELETE FROM {session.table('_dlt_pipeline_state')}"])
+        with warehouse.opened() as destination:
+            assert types_seen(destination) == ["bigint"]
