@@ -247,7 +247,8 @@ class DuckDbFile:
 
     def columns(self, table: str) -> Columns:
         """The columns of one table, to be made anew."""
-        return Columns(self.connection, self.dataset, table)
+        staging = f"{identifier(f'{self.dataset}_staging')}.{identifier(table)}"
+        return Columns(self.connection, self._qualified(table), staging, json=CompressingTypeMapper.JSON)
 
     def property_types(self, owner: str) -> dict[str, str | None]:
         """What the table property_definitions, where it is there, says of the properties of `owner`."""

@@ -1,4 +1,4 @@
-"""Columns of a table of a DuckDB file made anew from another column of it, all or none."""
+"""Columns of a table of a DuckDB file or a DuckLake made anew from another column of it, all or none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROW = "_row"
 
 _TYPES = {
     "text": "VARCHAR",
-    "json": "JSON USING COMPRESSION zstd",
+    "json": "JSON",
     "timestamp": "TIMESTAMP WITH TIME ZONE",
     "bigint": "BIGINT",
     "bool": "BOOLEAN",
@@ -24,7 +24,7 @@ _TYPES = {
     "decimal": "DECIMAL(38,0)",
     "date": "DATE",
 }
-"""dlt's types, as this file's columns have them (`destinations.duckdb.TypeMapper`)."""
+"""dlt's types, as these columns have them (`destinations.duckdb_types`)."""
 
 _NEW = "_made_anew"
 
@@ -32,9 +32,13 @@ _NEW = "_made_anew"
 class Columns:
     """The columns of one table, on a connection that nobody else uses meanwhile."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str, table: str) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, table: str, staging: str, *, json: str = "JSON") -> None:
+        """`table` as SQL has it, and `staging`, through which dlt loads it, if it is there. `json` is how a column of
+        JSON is declared."""
         self._connection = connection
-        self._table = f"{identifier(dataset)}.{identifier(table)}"
+        self._table = table
+        self._staging = staging
+        self._json = json
 
     def __enter__(self) -> Columns:
         return self
@@ -67,16 +71,18 @@ class Columns:
         """
         names = [identifier(name) for name in types]
         make_room_for(self._connection, len(self._names()) + len(types))
-        declared = [f"{identifier(name)} {_TYPES[kind]}" for name, kind in types.items()]
-        plain = ", ".join(each.removesuffix(" USING COMPRESSION zstd") for each in declared)
+        kinds = _TYPES | {"json": self._json}
+        declared = [f"{identifier(name)} {kinds[kind]}" for name, kind in types.items()]
+        plain = ", ".join(f"{identifier(name)} {_TYPES[kind]}" for name, kind in types.items())
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_NEW} ({ROW} BIGINT, {plain})")
         for page in pages:
             self._insert(page, [ROW, *types])
         self._connection.execute("BEGIN")
         try:
             for name, column in zip(names, declared, strict=True):
-                self._connection.execute(f"ALTER TABLE {self._table} DROP COLUMN IF EXISTS {name}")
-                self._connection.execute(f"ALTER TABLE {self._table} ADD COLUMN {column}")
+                for table in (self._table, f"IF EXISTS {self._staging}"):
+                    self._connection.execute(f"ALTER TABLE {table} DROP COLUMN IF EXISTS {name}")
+                    self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
             values = ", ".join(f"{name} = made.{name}" for name in names)
             self._connection.execute(
                 f"UPDATE {self._table} AS held SET {values} FROM temp.main.{_NEW} AS made WHERE held.rowid = made.{ROW}"

@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
 
 from .advisory import lock_sql
 from .destination import Condition, Place
+from .duckdb_columns import Columns
+from .duckdb_reading import identifier
 from .duckdb_types import TypeMapper
 from .errors import (
     DestinationError,
@@ -133,6 +135,16 @@ class DuckLake(SqlDestination):
         names += ["httpfs"] if "://" in storage and not storage.startswith("file:") else []
         for name in filter(None, names):
             yield _extension(name)
+
+    @contextmanager
+    def columns(self, table: str) -> Iterator[Columns]:
+        """The columns of one table, to be made anew."""
+        with self.session():
+            sql: Any = self.client.sql_client
+            # With the catalog's name: a cursor of the connection does not know what the connection USEs.
+            names = (f"{identifier(self._lake)}.{name}" for name in sql.get_qualified_table_names(table))
+            with Columns(sql.native_connection, *names) as columns:
+                yield columns
 
     def close(self) -> None:
         """Closes the connections, and lets others load."""

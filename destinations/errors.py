@@ -4,6 +4,7 @@ DestinationError
 ├── DestinationHeld        another process has it open
 ├── DestinationUnready     a package or a setting that it needs is missing, or it cannot do what the tables need
 ├── DestinationUnusable    it cannot be opened, read or written
+│   └── ColumnsInUse       columns cannot be made anew, for something of somebody else's shows them
 └── DestinationForeign     it holds something that is not ours
 """
 
@@ -34,6 +35,10 @@ class DestinationUnready(DestinationError):
 
 class DestinationUnusable(DestinationError):
     """It cannot be opened, read or written."""
+
+
+class ColumnsInUse(DestinationUnusable):
+    """Columns cannot be made anew: a view that is not ours shows them."""
 
 
 class DestinationForeign(DestinationError):

@@ -23,6 +23,16 @@ def furnish(session: SqlSession, kind: Kind, dataset: str, descriptions: Descrip
         session.run([*_comments(session, _wanted(descriptions, views, present), there)])
 
 
+def views_over(session: SqlSession, kind: Kind, table: str) -> dict[str, str]:
+    """The statement that makes each view which shows `table`, by the view's name in SQL."""
+    present = session.columns(table for view in VIEWS for table in view.needs)
+    return {
+        session.table(view.name): f"{kind.create_view} {_view(session, view, present)}"
+        for view in VIEWS
+        if kind.create_view and table in view.needs and set(view.needs) <= set(present)
+    }
+
+
 def _view(session: SqlSession, view: View, present: Mapping[str, TTableSchemaColumns]) -> str:
     columns = [(name, session.column(name)) for name in present[view.needs[0]]]
     sql = view.portable_sql({table: session.table(table) for table in view.needs}, columns, session.false())

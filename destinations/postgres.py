@@ -16,13 +16,12 @@ Names of dlt 1.31 that are not in its documentation, each pinned by a test: `Pos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
 import dlt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
 from dlt.common.destination.client import HasFollowupJobs, LoadJob, RunnableLoadJob
@@ -30,19 +29,20 @@ from dlt.common.destination.exceptions import DestinationException
 from dlt.common.schema.typing import TColumnSchema, TSchemaTables
 from dlt.destinations.impl.postgres.factory import PostgresTypeMapper
 from dlt.destinations.impl.postgres.postgres import PostgresClient
+from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from .advisory import lock_sql
 from .destination import Place
 from .errors import DestinationHeld, DestinationUnusable
+from .furnishing import views_over
 from .kinds import Kind
+from .postgres_columns import Columns
+from .postgres_copy import copy
 from .readiness import client_of
 from .sql import SqlDestination
 
 _ROWS = 20_000
 """Rows that are made into text at once: some 40 MB of events."""
-_NULL = "\\N"
-_ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"), ("\0", "\N{REPLACEMENT CHARACTER}"))
-_TAB, _LINE_END, _UTC, _NOTHING = (pa.scalar(text, pa.large_string()) for text in ("\t", "\n", "+00", ""))
 _FETCHED = 100_000
 
 
@@ -79,8 +79,7 @@ class CopyJob(RunnableLoadJob, HasFollowupJobs):
             table = sql.make_qualified_table_name(self.load_table_name)
             with sql.begin_transaction(), sql.native_connection.cursor() as cursor:
                 for batch in file.iter_batches(_ROWS):
-                    copy = f"COPY {table} ({names}) FROM STDIN WITH (FORMAT text, ENCODING 'utf8')"
-                    cursor.copy_expert(copy, pa.BufferReader(copy_text(batch)))
+                    copy(cursor, f"{table} ({names})", batch)
 
 
 class CopyClient(PostgresClient):
@@ -178,7 +177,7 @@ class Postgres(SqlDestination):
         if self._is_held:
             return
         # A connection of its own, whose transaction is as long as the run.
-        sql: Any = client_of(self.kind, self.factory, self.dlt_destination, self.dataset).sql_client
+        sql: Any = self._own_client().sql_client
         self._held.enter_context(sql)
         self._held.enter_context(sql.begin_transaction())
         [(self._is_held,)] = sql.execute_sql(lock_sql(self.dataset)) or [(False,)]
@@ -206,30 +205,21 @@ class Postgres(SqlDestination):
                 while rows := cursor.fetchmany(_FETCHED):
                     yield pa.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
 
+    def columns(self, table: str) -> Columns:
+        """The columns of one table, to be made anew."""
+        with self.session() as session:
+            keys = [
+                name
+                for name, about in self.stored(session).get_table(table)["columns"].items()
+                if about.get("primary_key")
+            ]
 
-def copy_text(batch: pa.RecordBatch) -> pa.Buffer:
-    """Rows in the text format of COPY."""
-    cells = [pc.fill_null(_text(column), _NULL) for column in batch.columns]
-    cells[-1] = pc.binary_join_element_wise(cells[-1], _LINE_END, _NOTHING)
-    lines = pc.binary_join_element_wise(*cells, _TAB)
-    # Arrow keeps the texts of an array one behind the other, which is what is wanted.
-    _, offsets, text = lines.buffers()
-    ends = pa.Array.from_buffers(pa.int64(), len(lines) + 1, [None, offsets])
-    return text.slice(ends[0].as_py(), ends[len(lines)].as_py() - ends[0].as_py())
+        def views() -> Mapping[str, str]:
+            with self.session() as session:
+                return views_over(session, self.kind, table)
 
+        return Columns(self._own_client(), table, keys, copy=copy, views=views)
 
-def _text(column: pa.Array) -> pa.Array:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.dictionary_decode(), kind.value_type
-    if pa.types.is_timestamp(kind):
-        naive = column.cast(pa.timestamp("us")).cast(pa.large_string())
-        return naive if kind.tz is None else pc.binary_join_element_wise(naive, _UTC, _NOTHING)
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        hexed: Sequence[str | None] = [None if value is None else rf"\\x{value.hex()}" for value in column.to_pylist()]
-        return pa.array(hexed, pa.large_string())
-    text = column.cast(pa.large_string())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        for found, instead in _ESCAPES:
-            text = pc.replace_substring(text, found, instead)
-    return text
+    def _own_client(self) -> SqlJobClientBase:
+        """For a connection besides the one of `session`."""
+        return client_of(self.kind, self.factory, self.dlt_destination, self.dataset)

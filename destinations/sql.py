@@ -182,10 +182,23 @@ class SqlDestination:
     def reading(self) -> Iterator[SqlReading]:
         """To look at what is there. Raises DestinationError."""
         with self.session() as session:
-            stored = Schema(SCHEMA)
-            if session.is_there() and (found := self.client.get_stored_schema(SCHEMA)) is not None:
-                stored = Schema.from_stored_schema(dlt.common.json.loads(found.schema))
-            yield SqlReading(session, stored)
+            yield SqlReading(session, self.stored(session))
+
+    def stored(self, session: SqlSession) -> Schema:
+        """dlt's schema of the tables, as it is kept beside them."""
+        found = self.client.get_stored_schema(SCHEMA) if session.is_there() else None
+        return Schema(SCHEMA) if found is None else Schema.from_stored_schema(dlt.common.json.loads(found.schema))
+
+    def property_types(self, owner: str) -> dict[str, str | None]:
+        """What the table property_definitions, where it is there, says of the properties of `owner`."""
+        with self.session() as session:
+            if not session.columns(["property_definitions"]):
+                return {}
+            name, kind, of = map(session.column, ("name", "property_type", "type"))
+            sql = f"SELECT {name}, min({kind}), max({kind}) FROM {session.table('property_definitions')} "
+            found = session.ask(f"{sql} WHERE {of} = %s GROUP BY {name}", owner)
+        # One type for all types of groups that have the property, or none.
+        return {key: least if least == most else None for key, least, most in found}
 
     def look(self, sql: str) -> str:
         """None: people have their own tools for it."""

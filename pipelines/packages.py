@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dlt
@@ -13,6 +15,7 @@ from dlt.common.schema import Schema
 from dlt.extract import DltResource
 
 from destinations.destination import Destination
+from destinations.errors import DestinationError
 
 PIPELINE_NAME = "posthog_warehouse"
 _SOURCE = "posthog"
@@ -65,6 +68,19 @@ def _schema_left_behind(pipeline: dlt.Pipeline) -> Schema | None:
     with pipeline.destination_client() as client:
         stored = client.get_stored_schema(_SOURCE) if isinstance(client, WithStateSync) else None
     return None if stored is None else Schema.from_dict(dlt.common.json.loads(stored.schema))
+
+
+@contextmanager
+def told(destination: Destination) -> Iterator[None]:
+    """Errors of the destination that come out of dlt or a driver are told as what they mean: DestinationError."""
+    try:
+        yield
+    except DestinationError:
+        raise
+    except Exception as error:
+        if (meant := destination.explain(error)) is not None:
+            raise meant from error
+        raise
 
 
 def working_dir(destination: Destination) -> Path:

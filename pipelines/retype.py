@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,10 +23,6 @@ _PAGE_ROWS = 20_000
 class Columns(Protocol):
     """The columns of one table at a destination, while nobody else changes it."""
 
-    def __enter__(self) -> Columns: ...
-
-    def __exit__(self, *error: Any) -> None: ...
-
     def filled(self) -> dict[str, int]:
         """How many rows have a value in each column."""
 
@@ -40,7 +37,7 @@ class Columns(Protocol):
 class MakesColumns(Protocol):
     """A destination whose columns can be made anew."""
 
-    def columns(self, table: str) -> Columns:
+    def columns(self, table: str) -> AbstractContextManager[Columns]:
         """The columns of one table, which is there."""
 
     def property_types(self, owner: str) -> dict[str, str | None]:
@@ -80,12 +77,13 @@ def retype(
         raise TypeError(f"{destination.name} cannot make columns anew")
     held = held_types(pipeline.default_schema.tables.get(table.name, {}), table)
     resources: dict[str, Any] = pipeline.state.get("sources", {}).get("posthog", {}).get("resources", {})
+    declared = destination.property_types(str(table.property_owner))
     retyping = Retyping(
         table,
         settings.of_table(table.name),
         state=resources.get(table.name, {}).get("property_columns"),
         held=held,
-        definitions=lambda: destination.property_types(str(table.property_owner)),
+        definitions=lambda: declared,
     )
     with destination.columns(table.name) as columns:
         types = (

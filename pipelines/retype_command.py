@@ -5,7 +5,7 @@ from __future__ import annotations
 from destinations.errors import DestinationUnusable
 from pipelines.config import ConfigError, load
 from pipelines.defaults import Flags
-from pipelines.packages import fresh_pipeline
+from pipelines.packages import fresh_pipeline, told
 from pipelines.program import Run
 from pipelines.retype import MakesColumns, retype
 from sources.posthog import TABLES, WITH_PROPERTIES
@@ -34,7 +34,8 @@ def run_retype(run: Run, flags: Flags, names: tuple[str, ...]) -> int:
             )
         pipeline = fresh_pipeline(destination)
         for name in there:
-            done = retype(pipeline, destination, TABLES[name], config.properties, is_whole=True)
+            with told(destination):
+                done = retype(pipeline, destination, TABLES[name], config.properties, is_whole=True)
             rows = [{"table": name, "column": each.column, "before": each.before, "now": each.after} for each in done]
             run.reporter.records("column", rows)
             count = f"{len(done):,} columns made anew" if done else "every column is what the JSON of its rows says"

@@ -20,10 +20,10 @@ from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from destinations.destination import Destination
-from destinations.errors import DestinationError
+from destinations.errors import ColumnsInUse
 from pipelines import __version__
 from pipelines.check import TableCheck, check
-from pipelines.packages import fresh_pipeline, load, working_dir
+from pipelines.packages import fresh_pipeline, load, told, working_dir
 from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS, SYNC_WINDOWS, RecordTable, window_row
 from pipelines.retype import MakesColumns, retype
 from sources.posthog import (
@@ -119,14 +119,8 @@ def sync(
         PostHogError: PostHog refused the key, host or project, or failed, before anything was loaded.
         DestinationError: the destination cannot be used.
     """
-    try:
+    with told(destination):
         return _Sync(connect, destination, options or SyncOptions(), listener or Listener()).run()
-    except (PostHogError, DestinationError):
-        raise
-    except Exception as error:
-        if (told := destination.explain(error)) is not None:
-            raise told from error
-        raise
 
 
 class _Package:
@@ -227,15 +221,24 @@ class _Sync:
 
     def _widen(self) -> None:
         """Makes columns wider of which this run's pages, or earlier ones, held values that do not fit."""
+        if not isinstance(self._destination, MakesColumns):
+            return
         for name, columns in self._extraction.columns.items():
-            if isinstance(self._destination, MakesColumns) and plan(columns.catalogue):
-                self._listener.phase("retype")
-                settings = self._options.settings.properties
+            due = [widening.key for widening in plan(columns.catalogue)]
+            if not due:
+                continue
+            self._listener.phase("retype")
+            settings = self._options.settings.properties
+            try:
                 done = retype(self._pipeline, self._destination, TABLES[name], settings, is_whole=False)
-                self._readings[name].notes.append(
-                    f"columns became wider, for values did not fit: {', '.join(map(str, done))}"
-                )
-                columns.catalogue.widen([widening.key for widening in plan(columns.catalogue)])
+            except ColumnsInUse as refusal:
+                # Nothing is lost: the values are in the JSON, and counted.
+                self._readings[name].notes.append(str(refusal))
+                continue
+            self._readings[name].notes.append(
+                f"columns became wider, for values did not fit: {', '.join(map(str, done))}"
+            )
+            columns.catalogue.widen(due)
 
     def _load(self, resources: list[DltResource]) -> None:
         before = {name: reading.rows for name, reading in self._readings.items()}

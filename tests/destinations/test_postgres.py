@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from destinations.destination import Place
 from destinations.errors import DestinationUnusable
 from destinations.kinds import BY_NAME
-from destinations.postgres import CopyClient, Postgres, TypeMapper, copy_text, postgres_by_copy
+from destinations.postgres import CopyClient, Postgres, TypeMapper, postgres_by_copy
+from destinations.postgres_copy import copy_text
 from tests.local_postgres import USER, LocalPostgres
 
 ID = "0199a3c4-7e5f-7000-8000-00000000000a"
