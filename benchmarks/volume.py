@@ -1,10 +1,11 @@
 """A whole first sync at volume: time, memory, requests and bytes, and the proof that every row arrived.
 
     python benchmarks/volume.py --events 1000000
+    python benchmarks/volume.py --events 1000000 --into postgres
 
-Starts a local PostHog, syncs it into a new DuckDB file in a process of its own (so that its memory is measured alone),
+Starts a local PostHog, syncs it into a new warehouse in a process of its own (so that its memory is measured alone),
 and compares: counts and distinct keys of all tables, and rows drawn at random field by field, to the microsecond and to
-the byte of the JSON.
+the byte of the JSON. A PostgreSQL server for it comes out of a package.
 """
 
 from __future__ import annotations
@@ -12,22 +13,28 @@ from __future__ import annotations
 import argparse
 import cProfile
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from measuring import MB, add_usual, cpu_seconds, peak_memory, usual, write_json
 
-from destinations.duckdb import DuckDbFile
+from destinations.destination import Destination, Place, Reading
+from destinations.duckdb import DEFAULT_MEMORY_LIMIT
+from destinations.registry import DESTINATIONS
 from pipelines.sync import SyncOptions, sync
 from sandbox.local import Sandbox
 from sources.posthog import PostHogClient
+from tests.local_postgres import local_postgres
+from tests.pipelines.elsewhere import KINDS, set_to, settings_of
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 KEYS = {"events": "uuid", "persons": "person_id", "person_distinct_ids": "distinct_id"}
 
 
@@ -36,45 +43,66 @@ def main() -> int:
     arguments = _arguments()
     if arguments.sync:
         return _sync_child(arguments)
-    with tempfile.TemporaryDirectory(prefix="posthog-volume-") as folder:
-        database = Path(folder) / "volume.duckdb"
+    with _place(arguments.into) as folder:
         began = time.monotonic()
         with Sandbox.start(
             events=arguments.events, persons=arguments.persons, seed=arguments.seed, days=arguments.days
         ) as posthog:
             print(f"A local PostHog with {arguments.events:,} events: ready in {time.monotonic() - began:.0f} s")
-            figures = _run_child(arguments, posthog, database, Path(folder))
+            figures = _run_child(arguments, posthog, folder)
             counters = posthog.counters()
             figures |= {
                 "server_rows_read": counters["rows_read"],
                 "server_bytes_read": counters["bytes_read"],
-                "database_bytes": database.stat().st_size,
+                "bytes_on_disk": sum(each.stat().st_size for each in (folder / "data").rglob("*") if each.is_file()),
             }
-            figures["equal"] = _compare(arguments, posthog, database)
-    _show(figures)
+            with _opened(arguments.into, folder) as destination, destination.reading() as reading:
+                figures["equal"] = _compare(arguments, posthog, reading)
+    _show(arguments.into, figures)
     write_json(arguments.json, figures)
     return 0 if all(figures["equal"].values()) and figures["status"] == "complete" else 1
 
 
-def _run_child(arguments: argparse.Namespace, posthog: Sandbox, database: Path, folder: Path) -> dict[str, Any]:
-    command = [sys.executable, str(Path(__file__).resolve()), "--sync", posthog.host, posthog.api_key, str(database)]
+@contextmanager
+def _place(kind: str) -> Iterator[Path]:
+    """A folder, and settings in the environment, for a new warehouse of a kind."""
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="posthog-volume-")))
+        (folder / "data").mkdir()
+        settings = {"DLT_DATA_DIR": str(folder / "dlt")}
+        if "postgres" in kind:
+            settings |= settings_of(kind, opened.enter_context(local_postgres()), folder)
+        opened.enter_context(set_to(settings))
+        yield folder
+
+
+def _opened(kind: str, folder: Path) -> Destination:
+    data = folder / "data"
+    place = Place(
+        "posthog", database=str(data / "volume.duckdb"), bucket_url=str(data), memory_limit=DEFAULT_MEMORY_LIMIT
+    )
+    return DESTINATIONS[kind.split(maxsplit=1)[0]].make(place)
+
+
+def _run_child(arguments: argparse.Namespace, posthog: Sandbox, folder: Path) -> dict[str, Any]:
+    command = [sys.executable, str(Path(__file__).resolve()), "--sync", posthog.host, posthog.api_key, str(folder)]
+    command += ["--into", arguments.into]
     command += ["--package-rows", str(arguments.package_rows)] if arguments.package_rows else []
     command += ["--profile", str(arguments.profile)] if arguments.profile else []
-    environment = {**os.environ, "DLT_DATA_DIR": str(folder / "dlt")}
-    said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout
+    said = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
     figures: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
     return figures
 
 
 def _sync_child(arguments: argparse.Namespace) -> int:
     """The sync that is measured: nothing else runs in this process."""
-    host, key, database = arguments.sync
+    host, key, folder = arguments.sync
     profiler = cProfile.Profile() if arguments.profile else None
     options = SyncOptions(package_rows=arguments.package_rows) if arguments.package_rows else SyncOptions()
     began = time.monotonic()
     if profiler:
         profiler.enable()
-    with DuckDbFile(database) as destination:
+    with _opened(arguments.into, Path(folder)) as destination:
         result = sync(lambda: PostHogClient(key, host), destination, options)
     if profiler:
         profiler.disable()
@@ -99,46 +127,53 @@ def _sync_child(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _compare(arguments: argparse.Namespace, posthog: Sandbox, database: Path) -> dict[str, bool]:
+def _compare(arguments: argparse.Namespace, posthog: Sandbox, reading: Reading) -> dict[str, bool]:
     """What is equal on both sides."""
     counts = posthog.counts()
     equal = {}
-    with duckdb.connect(str(database), read_only=True) as connection:
-        for table, key in KEYS.items():
-            where = "WHERE NOT is_deleted" if table == "persons" else ""
-            found = connection.execute(
-                f"SELECT count(*), count(DISTINCT {key}) FROM posthog.{table} {where}"
-            ).fetchone()
-            equal[f"{table}: {counts[table]:,} rows and keys"] = found == (counts[table], counts[table])
-        differing = _differing_rows(connection, posthog, arguments.sample, arguments.seed)
+    for table, key in KEYS.items():
+        where = "WHERE is_deleted = false" if table == "persons" else ""
+        sql = f"SELECT count(*) AS n, count(DISTINCT {key}) AS keys FROM {reading.table(table)} {where}"
+        equal[f"{table}: {counts[table]:,} rows and keys"] = [*reading.rows(sql)[0].values()] == [counts[table]] * 2
+    differing = _differing_rows(reading, posthog, arguments.sample, arguments.seed)
     for here, there in differing[:3]:
         print(f"Different:\n  here  {here}\n  there {there}", file=sys.stderr)
     equal[f"{arguments.sample:,} random events, field by field"] = not differing
     return equal
 
 
-def _differing_rows(
-    connection: duckdb.DuckDBPyConnection, posthog: Sandbox, sample: int, seed: int
-) -> list[tuple[object, object]]:
-    rows = connection.execute(
-        "SELECT uuid::VARCHAR, event, epoch_us(timestamp), epoch_us(created_at), distinct_id, person_id::VARCHAR, "
-        "coalesce(session_id, ''), coalesce(window_id, ''), coalesce(elements_chain, ''), properties::VARCHAR "
-        f"FROM posthog.events USING SAMPLE reservoir({sample} ROWS) REPEATABLE ({seed})"
-    ).fetchall()
-    uuids = ", ".join(f"'{row[0]}'" for row in rows)
+def _differing_rows(reading: Reading, posthog: Sandbox, sample: int, seed: int) -> list[tuple[object, object]]:
     # Ascending: of a re-sent event the copy that ClickHouse will keep comes last.
     there = {
-        row[0]: tuple(row)
+        str(row[0]): tuple(row)
         for row in posthog.sql(
             "SELECT toString(uuid), event, toUnixTimestamp64Micro(timestamp), toUnixTimestamp64Micro(created_at), "
-            "distinct_id, toString(person_id), `$session_id`, `$window_id`, elements_chain, properties "
-            f"FROM events WHERE uuid IN ({uuids}) ORDER BY created_at, _timestamp"
+            "distinct_id, toString(person_id), `$session_id`, `$window_id`, elements_chain, properties FROM events "
+            f"WHERE uuid IN (SELECT uuid FROM events GROUP BY uuid ORDER BY cityHash64(uuid, {seed}) LIMIT {sample}) "
+            "ORDER BY created_at, _timestamp"
         )
     }
-    return [(row, there.get(row[0])) for row in rows if there.get(row[0]) != row]
+    uuids = ", ".join(f"'{uuid}'" for uuid in there)
+    here = {
+        str(row["uuid"]): tuple(map(_plain, row.values()))
+        for row in reading.rows(
+            'SELECT uuid, event, "timestamp", created_at, distinct_id, person_id, session_id, window_id, '
+            f"elements_chain, CAST(properties AS VARCHAR) AS properties FROM {reading.table('events')} "
+            f"WHERE uuid IN ({uuids})"
+        )
+    }
+    return [(here.get(uuid), row) for uuid, row in there.items() if here.get(uuid) != row]
 
 
-def _show(figures: dict[str, Any]) -> None:
+def _plain(value: object) -> object:
+    """A value as ClickHouse has it here: microseconds, texts, and an empty text for what PostHog does not have."""
+    if isinstance(value, datetime):
+        since = value - _EPOCH
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return "" if value is None else value if isinstance(value, str) else str(value)
+
+
+def _show(into: str, figures: dict[str, Any]) -> None:
     lines = {
         "status": figures["status"],
         "wall time": f"{figures['wall_seconds']:,.1f} s",
@@ -149,10 +184,10 @@ def _show(figures: dict[str, Any]) -> None:
         "requests": f"{figures['requests']:,}",
         "bytes read by the server": f"{figures['server_bytes_read'] / MB:,.0f} MB",
         "rows read by the server": f"{figures['server_rows_read']:,}",
-        "database file": f"{figures['database_bytes'] / MB:,.0f} MB",
+        "files": f"{figures['bytes_on_disk'] / MB:,.0f} MB" if figures["bytes_on_disk"] else "in the server",
         **{what: "equal" if is_equal else "DIFFERENT" for what, is_equal in figures["equal"].items()},
     }
-    print(f"\n| a first sync of {figures['events']:,} events | |\n| --- | ---: |")
+    print(f"\n| a first sync of {figures['events']:,} events into {into} | |\n| --- | ---: |")
     for name, value in lines.items():
         print(f"| {name} | {value} |")
 
@@ -160,13 +195,14 @@ def _show(figures: dict[str, Any]) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--into", choices=("duckdb", *KINDS), default="duckdb", help="the kind of warehouse")
     parser.add_argument("--persons", type=int, default=20_000)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--sample", type=int, default=1_000, help="events to compare field by field")
     parser.add_argument("--package-rows", type=int, help="rows of a load package; default: as sync has it")
     parser.add_argument("--profile", type=Path, metavar="FILE", help="write the sync's cProfile statistics there")
-    parser.add_argument("--sync", nargs=3, metavar=("HOST", "KEY", "DATABASE"), help=argparse.SUPPRESS)
+    parser.add_argument("--sync", nargs=3, metavar=("HOST", "KEY", "FOLDER"), help=argparse.SUPPRESS)
     add_usual(parser)
     return usual(parser, events=2_000, persons=100, days=3, sample=200)
 
