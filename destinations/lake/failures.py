@@ -10,7 +10,7 @@ from dlt.common.configuration.exceptions import ConfigFieldMissingException, Con
 from dlt.common.exceptions import MissingDependencyException
 
 from destinations.credentials import how_to_set, missing_of
-from destinations.errors import DestinationError, DestinationUnready, DestinationUnusable
+from destinations.errors import DestinationError, DestinationUnready, DestinationUnusable, chain_of, first_line
 
 _REFUSED = {
     "AccessDenied",
@@ -38,15 +38,11 @@ _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"}
 
 def explained(error: BaseException, location: str) -> DestinationError | None:
     """What to tell of `error` and what led to it; None: it is of another kind."""
-    seen: set[int] = set()
-    each: BaseException | None = error
-    while each is not None and id(each) not in seen:
-        seen.add(id(each))
+    for each in chain_of(error):
         if isinstance(each, DestinationError):
             return each
         if (told := _told(each, location)) is not None:
             return told
-        each = each.__cause__ or each.__context__
     return None
 
 
@@ -71,9 +67,7 @@ def _of_access(error: BaseException, location: str) -> DestinationError | None:
 
 def _of_settings(error: BaseException, location: str) -> DestinationError | None:
     if isinstance(error, (MissingDependencyException, ModuleNotFoundError)):
-        extra = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfss": "az"}.get(
-            location.split(":", 1)[0], "filesystem"
-        )
+        extra = _EXTRAS.get(location.split(":", 1)[0], "filesystem")
         return DestinationUnready(
             f"A package for {location} is missing: {_line(error)}", f'Install it: pip install "dlt[{extra}]".'
         )
@@ -93,20 +87,17 @@ def _of_settings(error: BaseException, location: str) -> DestinationError | None
 def _of_work(error: BaseException, location: str) -> DestinationError | None:
     if isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException)):
         return DestinationUnusable(
-            f"DuckDB failed while it worked on {location}: {_line(error)}",
+            f"DuckDB failed while it worked on {location}: {first_line(error)}",
             "Make room on the disk, or raise memory_limit in [sync], and run the same command again.",
         )
-    # DuckDB wraps what fails below it, in an object store, in errors of several kinds.
-    in_store = "://" in location and isinstance(error, (duckdb.Error, TimeoutError, asyncio.TimeoutError))
-    if (
-        in_store
-        or isinstance(error, OSError)
-        or type(error).__module__.split(".")[0] in {"botocore", "aiohttp", "azure", "gcsfs"}
-    ):
-        return DestinationUnusable(
-            f"{location} failed: {type(error).__name__}: {_line(error)}",
-            "Run the same command again: what a failed run left half done is mended by the next.",
-        )
+    advice = "Run the same command again: what a failed run left half done is mended by the next."
+    # DuckDB wraps what fails below it, in an object store, in errors of several kinds. It says in its first line which,
+    # and then where in the library that was.
+    if "://" in location and isinstance(error, duckdb.Error):
+        return DestinationUnusable(f"{location} failed: {first_line(error)}", advice)
+    is_timeout = "://" in location and isinstance(error, (TimeoutError, asyncio.TimeoutError))
+    if is_timeout or isinstance(error, OSError) or type(error).__module__.split(".")[0] in _CLIENTS:
+        return DestinationUnusable(f"{location} failed: {type(error).__name__}: {_line(error)}", advice)
     return None
 
 

@@ -8,6 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import urlparse
 
+FAULTS = ("500", "503", "reset", "cut", "hang")
+"""An answer of the server's, the connection closed without one or within its body, and no answer at all."""
+
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
@@ -18,10 +21,12 @@ class FailingProxy:
         self._target = urlparse(endpoint).netloc
         self._lock = threading.Lock()
         self.requests = 0
-        self.failed = 0
+        self.failed: list[str] = []
+        """Paths of the requests that were failed."""
         self._fault = ""
         self._nth = 0
         self._for_good = False
+        self._healed = threading.Event()
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -29,12 +34,14 @@ class FailingProxy:
 
             def _pass(self) -> None:
                 body = self._body()
-                fault = proxy._next()
-                if fault == "reset":
+                fault = proxy._next(self.path)
+                if fault == "hang":
+                    proxy._healed.wait(60)
+                if fault in {"reset", "hang"}:
                     self.close_connection = True
                     self.connection.close()
                     return
-                if fault:
+                if fault.isdigit():
                     self.send_response(int(fault))
                     self.send_header("Content-Length", "0")
                     self.end_headers()
@@ -52,7 +59,8 @@ class FailingProxy:
                         self.send_header(name, value)
                 self.send_header("Content-Length", length if self.command == "HEAD" and length else str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                self.wfile.write(content[: len(content) // 2] if fault == "cut" else content)
+                self.close_connection = self.close_connection or fault == "cut"
                 connection.close()
 
             do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass  # noqa: N815 - the names are the server's
@@ -80,23 +88,25 @@ class FailingProxy:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def fail(self, fault: str, *, nth: int, for_good: bool = False) -> None:
-        """From now on the request number `nth` fails, and all later ones where it is `for_good`."""
+        """From now on the request number `nth` has one of `FAULTS`, and all later ones where it is `for_good`."""
+        self._healed.clear()
         with self._lock:
-            self.requests = self.failed = 0
+            self.requests, self.failed = 0, []
             self._fault, self._nth, self._for_good = fault, nth, for_good
 
     def heal(self) -> None:
         """Nothing fails any more."""
         with self._lock:
             self._fault = ""
+        self._healed.set()
 
-    def _next(self) -> str:
+    def _next(self, path: str) -> str:
         with self._lock:
             self.requests += 1
             is_due = self.requests >= self._nth if self._for_good else self.requests == self._nth
             if not self._fault or not is_due:
                 return ""
-            self.failed += 1
+            self.failed.append(path)
             return self._fault
 
     def __enter__(self) -> FailingProxy:
@@ -106,6 +116,7 @@ class FailingProxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.heal()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=10)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -21,7 +21,6 @@ class S3Server:
 
     def __init__(self) -> None:
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-        self._numbers = itertools.count(1)
 
     def __enter__(self) -> S3Server:
         self._server.start()
@@ -61,8 +60,9 @@ class S3Server:
         )
 
     def new_bucket(self) -> str:
-        """A bucket of its own."""
-        name = f"bucket-{next(self._numbers)}"
+        """An empty bucket."""
+        # moto keeps one set of buckets for all servers of a process: a name in two of them would be one bucket.
+        name = f"bucket-{uuid.uuid4().hex[:12]}"
         self.client.create_bucket(Bucket=name)
         return name
 
