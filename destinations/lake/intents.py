@@ -69,7 +69,7 @@ def settle(store: Store, memory_limit: str, *, but: str | None = None) -> int:
         load_id = posixpath.basename(posixpath.dirname(file.path))
         if load_id == but:
             continue
-        counted = _counted(store) if counted is None else counted
+        counted = counting(store) if counted is None else counted
         if load_id not in counted and (intent := store.read_json(file.path)) is not None:
             store.delete(intent["file"])
         store.delete(file.path)
@@ -77,7 +77,7 @@ def settle(store: Store, memory_limit: str, *, but: str | None = None) -> int:
     return settled
 
 
-def _counted(store: Store) -> set[str]:
+def counting(store: Store) -> set[str]:
     """The packages that count: their state is written, which says what they cover, or the record of the load is."""
     names_of = [
         file.path.rsplit("/", 1)[1].removesuffix(".jsonl").split("__")

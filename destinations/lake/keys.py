@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from .engine import literal, names, scan, scan_files
+from .engine import identifier, literal, names, scan, scan_files
 from .spec import Spec
 from .store import File, Store
 
@@ -26,6 +26,17 @@ class Keys:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def find(self, con: duckdb.DuckDBPyConnection, spec: Spec, files: Sequence[File]) -> None:
+        """Table `homes`: of each key of the table `arriving` that is in `files`, the files that hold it."""
+        match = names(spec.match)
+        con.execute(f"CREATE TEMP TABLE homes AS SELECT {match}, CAST(NULL AS VARCHAR) AS _home FROM arriving LIMIT 0")
+        cast = ", ".join(f"CAST({identifier(c)} AS {spec.columns[c]}) AS {identifier(c)}" for c in spec.match)
+        for source, path_of in self.sources(con, spec, files):
+            con.execute(
+                f"INSERT INTO homes SELECT DISTINCT {match}, {path_of} FROM (SELECT {cast}, filename "
+                f"FROM {source}) SEMI JOIN (SELECT {match} FROM arriving) USING ({match})"
+            )
 
     def sources(self, con: duckdb.DuckDBPyConnection, spec: Spec, files: Sequence[File]) -> Iterator[tuple[str, str]]:
         """What to select the keys of `files` from, and SQL that makes the file's path of the column `filename`."""

@@ -46,7 +46,7 @@ def replace(store: Store, spec: Spec, arriving: Sequence[Path], memory_limit: st
     """Puts the rows of `arriving` in the place of all there are: one file in the place of one file."""
     with connection(store, memory_limit) as con:
         relative = f"{spec.name}/{spec.name}.parquet"
-        written = _write(store, con, spec, _typed(con, spec, arriving), relative)
+        written = _write(store, con, spec, typed(con, spec, arriving), relative)
         for file in store.files(spec.name):
             if file.path != written.path:
                 store.delete(file.path)
@@ -61,7 +61,7 @@ def append(store: Store, spec: Spec, arriving: Sequence[Path], load_id: str, mem
     relative = f"{spec.name}/{intents.package_name(load_id)}.parquet"
     with connection(store, memory_limit) as con:
         intents.note_append(store, load_id, relative)
-        _write(store, con, spec, _typed(con, spec, arriving), relative)
+        _write(store, con, spec, typed(con, spec, arriving), relative)
         return Merged(_rows(con, arriving), [relative])
 
 
@@ -83,17 +83,7 @@ class _Merge:
     def run(self, arriving: Sequence[Path]) -> Merged:
         spec, con = self._spec, self._con
         result = Merged()
-        columns = dict.fromkeys((*spec.match, *spec.unique))
-        newest = ""
-        if spec.unique and not spec.has_no_copies:
-            order = "" if spec.newest_by is None else f" ORDER BY {identifier(spec.newest_by[0])} {spec.newest_by[1]}"
-            order += " NULLS LAST" if order else ""
-            newest = f" QUALIFY row_number() OVER (PARTITION BY {names(spec.unique)}{order}) = 1"
-        self._numbered = numbered = _typed(con, spec, arriving, ", file_row_number AS _row, filename AS _file")
-        con.execute(
-            f"CREATE TEMP TABLE arriving AS SELECT {names(columns)}, _file, _row, {spec.day} AS _day, "
-            f"{spec.gone or 'false'} AS _gone FROM ({numbered}){newest}"
-        )
+        self._numbered = take(con, spec, arriving)
         result.arrived = self._count("SELECT count(*) FROM arriving")
         self._find_homes()
         targets = self._place()
@@ -122,17 +112,8 @@ class _Merge:
 
     def _find_homes(self) -> None:
         """Table `homes`: of each arriving key that is there, the files that hold it, and their partitions."""
-        spec, con = self._spec, self._con
-        con.execute(
-            f"CREATE TEMP TABLE homes AS SELECT {names(spec.match)}, CAST(NULL AS VARCHAR) AS _home "
-            "FROM arriving LIMIT 0"
-        )
-        for source, path_of in self._keys.sources(con, spec, list(self._files.values())):
-            cast = ", ".join(f"CAST({identifier(c)} AS {spec.columns[c]}) AS {identifier(c)}" for c in spec.match)
-            con.execute(
-                f"INSERT INTO homes SELECT DISTINCT {names(spec.match)}, {path_of} FROM (SELECT {cast}, filename "
-                f"FROM {source}) SEMI JOIN (SELECT {names(spec.match)} FROM arriving) USING ({names(spec.match)})"
-            )
+        con = self._con
+        self._keys.find(con, self._spec, list(self._files.values()))
         con.execute("CREATE TEMP TABLE places (_home VARCHAR, _of VARCHAR)")
         if self._files:
             con.executemany("INSERT INTO places VALUES (?, ?)", [[f.path, f.partition] for f in self._files.values()])
@@ -215,7 +196,7 @@ class _Merge:
         told = names(c for c in spec.columns if not c.startswith("_dlt_"))
         hashed = f"SELECT {names(spec.unique)}, hash({told}) AS _hash FROM"
         with self._store.local(self._files[path]) as local:
-            old = f"{hashed} ({_typed(con, spec, [local])})"
+            old = f"{hashed} ({typed(con, spec, [local])})"
             new = f"{hashed} ({self._rows_of(path)})"
             same = f"SELECT count(*) FROM ({old}) JOIN ({new}) USING ({names(spec.unique)}, _hash)"
             return arrive == self._count(same)
@@ -227,14 +208,14 @@ class _Merge:
             self._files[path] = _write(self._store, con, spec, rows, path)
             return
         with self._store.local(self._files[path]) as local:
-            old = _without(_typed(con, spec, [local]), self._replaced_in(path), spec.match)
+            old = _without(typed(con, spec, [local]), self._replaced_in(path), spec.match)
             self._files[path] = _write(self._store, con, spec, f"{old} UNION ALL BY NAME {rows}", path)
 
     def _remove_moved(self, path: str) -> None:
         spec, con = self._spec, self._con
         moved = f"SELECT {names(spec.match)} FROM moves WHERE _from = {literal(path)}"
         with self._store.local(self._files[path]) as local:
-            kept = _without(_typed(con, spec, [local]), moved, spec.match)
+            kept = _without(typed(con, spec, [local]), moved, spec.match)
             self._files[path] = _write(self._store, con, spec, kept, path)
 
     def _paths(self, sql: str) -> list[str]:
@@ -245,6 +226,25 @@ class _Merge:
         return int(row[0]) if row else 0
 
 
+def take(con: duckdb.DuckDBPyConnection, spec: Spec, files: Sequence[Path]) -> str:
+    """Table `arriving`: the keys of the rows of `files` that count, where each is, and what is to become of it.
+
+    Returns a query of all rows, numbered as there.
+    """
+    columns = dict.fromkeys((*spec.match, *spec.unique))
+    newest = ""
+    if spec.unique and not spec.has_no_copies:
+        order = "" if spec.newest_by is None else f" ORDER BY {identifier(spec.newest_by[0])} {spec.newest_by[1]}"
+        order += " NULLS LAST" if order else ""
+        newest = f" QUALIFY row_number() OVER (PARTITION BY {names(spec.unique)}{order}) = 1"
+    numbered = typed(con, spec, files, ", file_row_number AS _row, filename AS _file")
+    con.execute(
+        f"CREATE TEMP TABLE arriving AS SELECT {names(columns)}, _file, _row, {spec.day} AS _day, "
+        f"{spec.gone or 'false'} AS _gone FROM ({numbered}){newest}"
+    )
+    return numbered
+
+
 def _without(rows: str, keys: str, match: Sequence[str]) -> str:
     return f"SELECT * FROM ({rows}) ANTI JOIN ({keys}) USING ({names(match)})"
 
@@ -253,7 +253,7 @@ def _write(store: Store, con: duckdb.DuckDBPyConnection, spec: Spec, rows: str, 
     return write_rows(store, con, rows, relative, table=spec.name, order=spec.sorted_by)
 
 
-def _typed(con: duckdb.DuckDBPyConnection, spec: Spec, paths: Sequence[Path], more: str = "") -> str:
+def typed(con: duckdb.DuckDBPyConnection, spec: Spec, paths: Sequence[Path | str], more: str = "") -> str:
     """A query of the rows of some files, with all columns of `spec` in its types; NULL where they have none.
 
     Rows of the lake may be of other types than `spec` where making columns anew was cut off: what does not fit is NULL

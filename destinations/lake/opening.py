@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from destinations.errors import DestinationUnusable
+from destinations.errors import DestinationForeign, DestinationUnusable
 
 from . import intents
 from .held import Hold
@@ -15,12 +15,15 @@ _FORMAT = f"{SYSTEM}/format.json"
 class Opening:
     """The right to write, from `open` to `close`."""
 
+    table_format: str | None = None
+    """What keeps the log of the tables' changes; None: nothing does, they are plain files."""
+
     def __init__(self, store: Store, location: str, memory_limit: str) -> None:
         self._store = store
         self._location = location
         self._memory_limit = memory_limit
-        self._hold = Hold(store, location)
         self._is_open = False
+        self._hold = Hold(store, location)
 
     @property
     def is_new(self) -> bool:
@@ -32,19 +35,30 @@ class Opening:
 
         Raises:
             DestinationUnusable: a newer version wrote it.
+            DestinationForeign: its tables are of another format.
             DestinationHeld: another process has it.
         """
         self.check_format()
         self._hold.check()
 
     def check_format(self) -> None:
-        """Raises DestinationUnusable where a newer version wrote the lake."""
+        """Raises DestinationError where a newer version wrote the lake, or its tables are of another format."""
         found = self._store.read_json(_FORMAT)
-        if found is not None and found["format"] > FORMAT:
+        if found is None:
+            return
+        if found["format"] > FORMAT:
             raise DestinationUnusable(
                 f"The lake {self._location} was written by a newer version of this program (format {found['format']}, "
                 f"and this one knows {FORMAT}).",
                 "Install that version, or give another --bucket-url or --dataset; nothing was changed.",
+            )
+        there = found.get("table_format")
+        if there != self.table_format:
+            holds = "plain Parquet files" if there is None else f"{there.capitalize()} tables"
+            flag = "Leave --table-format out" if there is None else f"Give --table-format {there}"
+            raise DestinationForeign(
+                f"The lake {self._location} holds {holds}.",
+                f"{flag}, or give another --bucket-url or --dataset; nothing was changed.",
             )
 
     def open(self, *, package: str | None = None) -> None:
@@ -54,10 +68,15 @@ class Opening:
         self.check_format()
         self._hold.take()
         self._store.sweep()
-        intents.settle(self._store, self._memory_limit, but=package)
+        self.settle(package)
         if self.is_new:
-            self._store.write_json(_FORMAT, {"format": FORMAT})
+            named = {} if self.table_format is None else {"table_format": self.table_format}
+            self._store.write_json(_FORMAT, {"format": FORMAT, **named})
         self._is_open = True
+
+    def settle(self, package: str | None) -> None:
+        """Ends what a killed run left, but for the rows of `package`."""
+        intents.settle(self._store, self._memory_limit, but=package)
 
     def close(self) -> None:
         """Lets go of it; may be called twice."""

@@ -74,10 +74,18 @@ class LakeClient(FilesystemClient):
         capabilities: DestinationCapabilitiesContext,
     ) -> None:
         super().__init__(schema, config, capabilities)
-        self.store = Store(config, self.dataset_name)
+        self.store = self.new_store()
         self.keys = Keys(self.store)
         self.memory_limit = DEFAULT_MEMORY_LIMIT
-        self.opening = Opening(self.store, str(config.bucket_url), self.memory_limit)
+        self.opening = self.new_opening()
+
+    def new_store(self) -> Store:
+        """The folder of the dataset."""
+        return Store(self.config, self.dataset_name)
+
+    def new_opening(self) -> Opening:
+        """The right to write there, not taken yet."""
+        return Opening(self.store, str(self.config.bucket_url), self.memory_limit)
 
     @staticmethod
     def get_reference_followup_job_class(table: PreparedTableSchema) -> type[ReferenceFollowupJob] | None:
@@ -187,7 +195,7 @@ class lake(dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations 
         client = super().client(schema, initial_config or self.spec())
         assert isinstance(client, LakeClient)  # noqa: S101 - see client_class
         client.memory_limit = self._memory_limit
-        opening = self.opening or Opening(client.store, str(client.config.bucket_url), self._memory_limit)
+        opening = self.opening or client.new_opening()
         client.store, client.keys, client.opening = self._shared.setdefault(
             client.dataset_path, (client.store, client.keys, opening)
         )
