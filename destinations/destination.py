@@ -31,6 +31,7 @@ class Place:
     database: str
     bucket_url: str
     memory_limit: str
+    table_format: str | None = None
 
 
 @dataclass(frozen=True)

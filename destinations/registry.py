@@ -24,7 +24,7 @@ class Declaration:
     make: Callable[[Place], Destination]
     """Makes one; nothing is opened yet, and no driver asked for."""
     settings: frozenset[str] = frozenset()
-    """What it takes of `[sync]`, besides the dataset: `database`, `bucket_url`, `memory_limit`."""
+    """What it takes of `[sync]`, besides the dataset: `database`, `bucket_url`, `memory_limit`, `table_format`."""
 
 
 def _duckdb(place: Place) -> Destination:
@@ -33,7 +33,15 @@ def _duckdb(place: Place) -> Destination:
     return DuckDbFile(place.database, place.dataset, place.memory_limit)
 
 
+TABLE_FORMATS = ("delta", "iceberg")
+"""What may keep a log of the changes of tables that are files."""
+
+
 def _parquet(place: Place) -> Destination:
+    if place.table_format is not None:
+        from destinations.open_tables import OpenTables  # noqa: PLC0415 - see above
+
+        return OpenTables(place.bucket_url, place.dataset, place.memory_limit, table_format=place.table_format)
     from destinations.lake import Lake  # noqa: PLC0415 - see above
 
     return Lake(place.bucket_url, place.dataset, place.memory_limit)
@@ -69,7 +77,7 @@ DESTINATIONS: dict[str, Declaration] = {
     declared.name: declared
     for declared in (
         Declaration("duckdb", _duckdb, settings=frozenset({"database", "memory_limit"})),
-        Declaration("parquet", _parquet, settings=frozenset({"bucket_url", "memory_limit"})),
+        Declaration("parquet", _parquet, settings=frozenset({"bucket_url", "memory_limit", "table_format"})),
         *map(_dlt, KINDS),
     )
 }

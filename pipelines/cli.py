@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from destinations.registry import DESTINATIONS
+from destinations.registry import DESTINATIONS, TABLE_FORMATS
 from pipelines import __version__, sandbox_process
 from pipelines.defaults import Flags, Format, SyncSettings
 
@@ -51,6 +51,14 @@ _BucketUrl = Annotated[
     typer.Option(
         metavar="URL",
         help=f"Root of tables that are files: a folder, s3://, gs://, az:// (default: {_SYNC.bucket_url}).",
+        show_default=False,
+    ),
+]
+_TableFormat = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"Tables in such files with a log of their changes: {' or '.join(TABLE_FORMATS)} (default: plain files).",
         show_default=False,
     ),
 ]
@@ -147,6 +155,7 @@ def sync(
     destination: _Destination = None,
     database: _Database = None,
     bucket_url: _BucketUrl = None,
+    table_format: _TableFormat = None,
     dataset: _Dataset = None,
     since: _Since = None,
     until: _Until = None,
@@ -164,6 +173,7 @@ def sync(
         destination=destination,
         database=database,
         bucket_url=bucket_url,
+        table_format=table_format,
         dataset=dataset,
         since=since,
         until=until,
@@ -184,6 +194,7 @@ def compact(
     *,
     destination: _Destination = None,
     bucket_url: _BucketUrl = None,
+    table_format: _TableFormat = None,
     dataset: _Dataset = None,
     output: _FormatFlag = Format.TEXT,
     debug: _DebugFlag = False,
@@ -191,7 +202,9 @@ def compact(
     """Make few large files of the many small ones of a Parquet lake. The rows stay what they are."""
     from pipelines import compact_command  # noqa: PLC0415 - see above
 
-    flags = Flags(destination=destination or "parquet", bucket_url=bucket_url, dataset=dataset)
+    flags = Flags(
+        destination=destination or "parquet", bucket_url=bucket_url, table_format=table_format, dataset=dataset
+    )
     chosen = tuple(tables or ())
     _exit(lambda run: compact_command.run_compact(run, flags, chosen), output, debug=debug)
 
@@ -227,6 +240,7 @@ def status(
     destination: _Destination = None,
     database: _Database = None,
     bucket_url: _BucketUrl = None,
+    table_format: _TableFormat = None,
     dataset: _Dataset = None,
     output: _FormatFlag = Format.TEXT,
     debug: _DebugFlag = False,
@@ -234,7 +248,9 @@ def status(
     """Show what the warehouse holds, and how the last runs and checks went. Asks nothing of PostHog."""
     from pipelines import status as command  # noqa: PLC0415 - see above
 
-    flags = Flags(destination=destination, database=database, bucket_url=bucket_url, dataset=dataset)
+    flags = Flags(
+        destination=destination, database=database, bucket_url=bucket_url, table_format=table_format, dataset=dataset
+    )
     _exit(lambda run: command.run_status(run, flags), output, debug=debug)
 
 
@@ -246,6 +262,8 @@ def retype(
     *,
     destination: _Destination = None,
     database: _Database = None,
+    bucket_url: _BucketUrl = None,
+    table_format: _TableFormat = None,
     dataset: _Dataset = None,
     output: _FormatFlag = Format.TEXT,
     debug: _DebugFlag = False,
@@ -253,7 +271,9 @@ def retype(
     """Make property columns anew from the JSON that is there: after new settings for them. Asks nothing of PostHog."""
     from pipelines import retype_command as command  # noqa: PLC0415 - see above
 
-    flags = Flags(destination=destination, database=database, dataset=dataset)
+    flags = Flags(
+        destination=destination, database=database, bucket_url=bucket_url, table_format=table_format, dataset=dataset
+    )
     chosen = tuple(tables or ())
     _exit(lambda run: command.run_retype(run, flags, chosen), output, debug=debug)
 
@@ -286,6 +306,7 @@ def query(
     destination: _Destination = None,
     database: _Database = None,
     bucket_url: _BucketUrl = None,
+    table_format: _TableFormat = None,
     dataset: _Dataset = None,
     host: _Host = None,
     project_id: _ProjectId = None,
@@ -301,6 +322,7 @@ def query(
         destination=destination,
         database=database,
         bucket_url=bucket_url,
+        table_format=table_format,
         dataset=dataset,
         host=host,
         project_id=project_id,
@@ -332,6 +354,7 @@ def doctor(
     destination: _Destination = None,
     database: _Database = None,
     bucket_url: _BucketUrl = None,
+    table_format: _TableFormat = None,
     dataset: _Dataset = None,
     host: _Host = None,
     project_id: _ProjectId = None,
@@ -346,6 +369,7 @@ def doctor(
         destination=destination,
         database=database,
         bucket_url=bucket_url,
+        table_format=table_format,
         dataset=dataset,
         host=host,
         project_id=project_id,

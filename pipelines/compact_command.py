@@ -1,4 +1,4 @@
-"""`compact`: few large files of many small ones, in a Parquet lake. Asks nothing of PostHog.
+"""`compact`: few large files of many small ones, in tables that are files. Asks nothing of PostHog.
 
 JSON objects a line: {"type": "folder", "folder", "files_before", "files_after", "bytes_before", "bytes_after"} for each
 folder that has fewer files now, then {"type": "result", "database", "dataset", "files_before", "files_after"}.
@@ -6,19 +6,32 @@ folder that has fewer files now, then {"type": "result", "database", "dataset", 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from typing import Protocol, runtime_checkable
 
-from destinations.lake import Lake
+from destinations.lake.compacting import Compacted
 from pipelines.config import ConfigError, load
 from pipelines.defaults import Flags
 from pipelines.program import Run
 
 
+@runtime_checkable
+class Compacts(Protocol):
+    """A destination whose files are ours to put together."""
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that are there."""
+
+    def compact(self, tables: Iterable[str] = ()) -> Iterator[Compacted]:
+        """Makes few files of many, in these tables or all."""
+
+
 def run_compact(run: Run, flags: Flags, tables: Sequence[str]) -> int:
     """Compacts these tables, or all. Raises ConfigError and DestinationError."""
     with load(flags).destination() as lake:
-        if not isinstance(lake, Lake):
+        if not isinstance(lake, Compacts):
             raise ConfigError(
                 f"The destination {lake.name} has no files of ours to compact.",
                 "This is for --destination parquet; others look after their files themselves.",

@@ -21,7 +21,7 @@ from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from destinations.destination import Destination, Place
-from destinations.registry import DESTINATIONS
+from destinations.registry import DESTINATIONS, TABLE_FORMATS
 from pipelines import queries
 from pipelines.defaults import Flags, SourceSettings, SyncSettings
 from pipelines.sync import SyncOptions
@@ -53,7 +53,7 @@ _SYNC = ("sync",)
 _KEY = "api_key"
 _PRIVACY_KEY = "privacy_key"
 _SECRETS = (_KEY, _PRIVACY_KEY)
-_PLACES = frozenset({"database", "bucket_url"})
+_PLACES = frozenset({"database", "bucket_url", "table_format"})
 _REQUESTS = "requests"
 _PROPERTIES = "properties"
 _PRIVACY = "privacy"
@@ -121,7 +121,7 @@ class Config:
         """The destination; nothing is opened yet."""
         sync = self.sync
         return DESTINATIONS[sync.destination].make(
-            Place(sync.dataset, sync.database, sync.bucket_url, sync.memory_limit)
+            Place(sync.dataset, sync.database, sync.bucket_url, sync.memory_limit, sync.table_format)
         )
 
     def sync_options(self, tables: tuple[str, ...] = ()) -> SyncOptions:
@@ -304,6 +304,14 @@ def _refuse_destination(config: Config) -> None:
             others = ", ".join(each.name for each in DESTINATIONS.values() if setting in each.settings)
             instead = f"Leave it out, or give a --destination that has it: {others}." if others else "Leave it out."
             raise ConfigError(f"{_flag(setting)} says nothing to the destination {name}.", instead)
+    table_format = config.sync.table_format
+    if table_format is not None and table_format not in TABLE_FORMATS:
+        near = get_close_matches(table_format, TABLE_FORMATS, n=1, cutoff=0.6)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"There is no table format {table_format} ({config.origins['table_format']}).",
+            f"{meant}There are: {', '.join(TABLE_FORMATS)}; without one the tables are plain Parquet files.",
+        )
     if name == "duckdb" and config.sync.database.startswith("md:"):
         raise ConfigError(
             f"{config.sync.database} is no file.",

@@ -42,6 +42,7 @@ class SyncSettings:
     destination: str = "duckdb"
     database: str = "posthog_warehouse.duckdb"
     bucket_url: str = "./lake"
+    table_format: str | None = None
     dataset: str = "posthog"
     package_rows: int = 240_000
     memory_limit: str = "300MB"
@@ -61,6 +62,7 @@ class Flags:
     destination: str | None = None
     database: str | None = None
     bucket_url: str | None = None
+    table_format: str | None = None
     dataset: str | None = None
     since: str | None = None
     until: str | None = None

@@ -1,0 +1,112 @@
+"""What is asked of a table format, and which there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+from dlt.common.storages import FilesystemConfiguration
+
+from destinations.errors import DestinationUnready
+from destinations.lake.store import File
+
+_PACKAGES = {"delta": ("deltalake", "dlt[deltalake]"), "iceberg": ("pyiceberg", "dlt[pyiceberg]")}
+"""By format: the package that writes it, and what to install for it."""
+
+LARGE_BYTES = 128 * 1024 * 1024
+"""A file of this size stays as it is when small ones are put together."""
+
+
+class Change(Protocol):
+    """Rows of a table that give way to others, or to nothing."""
+
+    @property
+    def match(self) -> tuple[str, ...]:
+        """The columns that say which rows those are."""
+
+    @property
+    def files(self) -> list[File]:
+        """Files of the table that hold such rows."""
+
+    @property
+    def between(self) -> tuple[str, str, str] | None:
+        """A column of moments, and the first and the last of those rows there (UTC); None: it is not known."""
+
+    def marked(self, mark: str) -> pa.RecordBatchReader:
+        """The new rows; and, with the column `mark` true, what `match` has of the old ones, each once."""
+
+    def rewritten(self) -> pa.RecordBatchReader:
+        """All rows that are to be in the place of `files`: those that stay, and the new ones."""
+
+
+RowsOf = Callable[[Sequence[File]], pa.RecordBatchReader]
+
+
+@dataclass(frozen=True)
+class Fewer:
+    """A table that has fewer files now."""
+
+    files_before: int
+    files_after: int
+    bytes_before: int
+    bytes_after: int
+
+
+class TableFormat(Protocol):
+    """The tables of one dataset in one format. Each change is one entry of the table's log: all of it, or none."""
+
+    def files(self, table: str) -> list[File]:
+        """The data files of a table as it is now; none: it is not there, or has no rows.
+
+        Raises:
+            DestinationForeign: another program changed the table in a way that these files do not show.
+        """
+
+    def append(self, table: str, rows: pa.RecordBatchReader) -> None:
+        """Adds rows; makes the table, and columns that it does not have."""
+
+    def replace(self, table: str, rows: pa.RecordBatchReader) -> None:
+        """Puts rows in the place of all there are."""
+
+    def change(self, table: str, change: Change) -> None:
+        """Puts rows in the place of some."""
+
+    def version(self, table: str) -> int | None:
+        """What the log calls the table as it is now; None: it has no rows and never had."""
+
+    def take_back(self, table: str, version: int | None) -> None:
+        """Makes the table what it was at that version."""
+
+    def mend(self, table: str) -> None:
+        """Removes what a killed run left half written of the log."""
+
+    def compact(self, table: str, rows_of: RowsOf, large_bytes: int = LARGE_BYTES) -> Iterator[Fewer]:
+        """Makes few files of those below `large_bytes`; `rows_of` reads files."""
+
+
+def require(name: str) -> None:
+    """Raises DestinationUnready where the package for a format is missing."""
+    package, extra = _PACKAGES[name]
+    try:
+        __import__(f"dlt.common.libs.{package}")
+        if name == "iceberg":
+            __import__("sqlalchemy")
+    except ImportError:
+        raise DestinationUnready(
+            f"--table-format {name} needs the package {package}, which is missing.",
+            f'Install it: pip install "{extra}". Nothing was asked of PostHog yet.',
+        ) from None
+
+
+def format_of(name: str, configuration: FilesystemConfiguration, root: str, *, is_local: bool) -> TableFormat:
+    """The format of that name, for the tables in the folder `root`. Raises DestinationUnready."""
+    require(name)
+    if name == "delta":
+        from .delta import Delta  # noqa: PLC0415 - its package may be missing
+
+        return Delta(configuration, root, is_local=is_local)
+    from .iceberg import Iceberg  # noqa: PLC0415 - its package may be missing
+
+    return Iceberg(configuration, root, is_local=is_local)

@@ -1,0 +1,176 @@
+"""Iceberg tables, by `pyiceberg`, without a catalog of their own: a table is what its newest metadata file says.
+
+A change of some rows is one commit: the files that hold such rows go, and files with all their other rows and the new
+ones come. The catalog that pyiceberg needs for a commit is dlt's, in memory, and lasts as long as the commit.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from dlt.common.libs.pyiceberg import ensure_iceberg_compatible_arrow_schema, get_sql_catalog
+from dlt.common.storages import FilesystemConfiguration, fsspec_from_config
+from pyiceberg.catalog import Catalog
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import StaticTable, Table
+
+from destinations.errors import DestinationForeign
+from destinations.lake.store import File
+
+from .formats import LARGE_BYTES, Change, Fewer, RowsOf
+
+_PROPERTIES = {
+    # What is buffered for one file, uncompressed.
+    "write.target-file-size-bytes": str(128 * 1024 * 1024),
+    # Each commit writes a metadata file and a manifest: of the first the last ones are kept, the others are merged.
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+    "commit.manifest-merge.enabled": "true",
+}
+_SUFFIX = ".metadata.json"
+
+
+class Iceberg:
+    """The Iceberg tables of one dataset."""
+
+    def __init__(self, configuration: FilesystemConfiguration, root: str, *, is_local: bool) -> None:
+        self._root = root
+        self._credentials: Any = configuration.credentials
+        # A path without `file://`: DuckDB reads the names of files out of the metadata, and knows no such thing.
+        self._url = root if is_local else f"{configuration.protocol}://{root}"
+        self._fs, _ = fsspec_from_config(configuration)
+
+    def files(self, table: str) -> list[File]:
+        """The data files of a table as it is now."""
+        return [self._file(table, each) for each in self._data_files(table, self._read(table))]
+
+    def append(self, table: str, rows: pa.RecordBatchReader) -> None:
+        """Adds rows; makes the table, and columns that it does not have."""
+        self._commit(table, rows)
+
+    def replace(self, table: str, rows: pa.RecordBatchReader) -> None:
+        """Puts rows in the place of all there are."""
+        self._commit(table, rows, self._data_files(table, self._read(table)))
+
+    def change(self, table: str, change: Change) -> None:
+        """Puts rows in the place of some."""
+        gone = {file.path for file in change.files}
+        there = self._data_files(table, self._read(table))
+        self._commit(table, change.rewritten(), [each for each in there if self._file(table, each).path in gone])
+
+    def version(self, table: str) -> int | None:
+        """The id of the current snapshot; None: there is none."""
+        found = self._read(table)
+        snapshot = None if found is None else found.current_snapshot()
+        return None if snapshot is None else snapshot.snapshot_id
+
+    def take_back(self, table: str, version: int | None) -> None:
+        """Makes the table what it was at that version; none of its rows are left where there was none."""
+        if self.version(table) == version:
+            return
+        found = self._open(table)
+        if found is None:
+            return
+        if version is None:
+            found.delete()
+        else:
+            found.manage_snapshots().rollback_to_snapshot(version).commit()
+
+    def mend(self, table: str) -> None:
+        """Removes metadata files that a killed run left half written: they would be the newest."""
+        for path in self._metadata_files(table):
+            if self._is_whole(path):
+                return
+            self._fs.rm_file(path)
+
+    def compact(self, table: str, rows_of: RowsOf, large_bytes: int = LARGE_BYTES) -> Iterator[Fewer]:
+        """Makes few files of the small ones; the old ones stay, for the snapshots that name them."""
+        before = self._data_files(table, self._read(table))
+        small = [each for each in before if each.file_size_in_bytes < large_bytes]
+        if len(small) > 1:
+            self._commit(table, rows_of([self._file(table, each) for each in small]), small)
+            after = self._data_files(table, self._read(table))
+            sizes = [sum(each.file_size_in_bytes for each in some) for some in (before, after)]
+            yield Fewer(len(before), len(after), *sizes)
+
+    def _commit(self, table: str, rows: pa.RecordBatchReader, gone: Sequence[DataFile] = ()) -> None:
+        """One commit of a table: columns that it does not have, files that go, and rows that come."""
+        found = self._open(table) or self._create(table, rows.schema)
+        with found.transaction() as transaction:
+            if set(rows.schema.names) - {field.name for field in found.schema().fields}:
+                with transaction.update_schema() as update:
+                    update.union_by_name(ensure_iceberg_compatible_arrow_schema(rows.schema))
+            if gone:
+                with transaction.update_snapshot().overwrite() as overwriting:
+                    for each in gone:
+                        overwriting.delete_data_file(each)
+            transaction.append(rows)
+
+    def _create(self, table: str, schema: pa.Schema) -> Table:
+        return self._catalog().create_table(
+            f"tables.{table}",
+            ensure_iceberg_compatible_arrow_schema(schema),
+            location=posixpath.join(self._url, table),
+            properties=_PROPERTIES,
+        )
+
+    def _open(self, table: str) -> Table | None:
+        """The table, to be changed."""
+        path = self._newest(table)
+        return None if path is None else self._catalog().register_table(f"tables.{table}", path)
+
+    def _read(self, table: str) -> StaticTable | None:
+        path = self._newest(table)
+        return None if path is None else StaticTable.from_metadata(path, self._catalog().properties)
+
+    def _catalog(self) -> Catalog:
+        catalog = get_sql_catalog("posthog_warehouse", "sqlite:///:memory:", self._credentials)
+        catalog.create_namespace("tables")
+        return catalog
+
+    def _newest(self, table: str) -> str | None:
+        """The newest metadata file that is whole; None: there is none."""
+        whole = next((path for path in self._metadata_files(table) if self._is_whole(path)), None)
+        return None if whole is None else posixpath.join(self._url, table, "metadata", posixpath.basename(whole))
+
+    def _metadata_files(self, table: str) -> list[str]:
+        """The metadata files, the newest first."""
+        folder = posixpath.join(self._root, table, "metadata")
+        self._fs.invalidate_cache(folder)
+        try:
+            found = [path for path in self._fs.ls(folder, detail=False) if path.endswith(_SUFFIX)]
+        except FileNotFoundError:
+            return []
+        return sorted(found, key=lambda path: (_number(path), path), reverse=True)
+
+    def _is_whole(self, path: str) -> bool:
+        try:
+            json.loads(self._fs.cat_file(path))
+        except ValueError:
+            return False
+        return True
+
+    def _data_files(self, table: str, found: Table | None) -> list[DataFile]:
+        if found is None:
+            return []
+        tasks = list(found.scan().plan_files())
+        if any(task.delete_files for task in tasks):
+            raise DestinationForeign(
+                f"The Iceberg table {table} in {self._url} was changed by another program, with delete files.",
+                "Let that program rewrite its data files, or load into another --dataset; nothing was changed.",
+            )
+        return [task.file for task in tasks]
+
+    def _file(self, table: str, data_file: DataFile) -> File:
+        path = data_file.file_path
+        return File(path[path.index(f"/{table}/data/") + 1 :], data_file.file_size_in_bytes, path)
+
+
+def _number(path: str) -> int:
+    """Counts up with each commit: `00012-<uuid>.metadata.json`."""
+    number = posixpath.basename(path).split("-", 1)[0]
+    return int(number) if number.isdigit() else -1

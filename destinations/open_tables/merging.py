@@ -1,0 +1,168 @@
+"""Which rows of a table a load package changes, and only those: what it brings again as it was is left alone.
+
+Keys that are new are appended. Rows that give way to others, or to nothing, do so in one change of the table's log:
+whenever the program dies, and whenever somebody reads, each key is there once, with its old row or with its new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from destinations.lake.engine import connection, identifier, names
+from destinations.lake.keys import Keys
+from destinations.lake.merging import take, typed
+from destinations.lake.spec import Spec
+from destinations.lake.store import File
+
+from .formats import Fewer
+from .opening import note_append
+from .store import TableStore
+
+_BATCH_ROWS = 20_000
+
+
+def load(
+    store: TableStore, keys: Keys, spec: Spec, arriving: Sequence[Path], *, load_id: str, memory_limit: str
+) -> None:
+    """Brings the rows of `arriving` into a table, as `spec` says."""
+    if not arriving and not (spec.loads == "replace" and store.files(spec.name)):
+        return
+    with connection(store, memory_limit, spec.name) as con:
+        if spec.loads == "replace":
+            _replace(store, con, spec, arriving)
+        elif spec.loads == "append":
+            note_append(store, spec.name, load_id)
+            store.format.append(spec.name, _reader(con, typed(con, spec, arriving)))
+        else:
+            _Merge(store, keys, spec, con).run(arriving)
+
+
+def compact(store: TableStore, table: str, memory_limit: str) -> Iterator[Fewer]:
+    """Makes few files of the small ones of a table; the rows stay what they are."""
+    with connection(store, memory_limit, table) as con:
+        yield from store.format.compact(
+            table, lambda files: _reader(con, f"SELECT * FROM {scan(store.url(file.path) for file in files)}")
+        )
+
+
+def _replace(store: TableStore, con: duckdb.DuckDBPyConnection, spec: Spec, arriving: Sequence[Path]) -> None:
+    rows = typed(con, spec, arriving)
+    files = store.files(spec.name)
+    if files:
+        there = _of(con, store, spec, files)
+        old, new = (con.execute(f"SELECT {_told(spec)} FROM ({each})").fetchone() for each in (there, rows))
+        if old == new:
+            return
+    store.format.replace(spec.name, _reader(con, rows))
+
+
+class _Merge:
+    def __init__(self, store: TableStore, keys: Keys, spec: Spec, con: duckdb.DuckDBPyConnection) -> None:
+        self._store = store
+        self._keys = keys
+        self._spec = spec
+        self._con = con
+
+    def run(self, arriving: Sequence[Path]) -> None:
+        con, spec, match = self._con, self._spec, names(self._spec.match)
+        numbered = take(con, spec, arriving)
+        files = self._store.files(spec.name)
+        self._keys.find(con, spec, files)
+        is_new = f"({match}) NOT IN (SELECT ({match}) FROM homes)" if files else "true"
+        fresh = _picked(spec, numbered, f"NOT _gone AND {is_new}")
+        changed = self._changed(numbered, files)
+        if _count(con, f"SELECT count(*) FROM arriving WHERE NOT _gone AND {is_new}"):
+            self._store.format.append(spec.name, _reader(con, fresh))
+        if changed is not None:
+            self._store.format.change(spec.name, changed)
+
+    def _changed(self, numbered: str, files: Sequence[File]) -> _Changed | None:
+        """Table `changed`: keys whose rows here are not those that arrive. None: there are none."""
+        con, spec, match = self._con, self._spec, names(self._spec.match)
+        paths = {path for (path,) in con.execute("SELECT DISTINCT _home FROM homes").fetchall()}
+        if not paths:
+            return None
+        old = _of(con, self._store, spec, [file for file in files if file.path in paths])
+        new = _picked(spec, numbered, "NOT _gone")
+        told = f"SELECT {match}, {_told(spec)} FROM"
+        there = f"SEMI JOIN homes USING ({match}) GROUP BY {match}"
+        con.execute(
+            f"CREATE TEMP TABLE changed AS SELECT DISTINCT {match} FROM homes ANTI JOIN ("
+            f"SELECT {match} FROM ({told} ({old}) {there}) JOIN ({told} ({new}) {there}) USING ({match}, _rows, _sum)"
+            f") USING ({match})"
+        )
+        if not _count(con, "SELECT count(*) FROM changed"):
+            return None
+        touched = con.execute(f"SELECT DISTINCT _home FROM homes SEMI JOIN changed USING ({match})").fetchall()
+        holding = {path for (path,) in touched}
+        return _Changed(con, self._store, spec, new, [file for file in files if file.path in holding])
+
+
+class _Changed:
+    """The rows of the keys of the table `changed`."""
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, store: TableStore, spec: Spec, new: str, files: list[File]
+    ) -> None:
+        self.match = spec.match
+        self.files = files
+        self._con = con
+        self._keys = f"SELECT {names(spec.match)} FROM changed"
+        self._new = f"SELECT * FROM ({new}) SEMI JOIN changed USING ({names(spec.match)})"
+        self._old = _of(con, store, spec, files)
+        self.between = self._bounds(spec)
+
+    def _bounds(self, spec: Spec) -> tuple[str, str, str] | None:
+        if spec.dated_by is None:
+            return None
+        at = identifier(spec.dated_by)
+        ends = ", ".join(f"strftime({end}({at}), '%Y-%m-%dT%H:%M:%S.%fZ')" for end in ("min", "max"))
+        row = self._con.execute(
+            f"SELECT {ends}, count(*) = count({at}) FROM ({self._old}) SEMI JOIN changed USING ({names(spec.match)})"
+        ).fetchone()
+        return None if row is None or not row[2] or row[0] is None else (spec.dated_by, row[0], row[1])
+
+    def marked(self, mark: str) -> pa.RecordBatchReader:
+        """The new rows; and, marked, the keys of the old ones."""
+        return _reader(
+            self._con,
+            f"SELECT *, false AS {identifier(mark)} FROM ({self._new}) "
+            f"UNION ALL BY NAME SELECT *, true AS {identifier(mark)} FROM ({self._keys})",
+        )
+
+    def rewritten(self) -> pa.RecordBatchReader:
+        """What is to be in the place of `files`."""
+        kept = f"SELECT * FROM ({self._old}) ANTI JOIN changed USING ({names(self.match)})"
+        return _reader(self._con, f"{kept} UNION ALL BY NAME {self._new}")
+
+
+def _picked(spec: Spec, numbered: str, where: str) -> str:
+    """The rows of those in the table `arriving` that meet a condition."""
+    return (
+        f"SELECT {names(spec.columns)} FROM ({numbered}) "
+        f"SEMI JOIN (SELECT _file, _row FROM arriving WHERE {where}) USING (_file, _row)"
+    )
+
+
+def _of(con: duckdb.DuckDBPyConnection, store: TableStore, spec: Spec, files: Sequence[File]) -> str:
+    """The rows of files of the table."""
+    return typed(con, spec, [store.url(file.path) for file in files])
+
+
+def _told(spec: Spec) -> str:
+    """What is compared of rows: how many they are, and the sum of a hash of 64 bits of each."""
+    columns = names(c for c in spec.columns if not c.startswith("_dlt_"))
+    return f"count(*) AS _rows, sum(hash({columns})) AS _sum"
+
+
+def _reader(con: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
+    return con.execute(sql).to_arrow_reader(_BATCH_ROWS)
+
+
+def _count(con: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = con.execute(sql).fetchone()
+    return int(row[0]) if row else 0

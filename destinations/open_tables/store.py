@@ -1,0 +1,31 @@
+"""The folder of a dataset whose tables have a log: their files are those that the log names, not all that lie there."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from dlt.common.storages import FilesystemConfiguration
+
+from destinations.lake.store import File, Store
+
+from .formats import TableFormat, format_of
+
+
+class TableStore(Store):
+    """As any store, but for what the files of a table are."""
+
+    def __init__(self, configuration: FilesystemConfiguration, dataset: str, table_format: str) -> None:
+        """`configuration` is dlt's, resolved. `table_format`: delta or iceberg."""
+        super().__init__(configuration, dataset)
+        self._format_name = table_format
+
+    @cached_property
+    def format(self) -> TableFormat:
+        """Who reads and writes the log. Raises DestinationUnready where its package is missing."""
+        return format_of(self._format_name, self._configuration, self.root, is_local=self.is_local)
+
+    def files(self, folder: str, suffix: str = ".parquet") -> list[File]:
+        """The files of a table as it is now; of other folders, those below."""
+        if folder.startswith("_") or suffix != ".parquet":
+            return super().files(folder, suffix)
+        return self.format.files(folder)
