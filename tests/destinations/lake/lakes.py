@@ -162,7 +162,7 @@ def load(
     """One load package with one table. `fresh`: without what dlt knows of earlier ones on this machine."""
     merge: Any = {"disposition": "merge", "strategy": "delete-insert"}
     given: Any = {"columns": columns, "write_disposition": write_disposition or merge, **hints}
-    resource: Any = dlt.resource([_arrow(rows, columns)] if columns and rows else list(rows), name=name, **given)
+    resource: Any = dlt.resource([as_arrow(rows, columns)] if columns and rows else list(rows), name=name, **given)
     destination = lake(place.url)
     try:
         pipeline = dlt.pipeline(pipeline_name, destination=destination, dataset_name=DATASET)
@@ -185,7 +185,8 @@ _ARROW = {
 }
 
 
-def _arrow(rows: Sequence[Row], columns: Mapping[str, Mapping[str, Any]]) -> pa.Table:
+def as_arrow(rows: Sequence[Row], columns: Mapping[str, Mapping[str, Any]]) -> pa.Table:
+    """Rows as an Arrow table, with the types that dlt's columns have."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     made = {}
     for name in names:
