@@ -18,6 +18,8 @@ from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
 
 from destinations.lake.pipeline import ArrivedJob, LakeClient, LakeJob
 from destinations.lake.store import Store
+from destinations.open_tables.delta import Delta
+from destinations.open_tables.iceberg import Iceberg
 from destinations.postgres import CopyJob
 from destinations.read_in_place import InPlaceJob
 
@@ -51,6 +53,8 @@ MOMENTS: dict[str, tuple[tuple[tuple[type[Any], str], ...], Callable[..., bool]]
     "committed": ((*_FILES, *_MERGES), _always),
     # The package counts, by its row in _dlt_loads, and is not closed.
     "counted": (((SqlJobClientBase, "complete_load"), (LakeClient, "complete_load")), _always),
+    # The log of a Delta or Iceberg table has one entry more; dlt does not know. With nth: each in turn.
+    "logged": (tuple((kind, name) for kind in (Delta, Iceberg) for name in ("append", "change", "replace")), _always),
     # A file of a Parquet lake is made, replaced or removed. With nth: each change in turn.
     "changed": (((Store, "put"), (Store, "delete")), _always),
 }

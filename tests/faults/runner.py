@@ -69,7 +69,7 @@ def _plain_script(arguments: argparse.Namespace) -> None:
 
 
 def _destination(arguments: argparse.Namespace) -> Destination:
-    place = Place("posthog", arguments.database, arguments.bucket_url, DEFAULT_MEMORY_LIMIT)
+    place = Place("posthog", arguments.database, arguments.bucket_url, DEFAULT_MEMORY_LIMIT, arguments.table_format)
     return DESTINATIONS[arguments.destination].make(place)
 
 
@@ -79,6 +79,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--key", required=True)
     parser.add_argument("--database", required=True)
     parser.add_argument("--bucket-url", default="./unused")
+    parser.add_argument("--table-format")
     parser.add_argument("--destination", choices=sorted(DESTINATIONS), default="duckdb")
     parser.add_argument("--package-rows", type=int, default=3_000)
     parser.add_argument("--leaf-rows", type=int, default=1_000)

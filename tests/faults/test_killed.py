@@ -62,7 +62,7 @@ def test_killed_behind_a_commit_that_dlt_has_not_noted(
         assert result.rows["events"] < undisturbed["events"].rows, "what was committed is not asked for again"
 
 
-@pytest.mark.parametrize("moment", sorted(set(MOMENTS) - {"committed", "changed"}) if LONG else ["staged"])
+@pytest.mark.parametrize("moment", sorted(set(MOMENTS) - {"committed", "changed", "logged"}) if LONG else ["staged"])
 def test_a_plain_dlt_script_killed_there_goes_on_from_its_working_folder(
     moment: str, posthog: Sandbox, undisturbed: EndState, database: Path, dlt_folder: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""`kill -9` while it loads into PostgreSQL or a DuckLake: the same command ends in the state of an undisturbed run."""
+"""`kill -9` while it loads elsewhere than into DuckDB: the same command ends in the state of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,20 @@ pytestmark = pytest.mark.slow
 
 State = dict[str, tuple[int, int, int]]
 KILLS = 10 if LONG else 3
-PLACES = [("postgres", "staged"), ("postgres", "merged"), ("postgres", "counted"), ("ducklake in postgres", "merged")]
-MORE = [("postgres", "marked"), ("ducklake in postgres", "staged"), ("ducklake in postgres", "counted")]
+PLACES = [
+    *(("postgres", moment) for moment in ("staged", "merged", "counted")),
+    ("ducklake in postgres", "merged"),
+    ("parquet as delta", "merged"),
+    ("parquet as iceberg", "counted"),
+]
+MORE = [
+    ("postgres", "marked"),
+    *(("ducklake in postgres", moment) for moment in ("staged", "counted")),
+    ("parquet as delta", "counted"),
+    ("parquet as iceberg", "merged"),
+    *((f"parquet as {name}", moment) for name in ("delta", "iceberg") for moment in ("staged", "marked", "logged")),
+]
+RANDOM = ["postgres", *(["ducklake in postgres", "parquet as delta", "parquet as iceberg"] if LONG else [])]
 
 
 def state_of(warehouse: Elsewhere) -> State:
@@ -50,7 +62,7 @@ class Place:
             folder = self._folder / kind.replace(" ", "-")
             folder.mkdir()
             with set_to(self.settings(kind, folder)):
-                warehouse = Elsewhere(kind.split(maxsplit=1)[0], folder)
+                warehouse = Elsewhere(kind, folder)
                 assert sync_here(self._posthog, warehouse.opened()).result.status == "complete"
                 self._undisturbed[kind] = state_of(warehouse)
         counts = self._posthog.counts()
@@ -71,8 +83,8 @@ def test_killed_behind_a_commit_that_dlt_has_not_noted(
 ) -> None:
     expected = places.undisturbed(kind)
     with set_to(places.settings(kind, tmp_path)):
-        warehouse = Elsewhere(kind.split(maxsplit=1)[0], tmp_path)
-        options = {"destination": warehouse.name, "die": moment, "nth": 2}
+        warehouse = Elsewhere(kind, tmp_path)
+        options = {**warehouse.options, "die": moment, "nth": 2}
         with sync_process(posthog, warehouse.path, tmp_path / "dlt", **options) as process:
             assert process.end() == -9, process.errors
             committed = [line for line in process.said if "loaded" in line]
@@ -84,16 +96,16 @@ def test_killed_behind_a_commit_that_dlt_has_not_noted(
             assert result.rows["events"] < expected["events"][0], "what was committed is not asked for again"
 
 
-@pytest.mark.parametrize("kind", ["postgres", *(["ducklake in postgres"] if LONG else [])])
+@pytest.mark.parametrize("kind", RANDOM)
 def test_killed_at_random_moments(kind: str, posthog: Sandbox, places: Place, tmp_path: Path) -> None:
     chance = random.Random(7)  # noqa: S311 - repeatable on purpose
     expected = places.undisturbed(kind)
     killed = 0
     with set_to(places.settings(kind, tmp_path)):
-        warehouse = Elsewhere(kind.split(maxsplit=1)[0], tmp_path)
+        warehouse = Elsewhere(kind, tmp_path)
         for _ in range(KILLS):
             with sync_process(
-                posthog, warehouse.path, tmp_path / "dlt", destination=warehouse.name, package_rows=1_500, leaf_rows=500
+                posthog, warehouse.path, tmp_path / "dlt", **warehouse.options, package_rows=1_500, leaf_rows=500
             ) as process:
                 process.until("phase", times=2)
                 process.until("loaded", times=chance.choice([0, 0, 1]))

@@ -22,20 +22,30 @@ KINDS = (
     "ducklake in sqlite",
     "ducklake in duckdb",
     "sqlalchemy in sqlite",
+    "parquet as delta",
+    "parquet as iceberg",
 )
 
 
 class Elsewhere(Warehouse):
-    """A destination by name."""
+    """A destination by name, with what is behind it or, for files, their format: one of `KINDS`."""
 
-    def __init__(self, name: str, folder: Path, dataset: str = "posthog") -> None:
+    def __init__(self, kind: str, folder: Path, dataset: str = "posthog") -> None:
         super().__init__(folder / "unused.duckdb", dataset)
-        self.name = name
+        self.kind = kind
+        self.name, *_ = kind.split()
+        self._table_format = kind.partition(" as ")[2] or None
         self._bucket_url = str(folder / "lake")
 
     def opened(self) -> Destination:
-        place = Place(self.dataset, database="unused.duckdb", bucket_url=self._bucket_url, memory_limit="400MB")
+        place = Place(self.dataset, "unused.duckdb", self._bucket_url, "400MB", self._table_format)
         return DESTINATIONS[self.name].make(place)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The same as flags of the program."""
+        given = {"destination": self.name, "bucket_url": self._bucket_url}
+        return given if self._table_format is None else {**given, "table_format": self._table_format}
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What a query in DuckDB's SQL answers; `{events}` stands for the table."""
@@ -61,7 +71,7 @@ class Elsewhere(Warehouse):
 
 def settings_of(kind: str, postgres: LocalPostgres, folder: Path) -> dict[str, str]:
     """The settings of a new, empty warehouse, as variables of the environment."""
-    if kind == "parquet":
+    if kind.startswith("parquet"):
         return {}
     database = postgres.new_database()
     if kind == "postgres":

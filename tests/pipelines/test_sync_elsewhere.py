@@ -12,6 +12,7 @@ from sandbox.local import Sandbox
 from sources.posthog import CORE
 from sources.posthog.hogql.windows import to_micros
 from tests.conftest import StartSandbox
+from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.elsewhere import KINDS, Elsewhere, set_to, settings_of
 from tests.pipelines.test_check import BeforeTheCheck
@@ -19,6 +20,7 @@ from tests.pipelines.test_sync import SMALL, Packages, assert_equal
 
 MAIN = [kind for kind in KINDS if "postgres" in kind or kind == "parquet"]
 """Run through everything."""
+WITH_LOGS = ["parquet as delta", "parquet as iceberg"]
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def warehouse(
 ) -> Iterator[Elsewhere]:
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     with set_to(settings_of(request.param, postgres, tmp_path)):
-        yield Elsewhere(request.param.split()[0], tmp_path)
+        yield Elsewhere(request.param, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def in_another_container(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLT_DATA_DIR", str(folder / "another"))
 
 
-@pytest.mark.parametrize("warehouse", KINDS, indirect=True)
+@pytest.mark.parametrize("warehouse", KINDS if LONG else [k for k in KINDS if k not in WITH_LOGS], indirect=True)
 def test_a_sync_ends_complete_and_the_next_one_asks_for_the_overlap_alone(
     warehouse: Elsewhere, start_sandbox: StartSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,7 +67,7 @@ def test_a_sync_ends_complete_and_the_next_one_asks_for_the_overlap_alone(
     assert_equal(warehouse, posthog)
 
 
-@pytest.mark.parametrize("warehouse", MAIN, indirect=True)
+@pytest.mark.parametrize("warehouse", [*MAIN, *WITH_LOGS], indirect=True)
 def test_every_value_is_the_same_as_there(warehouse: Elsewhere, still: Sandbox) -> None:
     warehouse.sync(still)
     there = still.sql(
@@ -84,7 +86,7 @@ def test_every_value_is_the_same_as_there(warehouse: Elsewhere, still: Sandbox) 
         assert ours == theirs
 
 
-@pytest.mark.parametrize("warehouse", MAIN, indirect=True)
+@pytest.mark.parametrize("warehouse", [*MAIN, *WITH_LOGS], indirect=True)
 def test_late_events_merges_updates_and_deletes_are_there_after_the_next_sync(
     warehouse: Elsewhere, start_sandbox: StartSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,14 +159,14 @@ def test_one_process_at_a_time_loads_into_a_dataset(
         with pytest.raises(DestinationHeld, match="Another process"):
             warehouse.sync(still)
         assert still.counters()["requests"] == 0
-        with Elsewhere(warehouse.name, tmp_path, "second").opened() as other:
+        with Elsewhere(warehouse.kind, tmp_path, "second").opened() as other:
             other.check()
     assert warehouse.sync(still).status == "complete"
 
 
 @pytest.mark.parametrize("warehouse", MAIN, indirect=True)
 def test_two_datasets_do_not_know_each_other(warehouse: Elsewhere, still: Sandbox, tmp_path: Path) -> None:
-    other = Elsewhere(warehouse.name, tmp_path, "second")
+    other = Elsewhere(warehouse.kind, tmp_path, "second")
     warehouse.sync(still)
     result = other.sync(still, tables=(CORE["persons"],))
     assert result.totals == {"persons": still.counts()["persons"]}
