@@ -1,4 +1,6 @@
-"""A first sync of events into a Parquet lake and into a DuckDB file: rows a second, and bytes of an event on disk.
+"""A first sync of events into files of each kind: rows a second, and bytes of an event on disk.
+
+The kinds are a DuckDB file, a Parquet lake, and Delta and Iceberg tables.
 
     python benchmarks/lake.py --events 1000000
 
@@ -32,11 +34,11 @@ from replay.pages import USUAL
 from replay.server import API_KEY, Replay
 
 from destinations.destination import Place
-from destinations.registry import DESTINATIONS
+from destinations.registry import DESTINATIONS, TABLE_FORMATS
 from pipelines.sync import SyncOptions, sync
 from sources.posthog import CORE, PostHogClient, Settings
 
-KINDS = ("duckdb", "parquet")
+KINDS = ("duckdb", "parquet", "delta", "iceberg")
 
 
 def run(arguments: argparse.Namespace, kind: str) -> dict[str, Any]:
@@ -54,7 +56,8 @@ def run(arguments: argparse.Namespace, kind: str) -> dict[str, Any]:
         figures: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
         files = [Path(folder) / "warehouse.duckdb"]
         source = "posthog.events"
-        if kind == "parquet":
+        if kind != "duckdb":
+            # A first sync replaces nothing: all files of a table with a log are part of it.
             files = sorted((Path(folder) / "lake" / "posthog" / "events").glob("**/*.parquet"))
             source = f"read_parquet('{folder}/lake/posthog/events/**/*.parquet', hive_partitioning = true)"
         figures["files"] = len(files)
@@ -72,10 +75,11 @@ def run(arguments: argparse.Namespace, kind: str) -> dict[str, Any]:
 
 def _child(arguments: argparse.Namespace) -> None:
     kind, host, folder = arguments.child
-    place = Place("posthog", str(Path(folder) / "warehouse.duckdb"), str(Path(folder) / "lake"), "400MB")
+    table_format = kind if kind in TABLE_FORMATS else None
+    place = Place("posthog", str(Path(folder) / "warehouse.duckdb"), str(Path(folder) / "lake"), "400MB", table_format)
     options = SyncOptions(tables=(CORE["events"],), settings=Settings(leaf_rows=arguments.page_rows))
     before, began = cpu_seconds(), time.monotonic()
-    with DESTINATIONS[kind].make(place) as destination:
+    with DESTINATIONS["parquet" if table_format else kind].make(place) as destination:
         result = sync(lambda: PostHogClient(API_KEY, host, 1), destination, options)
     print(
         json.dumps(

@@ -45,9 +45,10 @@ def load(flags: Flags | None = None) -> config.Config:
 def test_the_file_of_settings_holds_every_setting_with_its_default() -> None:
     document = tomlkit.parse(CONFIG).unwrap()
     unset = set(re.findall(r"^# (\w+) = ", SETTINGS, re.MULTILINE))
-    source = {name: value for name, value in asdict(SourceSettings()).items() if value is not None}
-    assert document == {"sources": {"posthog": source}, "sync": asdict(SyncSettings())}
-    assert unset == {name for name, value in asdict(SourceSettings()).items() if value is None}
+    source, sync = (asdict(each) for each in (SourceSettings(), SyncSettings()))
+    given = [{name: value for name, value in each.items() if value is not None} for each in (source, sync)]
+    assert document == {"sources": {"posthog": given[0]}, "sync": given[1]}
+    assert unset == {name for name, value in (source | sync).items() if value is None}
 
 
 def test_every_setting_of_the_requests_stands_in_the_file_as_an_example() -> None:
