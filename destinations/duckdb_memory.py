@@ -7,15 +7,25 @@ import re
 import duckdb
 
 _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_UNITS |= {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _COLUMN_BYTES = 1_000_000
 """A change of a table holds blocks of 256 KiB for each of its columns, some of them more than one (DuckDB 1.5)."""
+
+
+def at_least(limit: str, least: int) -> str:
+    """`limit`, as DuckDB writes sizes, or `least` bytes, whichever is more. What is no size is for DuckDB to refuse."""
+    size = _bytes_of(limit)
+    return limit if size is None or size >= least else f"{least}B"
 
 
 def make_room_for(connection: duckdb.DuckDBPyConnection, columns: int) -> None:
     """Lifts the limit where a table of so many columns could not be written within it."""
     row = connection.execute("SELECT current_setting('memory_limit')").fetchone()
-    found = re.fullmatch(r"([\d.]+) (\w+)", str(row[0]) if row else "")
-    if found is None or found[2] not in _UNITS:
-        return
-    if float(found[1]) * _UNITS[found[2]] < columns * _COLUMN_BYTES:
+    size = _bytes_of(str(row[0]) if row else "")
+    if size is not None and size < columns * _COLUMN_BYTES:
         connection.execute(f"SET memory_limit = '{columns * _COLUMN_BYTES}B'")
+
+
+def _bytes_of(size: str) -> float | None:
+    found = re.fullmatch(r"([\d.]+) *(\w+)", size.strip())
+    return float(found[1]) * _UNITS[found[2]] if found and found[2] in _UNITS else None

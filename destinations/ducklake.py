@@ -24,6 +24,7 @@ from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
 from .advisory import lock_sql
 from .destination import Condition, Place
 from .duckdb_columns import Columns
+from .duckdb_memory import at_least
 from .duckdb_reading import identifier
 from .duckdb_types import TypeMapper
 from .errors import (
@@ -42,6 +43,8 @@ _EXTENSIONS = {"sqlite": "sqlite_scanner", "postgres": "postgres_scanner", "post
 _LOCKED = re.compile(r"Could not set lock|database is locked")
 _FILES = ("duckdb", "sqlite")
 """Catalogs that are a file."""
+_LEAST_MEMORY = 800_000_000
+"""Bytes that the merge of a package of events of 2 KB takes: whole row groups of Parquet are made in memory."""
 _INSTALL = 'pip install "posthog-warehouse[ducklake]"'
 
 
@@ -60,13 +63,21 @@ class DuckLake(SqlDestination):
         credentials = {
             "extensions": list(self._extensions()),
             "global_config": {
-                "memory_limit": self._memory_limit,
+                "memory_limit": at_least(self._memory_limit, _LEAST_MEMORY),
+                # Each thread keeps a row group of the file that it writes, texts and all: one has to be enough.
+                "threads": 1,
                 "preserve_insertion_order": False,
                 "autoinstall_known_extensions": False,
             },
         }
         # dlt takes a part of the credentials, and finds the rest in its settings.
-        given: Any = {"credentials": credentials, "type_mapper": TypeMapper, **settings}
+        given: Any = {
+            "credentials": credentials,
+            "type_mapper": TypeMapper,
+            # One file after the other, or each of them would need that room.
+            "loader_parallelism_strategy": "sequential",
+            **settings,
+        }
         return dlt.destinations.ducklake(**given)
 
     def check(self) -> None:
