@@ -143,7 +143,9 @@ class Postgres(SqlDestination):
 
     def factory(self, **settings: Any) -> postgres_by_copy:
         """dlt's destination, copying."""
-        return postgres_by_copy(destination_name=self.name, **settings)
+        # One file after the other: each takes some 100 MB here for its text.
+        given: Any = {"loader_parallelism_strategy": "sequential", **settings}
+        return postgres_by_copy(destination_name=self.name, **given)
 
     def check(self) -> None:
         """As any, and whether the user may make the schema or, where there is one, tables in it.
