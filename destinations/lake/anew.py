@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -79,21 +80,27 @@ class Columns:
             with connection(self._store, self._memory_limit) as con:
                 for number, file in enumerate(self._files):
                     with self._store.local(file) as local:
-                        kept = [name for name in pq.read_schema(local).names if name not in types]
-                        values = ", ".join(
-                            f"CAST(made.{identifier(name)} AS {type_of(kind)}) AS {identifier(name)}"
-                            for name, kind in types.items()
-                        )
-                        old = f"SELECT {names(kept)}, file_row_number AS {ROW} FROM "
-                        old += scan([local], ", file_row_number = true")
-                        mine = f"SELECT * REPLACE ({ROW} - {number * _PLACES} AS {ROW}) FROM {scan([made])} "
-                        mine += f"WHERE {ROW} >= {number * _PLACES} AND {ROW} < {(number + 1) * _PLACES}"
-                        rows = f"SELECT {', '.join(f'old.{identifier(name)}' for name in kept)}, {values} "
-                        rows += f"FROM ({old}) AS old LEFT JOIN ({mine}) AS made USING ({ROW})"
-                        order = [name for name in order_of(local) if name in kept or name in types]
+                        order = [name for name in order_of(local) if name in pq.read_schema(local).names]
+                        rows = self._anew(con, number, local, made, types)
                         write_rows(self._store, con, rows, file.path, table=self._table, order=order)
         finally:
             made.unlink(missing_ok=True)
+
+    @staticmethod
+    def _anew(
+        con: duckdb.DuckDBPyConnection, number: int, path: Path | str, made: Path, types: Mapping[str, str]
+    ) -> str:
+        """A query of the rows of the file `number` with columns out of the file `made`."""
+        described = con.execute(f"DESCRIBE SELECT * FROM {scan([path])}").fetchall()
+        kept = [name for name, *_ in described if name not in types]
+        values = ", ".join(
+            f"CAST(made.{identifier(name)} AS {type_of(kind)}) AS {identifier(name)}" for name, kind in types.items()
+        )
+        old = f"SELECT {names(kept)}, file_row_number AS {ROW} FROM {scan([path], ', file_row_number = true')}"
+        mine = f"SELECT * REPLACE ({ROW} - {number * _PLACES} AS {ROW}) FROM {scan([made])} "
+        mine += f"WHERE {ROW} >= {number * _PLACES} AND {ROW} < {(number + 1) * _PLACES}"
+        rows = f"SELECT {', '.join(f'old.{identifier(name)}' for name in kept)}, {values} "
+        return f"{rows}FROM ({old}) AS old LEFT JOIN ({mine}) AS made USING ({ROW})"
 
     @staticmethod
     def _written(made: Path, columns: list[str], pages: Iterable[pa.Table]) -> bool:

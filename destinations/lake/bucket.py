@@ -20,6 +20,7 @@ from dlt.common.storages import FilesystemConfiguration
 
 from destinations.errors import DestinationError, DestinationUnusable
 
+from .anew import property_types
 from .engine import DEFAULT_MEMORY_LIMIT, connection
 from .failures import explained
 from .opening import Opening
@@ -156,6 +157,11 @@ class BucketDestination(ABC):
     def known_keys(self, table: str, key: str, start: datetime, end: datetime) -> Iterable[pa.Table]:
         """`key` (text) of the rows with `timestamp` from `start` on and before `end`, in pieces."""
         return self._counter.known_keys(table, key, start, end)
+
+    def property_types(self, owner: str) -> dict[str, str | None]:
+        """What the table property_definitions, where it is there, says of the properties of `owner`."""
+        with self._telling():
+            return property_types(self._store, owner, self._memory_limit)
 
     @contextmanager
     def reading(self) -> Iterator[LakeReading]:

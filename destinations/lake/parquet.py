@@ -15,7 +15,7 @@ from destinations.destination import Condition, Descriptions
 from destinations.errors import DestinationForeign
 
 from . import views
-from .anew import Columns, property_types
+from .anew import Columns
 from .bucket import BucketDestination
 from .compacting import Compacted, compact
 from .engine import connection
@@ -94,11 +94,6 @@ class Lake(BucketDestination):
         with self._telling():
             self._opening.open()
             return Columns(self._store, table, self._memory_limit)
-
-    def property_types(self, owner: str) -> dict[str, str | None]:
-        """What the table property_definitions, where it is there, says of the properties of `owner`."""
-        with self._telling():
-            return property_types(self._store, owner, self._memory_limit)
 
     def compact(self, tables: Iterable[str] = ()) -> Iterator[Compacted]:
         """Makes few files of many, in these tables or all."""

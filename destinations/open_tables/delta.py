@@ -56,12 +56,17 @@ class Delta:
         actions = pa.table(found.get_add_actions(flatten=True)).select(["path", "size_bytes"]).to_pylist()
         return [File(f"{table}/{unquote(each['path'])}", int(each["size_bytes"]), each["path"]) for each in actions]
 
+    def schema(self, table: str) -> pa.Schema | None:
+        """The columns of a table."""
+        found = self._table(table)
+        return None if found is None else pa.schema(found.schema().to_arrow())
+
     def append(self, table: str, rows: pa.RecordBatchReader) -> None:
         """Adds rows; makes the table, and columns that it does not have."""
         self._write(table, rows, mode="append", schema_mode="merge")
 
     def replace(self, table: str, rows: pa.RecordBatchReader) -> None:
-        """Puts rows in the place of all there are."""
+        """Puts rows in the place of all there are; columns become what they are in these."""
         self._write(table, rows, mode="overwrite", schema_mode="overwrite")
 
     def change(self, table: str, change: Change) -> None:

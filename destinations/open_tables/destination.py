@@ -13,13 +13,16 @@ from destinations.errors import DestinationError, DestinationForeign, Destinatio
 from destinations.lake.bucket import BucketDestination
 from destinations.lake.compacting import Compacted
 from destinations.lake.engine import DEFAULT_MEMORY_LIMIT
+from destinations.lake.store import File
 
+from .columns import TableColumns
 from .formats import require
 from .merging import compact
 from .opening import TableOpening
 from .pipeline import open_tables
 from .store import TableStore
 
+_SHOWN = 5
 _LIBRARIES = {"deltalake", "pyiceberg", "_internal"}
 
 
@@ -50,7 +53,7 @@ class OpenTables(BucketDestination):
         return TableOpening(self._store, self.location, self._memory_limit, self.table_format)
 
     def check(self) -> None:
-        """Whether it can be loaded into; makes nothing. Reads the log of each table."""
+        """Whether it can be loaded into; makes nothing. Looks for the files that the tables' logs name."""
         with self._telling():
             self._check_place()
             self._opening.check()
@@ -58,11 +61,36 @@ class OpenTables(BucketDestination):
             if tables and self._opening.is_new:
                 raise DestinationForeign(
                     f"{self.location}/{self.dataset} holds tables that this program did not write: "
-                    f"{', '.join(tables[:5])}{', ...' if len(tables) > 5 else ''}.",
+                    f"{', '.join(tables[:_SHOWN])}{', ...' if len(tables) > _SHOWN else ''}.",
                     "Give another --bucket-url or --dataset; nothing was changed.",
                 )
-            for table in tables:
-                self._store.files(table)
+            self._check_files(tables)
+
+    def _check_files(self, tables: Iterable[str]) -> None:
+        broken = []
+        for table in tables:
+            sizes = {file.path: file.size for file in self._store.lying(table)}
+            broken += [file.path for file in self._named(table) if sizes.get(file.path) != file.size]
+        if broken:
+            shown = ", ".join(broken[:_SHOWN]) + (f" and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else "")
+            number = f"{len(broken)} files" if len(broken) > 1 else "A file"
+            raise DestinationForeign(
+                f"{number} of {self.table_format.capitalize()} tables in {self.location}/{self.dataset} is missing, or "
+                f"not what was written: {shown}.",
+                "Bring it back from a copy, or load into another --dataset. Nothing was changed.",
+            )
+
+    def _named(self, table: str) -> list[File]:
+        try:
+            return self._store.files(table)
+        except Exception as error:
+            if not _is_of_library(error):
+                raise
+            raise DestinationUnusable(
+                f"The log of the table {table} in {self.location} cannot be read: {first_line(error)}.",
+                "Run the same command again. If it stays so, bring the log back from a copy, or load into another "
+                "--dataset; nothing was changed.",
+            ) from error
 
     def condition(self) -> Condition:
         """The room that is left on a local disk, and how much the tables are as they are now."""
@@ -80,7 +108,7 @@ class OpenTables(BucketDestination):
         if (told := super().explain(error)) is not None:
             return told
         for each in chain_of(error):
-            if type(each).__module__.split(".")[0] in _LIBRARIES:
+            if _is_of_library(each):
                 return DestinationUnusable(
                     f"{self.location} failed: {type(each).__name__}: {first_line(each)}",
                     "What was loaded before is kept. Run the same command again: it goes on there.",
@@ -89,6 +117,12 @@ class OpenTables(BucketDestination):
 
     def finish(self, descriptions: Descriptions) -> None:
         """Nothing: views and comments would lie in a catalog, and there is none."""
+
+    def columns(self, table: str) -> TableColumns:
+        """The columns of one table, to be made anew."""
+        with self._telling():
+            self._opening.open()
+            return TableColumns(self._store, table, self._memory_limit)
 
     def compact(self, tables: Iterable[str] = ()) -> Iterator[Compacted]:
         """Makes few files of many, in these tables or all."""
@@ -102,3 +136,7 @@ class OpenTables(BucketDestination):
         """None: DuckDB reads the tables with an extension of its own."""
         del sql
         return ""
+
+
+def _is_of_library(error: BaseException) -> bool:
+    return type(error).__module__.split(".")[0] in _LIBRARIES

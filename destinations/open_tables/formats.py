@@ -64,11 +64,14 @@ class TableFormat(Protocol):
             DestinationForeign: another program changed the table in a way that these files do not show.
         """
 
+    def schema(self, table: str) -> pa.Schema | None:
+        """The columns of a table; None: it is not there."""
+
     def append(self, table: str, rows: pa.RecordBatchReader) -> None:
         """Adds rows; makes the table, and columns that it does not have."""
 
     def replace(self, table: str, rows: pa.RecordBatchReader) -> None:
-        """Puts rows in the place of all there are."""
+        """Puts rows in the place of all there are; columns become what they are in these."""
 
     def change(self, table: str, change: Change) -> None:
         """Puts rows in the place of some."""
@@ -84,6 +87,19 @@ class TableFormat(Protocol):
 
     def compact(self, table: str, rows_of: RowsOf, large_bytes: int = LARGE_BYTES) -> Iterator[Fewer]:
         """Makes few files of those below `large_bytes`; `rows_of` reads files."""
+
+
+def is_same(one: pa.DataType, other: pa.DataType) -> bool:
+    """Whether two types are one to a table format."""
+    return _kind(one) == _kind(other)
+
+
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return "text"
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return "binary"
+    return str(kind)
 
 
 def require(name: str) -> None:

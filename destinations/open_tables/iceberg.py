@@ -18,10 +18,10 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import StaticTable, Table
 
-from destinations.errors import DestinationForeign
+from destinations.errors import DestinationForeign, DestinationUnusable
 from destinations.lake.store import File
 
-from .formats import LARGE_BYTES, Change, Fewer, RowsOf
+from .formats import LARGE_BYTES, Change, Fewer, RowsOf, is_same
 
 _PROPERTIES = {
     # What is buffered for one file, uncompressed.
@@ -48,13 +48,18 @@ class Iceberg:
         """The data files of a table as it is now."""
         return [self._file(table, each) for each in self._data_files(table, self._read(table))]
 
+    def schema(self, table: str) -> pa.Schema | None:
+        """The columns of a table."""
+        found = self._read(table)
+        return None if found is None else found.schema().as_arrow()
+
     def append(self, table: str, rows: pa.RecordBatchReader) -> None:
         """Adds rows; makes the table, and columns that it does not have."""
         self._commit(table, rows)
 
     def replace(self, table: str, rows: pa.RecordBatchReader) -> None:
-        """Puts rows in the place of all there are."""
-        self._commit(table, rows, self._data_files(table, self._read(table)))
+        """Puts rows in the place of all there are; columns become what they are in these."""
+        self._commit(table, rows, self._data_files(table, self._read(table)), is_whole=True)
 
     def change(self, table: str, change: Change) -> None:
         """Puts rows in the place of some."""
@@ -97,13 +102,26 @@ class Iceberg:
             sizes = [sum(each.file_size_in_bytes for each in some) for some in (before, after)]
             yield Fewer(len(before), len(after), *sizes)
 
-    def _commit(self, table: str, rows: pa.RecordBatchReader, gone: Sequence[DataFile] = ()) -> None:
-        """One commit of a table: columns that it does not have, files that go, and rows that come."""
+    def _commit(
+        self, table: str, rows: pa.RecordBatchReader, gone: Sequence[DataFile] = (), *, is_whole: bool = False
+    ) -> None:
+        """One commit of a table: columns that it does not have, files that go, and rows that come.
+
+        `is_whole`: no row stays, so that columns may be of other types from now on.
+        """
         found = self._open(table) or self._create(table, rows.schema)
         with found.transaction() as transaction:
-            if set(rows.schema.names) - {field.name for field in found.schema().fields}:
+            there, wanted = found.schema().as_arrow(), ensure_iceberg_compatible_arrow_schema(rows.schema)
+            known = set(there.names) & set(wanted.names)
+            others = [name for name in known if not is_same(there.field(name).type, wanted.field(name).type)]
+            if others and is_whole:
+                # A column of another type is another column to Iceberg.
+                with transaction.update_schema(allow_incompatible_changes=True) as update:
+                    for name in others:
+                        update.delete_column(name)
+            if set(wanted.names) - known or (others and is_whole):
                 with transaction.update_schema() as update:
-                    update.union_by_name(ensure_iceberg_compatible_arrow_schema(rows.schema))
+                    update.union_by_name(wanted)
             if gone:
                 with transaction.update_snapshot().overwrite() as overwriting:
                     for each in gone:
@@ -134,8 +152,17 @@ class Iceberg:
 
     def _newest(self, table: str) -> str | None:
         """The newest metadata file that is whole; None: there is none."""
-        whole = next((path for path in self._metadata_files(table) if self._is_whole(path)), None)
-        return None if whole is None else posixpath.join(self._url, table, "metadata", posixpath.basename(whole))
+        paths = self._metadata_files(table)
+        whole = next((path for path in paths if self._is_whole(path)), None)
+        if whole is not None:
+            return posixpath.join(self._url, table, "metadata", posixpath.basename(whole))
+        if paths and _number(paths[0]) > 0:
+            # More than what a kill can leave of a table that was being made.
+            raise DestinationUnusable(
+                f"No metadata file of the Iceberg table {table} in {self._url} can be read.",
+                "Bring one back from a copy, or load into another --dataset; nothing was changed.",
+            )
+        return None
 
     def _metadata_files(self, table: str) -> list[str]:
         """The metadata files, the newest first."""

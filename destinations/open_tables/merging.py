@@ -7,6 +7,7 @@ whenever the program dies, and whenever somebody reads, each key is there once, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -18,7 +19,7 @@ from destinations.lake.merging import take, typed
 from destinations.lake.spec import Spec
 from destinations.lake.store import File
 
-from .formats import Fewer
+from .formats import Fewer, is_same
 from .opening import note_append
 from .store import TableStore
 
@@ -32,6 +33,8 @@ def load(
     if not arriving and not (spec.loads == "replace" and store.files(spec.name)):
         return
     with connection(store, memory_limit, spec.name) as con:
+        if spec.loads != "replace":
+            spec = _fitting(store, con, spec)
         if spec.loads == "replace":
             _replace(store, con, spec, arriving)
         elif spec.loads == "append":
@@ -39,6 +42,20 @@ def load(
             store.format.append(spec.name, _reader(con, typed(con, spec, arriving)))
         else:
             _Merge(store, keys, spec, con).run(arriving)
+
+
+def _fitting(store: TableStore, con: duckdb.DuckDBPyConnection, spec: Spec) -> Spec:
+    """`spec` without columns that are of another type in the table.
+
+    There are some where a run died between making them anew and noting that: they are NULL in what comes until that is
+    done again, which makes them of the JSON of all rows.
+    """
+    there = store.format.schema(spec.name)
+    if there is None:
+        return spec
+    wanted = con.execute(typed(con, spec, [])).to_arrow_table().schema
+    others = {c for c in spec.columns if c in there.names and not is_same(there.field(c).type, wanted.field(c).type)}
+    return replace(spec, columns={c: kind for c, kind in spec.columns.items() if c not in others})
 
 
 def compact(store: TableStore, table: str, memory_limit: str) -> Iterator[Fewer]:

@@ -29,3 +29,7 @@ class TableStore(Store):
         if folder.startswith("_") or suffix != ".parquet":
             return super().files(folder, suffix)
         return self.format.files(folder)
+
+    def lying(self, table: str) -> list[File]:
+        """The Parquet files that lie in a table's folder, whether the log names them or not."""
+        return super().files(table)

@@ -15,13 +15,15 @@ from pipelines.packages import fresh_pipeline
 from pipelines.sync import SyncOptions, SyncResult, sync
 from sources.posthog import TABLES, PostHogClient, PropertySettings, Settings
 from sources.posthog.budget import Budget
+from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres
 from tests.own_posthog import OwnPostHog
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
 from tests.pipelines.test_properties_sync import VALUES_ALONE, set_properties
 
-KINDS = ("postgres", "parquet", "ducklake in sqlite")
 MAIN = ("postgres", "ducklake in sqlite")
+WITH_LOGS = ("parquet as delta", "parquet as iceberg")
+KINDS = ("postgres", "parquet", "ducklake in sqlite", *(WITH_LOGS if LONG else WITH_LOGS[1:]))
 LATER = "timestamp > (SELECT median(timestamp) FROM events)"
 
 
@@ -47,7 +49,7 @@ def warehouse(
 ) -> Iterator[Elsewhere]:
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     with set_to(settings_of(request.param, postgres, tmp_path)):
-        yield Elsewhere(request.param.split()[0], tmp_path)
+        yield Elsewhere(request.param, tmp_path)
 
 
 def synced(warehouse: Elsewhere, own: OwnPostHog, settings: PropertySettings | None = None) -> SyncResult:
@@ -113,7 +115,7 @@ def test_columns_become_wider_when_values_do_not_fit(warehouse: Elsewhere, own: 
     assert (again.status, again.notes) == ("complete", {})
 
 
-@pytest.mark.parametrize("warehouse", MAIN, indirect=True)
+@pytest.mark.parametrize("warehouse", [*MAIN, *(WITH_LOGS if LONG else WITH_LOGS[:1])], indirect=True)
 def test_a_run_that_dies_while_columns_become_wider_is_made_good(
     warehouse: Elsewhere, own: OwnPostHog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from destinations.errors import DestinationForeign, DestinationHeld, DestinationUnready
+from destinations.errors import DestinationForeign, DestinationHeld, DestinationUnready, DestinationUnusable
 from destinations.lake import Lake
 from destinations.open_tables import OpenTables
 from tests.destinations.lake.lakes import LocalPlace, event
@@ -58,6 +59,30 @@ def test_deletion_vectors_of_another_program_are_told(tmp_path: Path) -> None:
     load_events(tables, ROWS)
     tables.delta("events").alter.set_table_properties({"delta.enableDeletionVectors": "true"})
     with tables.opened() as destination, pytest.raises(DestinationForeign, match=r"events .* deletionVectors"):
+        destination.check()
+
+
+@pytest.mark.parametrize("harm", ["cut off", "gone"])
+def test_a_file_that_is_not_what_was_written_is_named(harm: str, local: LocalTables) -> None:
+    load_events(local, ROWS)
+    [file] = Path(local.url, "posthog", "events").rglob("*.parquet")
+    if harm == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-9])
+    with (
+        local.opened() as destination,
+        pytest.raises(DestinationForeign, match=rf"A file of \w+ tables .*{re.escape(file.name)}"),
+    ):
+        destination.check()
+
+
+def test_a_log_that_cannot_be_read_is_told(local: LocalTables) -> None:
+    load_events(local, ROWS)
+    log = "_delta_log" if local.format == "delta" else "metadata"
+    for entry in Path(local.url, "posthog", "events", log).glob("*.json"):
+        entry.write_text("{")
+    with local.opened() as destination, pytest.raises(DestinationUnusable, match=r"table events in .* read"):
         destination.check()
 
 
