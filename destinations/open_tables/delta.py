@@ -20,6 +20,7 @@ from dlt.common.storages import FilesystemConfiguration
 
 from destinations.errors import DestinationForeign
 from destinations.lake.engine import identifier
+from destinations.lake.layout import ROW_GROUP_ROWS
 from destinations.lake.store import File
 
 from .formats import LARGE_BYTES, Change, Fewer, RowsOf
@@ -27,12 +28,18 @@ from .formats import LARGE_BYTES, Change, Fewer, RowsOf
 _MARK = "_posthog_warehouse_old"
 _UNREAD = {"deletionVectors", "columnMapping"}
 """Features of tables whose rows are not simply those of their files."""
-_WRITER = WriterProperties(compression="ZSTD", compression_level=3)
+_WRITER = WriterProperties(compression="ZSTD", compression_level=3, max_row_group_size=ROW_GROUP_ROWS)
+_FILE_BYTES = 16 * 1024 * 1024
+"""Of a file as written: some 50,000 events, which a MERGE has to hold, uncompressed."""
+_COMPACTED_BYTES = 64 * 1024 * 1024
 _COMMIT = CommitProperties(custom_metadata={"engine": "posthog-warehouse"})
 
 
 class Delta:
     """The Delta tables of one dataset."""
+
+    at_once: int | None = 20_000
+    """MERGE holds the rows that change in memory, and those of a file until it knows whether one of them does."""
 
     def __init__(self, configuration: FilesystemConfiguration, root: str, *, is_local: bool) -> None:
         self._url = root if is_local else f"{configuration.protocol}://{root}"
@@ -121,7 +128,7 @@ class Delta:
         if found is None:
             return
         before = self.files(table)
-        found.optimize.compact(target_size=large_bytes, writer_properties=_WRITER)
+        found.optimize.compact(target_size=min(large_bytes, _COMPACTED_BYTES), writer_properties=_WRITER)
         found.vacuum(dry_run=False)
         after = self.files(table)
         if len(after) < len(before):
@@ -134,6 +141,7 @@ class Delta:
             storage_options=self._options,
             writer_properties=_WRITER,
             commit_properties=_COMMIT,
+            target_file_size=_FILE_BYTES,
             **how,
         )
 

@@ -57,6 +57,9 @@ class Fewer:
 class TableFormat(Protocol):
     """The tables of one dataset in one format. Each change is one entry of the table's log: all of it, or none."""
 
+    at_once: int | None
+    """Of so many keys the rows change in one entry; None: of any number."""
+
     def files(self, table: str) -> list[File]:
         """The data files of a table as it is now; none: it is not there, or has no rows.
 

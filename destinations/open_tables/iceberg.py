@@ -19,6 +19,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import StaticTable, Table
 
 from destinations.errors import DestinationForeign, DestinationUnusable
+from destinations.lake.layout import ROW_GROUP_ROWS
 from destinations.lake.store import File
 
 from .formats import LARGE_BYTES, Change, Fewer, RowsOf, is_same
@@ -26,6 +27,7 @@ from .formats import LARGE_BYTES, Change, Fewer, RowsOf, is_same
 _PROPERTIES = {
     # What is buffered for one file, uncompressed.
     "write.target-file-size-bytes": str(128 * 1024 * 1024),
+    "write.parquet.row-group-limit": str(ROW_GROUP_ROWS),
     # Each commit writes a metadata file and a manifest: of the first the last ones are kept, the others are merged.
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
@@ -36,6 +38,8 @@ _SUFFIX = ".metadata.json"
 
 class Iceberg:
     """The Iceberg tables of one dataset."""
+
+    at_once: int | None = None
 
     def __init__(self, configuration: FilesystemConfiguration, root: str, *, is_local: bool) -> None:
         self._root = root

@@ -91,36 +91,47 @@ class _Merge:
         self._keys.find(con, spec, files)
         is_new = f"({match}) NOT IN (SELECT ({match}) FROM homes)" if files else "true"
         fresh = _picked(spec, numbered, f"NOT _gone AND {is_new}")
-        changed = self._changed(numbered, files)
         if _count(con, f"SELECT count(*) FROM arriving WHERE NOT _gone AND {is_new}"):
             self._store.format.append(spec.name, _reader(con, fresh))
-        if changed is not None:
+        for changed in self._changed(numbered, files):
             self._store.format.change(spec.name, changed)
 
-    def _changed(self, numbered: str, files: Sequence[File]) -> _Changed | None:
-        """Table `changed`: keys whose rows here are not those that arrive. None: there are none."""
+    def _changed(self, numbered: str, files: Sequence[File]) -> Iterator[_Changed]:
+        """Table `changed`: keys whose rows here are not those that arrive; so many at once as the format can take."""
         con, spec, match = self._con, self._spec, names(self._spec.match)
         paths = {path for (path,) in con.execute("SELECT DISTINCT _home FROM homes").fetchall()}
         if not paths:
-            return None
+            return
         old = _of(con, self._store, spec, [file for file in files if file.path in paths])
-        new = _picked(spec, numbered, "NOT _gone")
-        told = f"SELECT {match}, {_told(spec)} FROM"
-        there = f"SEMI JOIN homes USING ({match}) GROUP BY {match}"
+        new = _picked(spec, numbered, f"NOT _gone AND ({match}) IN (SELECT ({match}) FROM homes)")
+        # One after the other, and what arrives through one join alone: pages are wide, and memory is bounded.
+        for name, rows in (("told_old", f"({old}) SEMI JOIN homes USING ({match})"), ("told_new", f"({new})")):
+            con.execute(f"CREATE TEMP TABLE {name} AS SELECT {match}, {_told(spec)} FROM {rows} GROUP BY {match}")
+        # In the order of the files that hold them, so that those at once are in few.
         con.execute(
-            f"CREATE TEMP TABLE changed AS SELECT DISTINCT {match} FROM homes ANTI JOIN ("
-            f"SELECT {match} FROM ({told} ({old}) {there}) JOIN ({told} ({new}) {there}) USING ({match}, _rows, _sum)"
-            f") USING ({match})"
+            f"CREATE TEMP TABLE all_changed AS SELECT {match}, min(_home) AS _home FROM homes ANTI JOIN "
+            f"(SELECT {match} FROM told_old JOIN told_new USING ({match}, _rows, _sum)) USING ({match}) "
+            f"GROUP BY {match} ORDER BY _home"
         )
-        if not _count(con, "SELECT count(*) FROM changed"):
-            return None
-        touched = con.execute(f"SELECT DISTINCT _home FROM homes SEMI JOIN changed USING ({match})").fetchall()
-        holding = {path for (path,) in touched}
-        return _Changed(con, self._store, spec, new, [file for file in files if file.path in holding])
+        con.execute("DROP TABLE told_old; DROP TABLE told_new")
+        number = _count(con, "SELECT count(*) FROM all_changed")
+        at_once = self._store.format.at_once or max(number, 1)
+        new = _picked(spec, numbered, f"NOT _gone AND ({match}) IN (SELECT ({match}) FROM changed)")
+        for start in range(0, number, at_once):
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE changed AS SELECT {match} FROM all_changed "
+                f"WHERE rowid >= {start} AND rowid < {start + at_once}"
+            )
+            touched = con.execute(f"SELECT DISTINCT _home FROM homes SEMI JOIN changed USING ({match})").fetchall()
+            holding = {path for (path,) in touched}
+            yield _Changed(con, self._store, spec, new, [file for file in files if file.path in holding])
 
 
 class _Changed:
-    """The rows of the keys of the table `changed`."""
+    """The rows of the keys of the table `changed`.
+
+    `files` are those of before the first change of a package: their old rows are there to be read in any case.
+    """
 
     def __init__(
         self, con: duckdb.DuckDBPyConnection, store: TableStore, spec: Spec, new: str, files: list[File]
@@ -129,7 +140,7 @@ class _Changed:
         self.files = files
         self._con = con
         self._keys = f"SELECT {names(spec.match)} FROM changed"
-        self._new = f"SELECT * FROM ({new}) SEMI JOIN changed USING ({names(spec.match)})"
+        self._new = new
         self._old = _of(con, store, spec, files)
         self.between = self._bounds(spec)
 

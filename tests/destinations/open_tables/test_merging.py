@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pytest
 
+from destinations.open_tables.delta import Delta
 from tests.destinations.lake.lakes import event
 from tests.destinations.open_tables.tables import LocalTables, Tables, load, load_events, numbers
 
@@ -40,6 +42,16 @@ def test_what_comes_again_as_it_was_is_not_written(local: LocalTables) -> None:
     commits = local.commits("cohorts")
     load(local, "cohorts", [{"id": 2}, {"id": 1}], write_disposition="replace")
     assert local.commits("cohorts") == commits
+
+
+def test_many_rows_change_some_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = LocalTables("delta", str(tmp_path / "lake"))
+    load_events(tables, OLD)
+    monkeypatch.setattr(Delta, "at_once", 2)
+    load_events(tables, [event(n, f"2026-12-2{n % 3}T12:00:00Z", event="changed") for n in range(1, 8)])
+    assert numbers(tables) == list(range(8))
+    assert names_of(tables) == {0: "$pageview", **dict.fromkeys(range(1, 8), "changed")}
+    assert tables.commits("events") == 1 + 1 + 3, "those that are new, and five that change"
 
 
 def test_of_rows_with_one_key_the_newest_counts(local: LocalTables) -> None:
