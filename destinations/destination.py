@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import pyarrow as pa
 from dlt.common.destination import Destination as DltDestination
 
-from .errors import DestinationError
+from .errors import DestinationError, TableUnusable
 
 Descriptions = Mapping[str, tuple[str, Mapping[str, str]]]
 """`{table: (description, {column: description})}`."""
@@ -152,3 +152,16 @@ class Destination(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class NamesUnusableTables(Protocol):
+    """A destination that can be loaded into although some of its tables cannot."""
+
+    def unusable_tables(self) -> Sequence[TableUnusable]:
+        """After `check`: what is wrong with which table; several errors may be of one."""
+
+
+def unusable_tables(destination: Destination) -> Sequence[TableUnusable]:
+    """What is wrong with which table of a destination that passed its check."""
+    return destination.unusable_tables() if isinstance(destination, NamesUnusableTables) else ()

@@ -5,12 +5,13 @@ DestinationError
 ├── DestinationUnready     a package or a setting that it needs is missing, or it cannot do what the tables need
 ├── DestinationUnusable    it cannot be opened, read or written
 │   └── ColumnsInUse       columns cannot be made anew, for something of somebody else's shows them
-└── DestinationForeign     it holds something that is not ours
+├── DestinationForeign     it holds something that is not ours
+└── TableUnusable          one of its tables cannot be loaded as it is; the others can
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TypeVar
 
 _Error = TypeVar("_Error", bound=BaseException)
@@ -43,6 +44,16 @@ class ColumnsInUse(DestinationUnusable):
 
 class DestinationForeign(DestinationError):
     """It holds something that is not ours."""
+
+
+class TableUnusable(DestinationError):
+    """One of its tables cannot be loaded as it is; the others can."""
+
+    def __init__(self, table: str, message: str, advice: str, *, lost: Collection[str] | None = ()) -> None:
+        """`lost`: UTC days (YYYY-MM-DD) of which rows may be gone; None: any rows may be."""
+        super().__init__(message, advice)
+        self.table = table
+        self.lost = lost
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:

@@ -75,6 +75,8 @@ def _unread(reading: TableReading) -> TableCheck | None:
     if reading.next_due is not None:
         due = to_datetime(reading.next_due).strftime("%Y-%m-%d %H:%M")
         return TableCheck(name, "not due", reason=f"Read again from {due} UTC on, or when it is named.")
+    if reading.withheld is not None:
+        return TableCheck(name, "unknown", reason=reading.withheld.reason)
     if reading.skipped is not None:
         # Who may not read a main table has proven nothing; a table that is not there for this key, plan or server is
         # no part of what was to be proven.

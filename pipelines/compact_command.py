@@ -10,9 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Protocol, runtime_checkable
 
+from destinations.destination import unusable_tables
 from destinations.lake.compacting import Compacted
 from pipelines.config import ConfigError, load
 from pipelines.defaults import Flags
+from pipelines.exit_codes import ExitCode
+from pipelines.problems import problem_of
 from pipelines.program import Run
 
 
@@ -44,9 +47,12 @@ def run_compact(run: Run, flags: Flags, tables: Sequence[str]) -> int:
                 f"It has: {', '.join(there) or 'none; run `posthog-warehouse sync` first'}.",
             )
         done = [asdict(each) for each in lake.compact(tables)]
+        left = [error for error in unusable_tables(lake) if not tables or error.table in tables]
     run.reporter.records("folder", done, "Folders with fewer files now")
     before, after = (sum(each[f"files_{when}"] for each in done) for when in ("before", "after"))
     facts = {"type": "result", "database": lake.location, "dataset": lake.dataset}
     said = f"{before:,} files became {after:,}." if done else "Nothing to do: there are no small files side by side."
     run.reporter.summary(facts | {"files_before": before, "files_after": after}, said)
-    return 0
+    for error in left:
+        run.reporter.problem(problem_of(error))
+    return int(ExitCode.DESTINATION if left else ExitCode.COMPLETE)

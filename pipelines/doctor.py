@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Literal
 
+from destinations.destination import unusable_tables
 from destinations.errors import DestinationError
 from pipelines import __version__
 from pipelines.config import Config, ConfigError, load
@@ -142,6 +143,9 @@ class _Doctor:
                 self._failed("destination", error)
                 return
             location = destination.location
+            unusable = unusable_tables(destination)
+        for each in unusable:
+            self._failed("destination", each)
         used, free = condition.used_bytes, condition.free_bytes
         what = "; ".join(
             filter(

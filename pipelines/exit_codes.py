@@ -26,7 +26,8 @@ class ExitCode(IntEnum):
     NOT_PROVEN = 5
     """Loaded, but the check is short or unknown."""
     DESTINATION = 6
-    """The destination is held by another process, missing, or cannot be written."""
+    """The destination is held by another process, missing, or cannot be written; or one of its tables cannot be loaded
+    as it is, and the others are."""
     UNREACHABLE = 7
     """PostHog gives no usable answer."""
     INTERRUPTED = 130
@@ -70,7 +71,11 @@ def code_of_error(error: BaseException) -> ExitCode:
 
 def code_of_result(result: SyncResult) -> ExitCode:
     """The exit code for a sync that came to its end, or was stopped with its state saved."""
-    return code_of_error(result.stopped) if result.stopped is not None else _STATUSES[result.status]
+    if result.stopped is not None:
+        return code_of_error(result.stopped)
+    if result.unusable and not result.blocked:
+        return ExitCode.DESTINATION
+    return _STATUSES[result.status]
 
 
 def _code(error: BaseException) -> ExitCode | None:

@@ -273,7 +273,7 @@ def _table_records(result: SyncResult) -> list[dict[str, Any]]:
             {
                 "table": table,
                 "rows_read": rows,
-                "rows_total": result.totals.get(table, 0),
+                "rows_total": None if table in result.unusable else result.totals.get(table, 0),
                 "check": check.status if check else "unknown",
                 "missing": check.missing if check else None,
                 "extra": check.extra if check else None,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from destinations.destination import unusable_tables
 from destinations.errors import DestinationUnusable
 from pipelines.config import ConfigError, load
 from pipelines.defaults import Flags
+from pipelines.exit_codes import ExitCode
 from pipelines.packages import fresh_pipeline, told
+from pipelines.problems import problem_of
 from pipelines.program import Run
 from pipelines.retype import MakesColumns, retype
 from sources.posthog import TABLES, WITH_PROPERTIES
@@ -27,8 +30,11 @@ def run_retype(run: Run, flags: Flags, names: tuple[str, ...]) -> int:
                 "Load into a new dataset (--dataset NAME): its columns have the types of all values from the start.",
             )
         with destination.reading() as reading:
-            there = [name for name in names or WITH_PROPERTIES if name in reading.tables]
-        if not there:
+            wanted = names or WITH_PROPERTIES
+            unusable = [error for error in unusable_tables(destination) if error.table in wanted]
+            left = {error.table for error in unusable}
+            there = [name for name in wanted if name in reading.tables and name not in left]
+        if not there and not unusable:
             raise DestinationUnusable(
                 f"There is no table with properties in {destination.location}.", "Run `posthog-warehouse sync` first."
             )
@@ -41,4 +47,6 @@ def run_retype(run: Run, flags: Flags, names: tuple[str, ...]) -> int:
             count = f"{len(done):,} columns made anew" if done else "every column is what the JSON of its rows says"
             run.reporter.summary({"type": "retyped", "table": name, "columns": len(done)}, f"{name}: {count}.")
         destination.finish({})
-    return 0
+    for error in unusable:
+        run.reporter.problem(problem_of(error))
+    return int(ExitCode.DESTINATION if unusable else ExitCode.COMPLETE)

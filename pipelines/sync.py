@@ -19,10 +19,11 @@ import pyarrow as pa
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from destinations.destination import Destination
-from destinations.errors import ColumnsInUse
+from destinations.destination import Destination, unusable_tables
+from destinations.errors import ColumnsInUse, TableUnusable
 from pipelines import __version__
 from pipelines.check import TableCheck, check
+from pipelines.left_out import left_out, withheld
 from pipelines.packages import fresh_pipeline, load, told, working_dir
 from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS, SYNC_WINDOWS, RecordTable, window_row
 from pipelines.retype import MakesColumns, retype
@@ -87,6 +88,8 @@ class SyncResult:
     """Tables that the run was to load and may not read, and why."""
     skipped: dict[str, PostHogError]
     """Tables that this server, plan or key does not have, and which nobody asked for by name."""
+    unusable: dict[str, list[TableUnusable]]
+    """Tables that the run left out, for the destination cannot take them as they are, and why."""
     notes: dict[str, list[str]]
     """What people should know of a table."""
     stopped: PostHogError | None
@@ -101,7 +104,7 @@ class SyncResult:
         """`complete`, `short`, `unknown`, `blocked` or `stopped`."""
         if self.stopped is not None:
             return "stopped"
-        if self.blocked:
+        if self.blocked or self.unusable:
             return "blocked"
         statuses = {each.status for each in self.checks}
         return next((status for status in ("short", "unknown") if status in statuses), "complete")
@@ -144,6 +147,7 @@ class _Sync:
         self._listener = listener
         self._started_at = _now()
         self._run_id = f"{self._started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self._unusable: dict[str, list[TableUnusable]] = {}
         self._windows_noted = 0
         self._packages = 0
         # On the same disk as dlt's packages, so that a page becomes part of one without being copied.
@@ -165,6 +169,8 @@ class _Sync:
 
     def run(self) -> SyncResult:
         self._destination.check()
+        self._unusable = left_out(unusable_tables(self._destination), self._options.tables)
+        self._extraction.withhold(withheld(self._unusable))
         pa.set_memory_pool(_memory_pool())
         # What is imported stays: half a million objects that the collector need not look through for each package.
         gc.freeze()
@@ -185,12 +191,7 @@ class _Sync:
             self._listener.phase("check")
             checks = [] if stopped else self._check()
             result = self._result(checks, stopped)
-            self._load(
-                [
-                    SYNC_RUNS.resource(iter([self._run_row(result)])),
-                    SYNC_CHECKS.resource(iter(self._check_rows(result))),
-                ]
-            )
+            self._load(self._records({SYNC_RUNS: [self._run_row(result)], SYNC_CHECKS: self._check_rows(result)}))
             self._destination.finish(_descriptions(self._options.tables) | self._described())
             return result
         finally:
@@ -211,7 +212,7 @@ class _Sync:
             package = _Package(self._options.package_rows, self._extraction)
             resources = resources_of(self._extraction, package.has_room)
             try:
-                self._load([*resources, SYNC_WINDOWS.resource(self._window_rows())])
+                self._load([*resources, *self._records({SYNC_WINDOWS: self._window_rows()})])
             except PipelineStepFailed as failure:
                 cause = _posthog_cause(failure)
                 if cause is None:
@@ -246,6 +247,9 @@ class _Sync:
         self._packages += 1
         after = {name: reading.rows for name, reading in self._readings.items()}
         self._listener.loaded({name: after[name] - before[name] for name in after})
+
+    def _records(self, rows: dict[RecordTable, Iterable[dict[str, Any]]]) -> list[DltResource]:
+        return [table.resource(iter(some)) for table, some in rows.items() if table.name not in self._unusable]
 
     def _window_rows(self) -> Iterator[dict[str, Any]]:
         """Rows of sync_windows for what this package completes. Lazy: dlt reads it after the tables."""
@@ -300,6 +304,7 @@ class _Sync:
             checks=checks,
             blocked=self._refused(is_named=True),
             skipped=self._refused(is_named=False),
+            unusable=self._unusable,
             notes={name: reading.notes for name, reading in readings.items() if reading.notes},
             stopped=stopped,
             requests=client.usage.requests,

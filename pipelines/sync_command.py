@@ -58,7 +58,7 @@ def _last_words(run: Run, result: SyncResult, code: int) -> int:
         return run.stopped()
     if result.stopped is not None:
         run.reporter.problem(problem_of(result.stopped, run.key))
-    for problem in _blocked(run, result):
+    for problem in (*_blocked(run, result), *_unusable(run, result)):
         run.reporter.problem(problem)
     for text in _skipped(result):
         run.reporter.note(text)
@@ -79,6 +79,13 @@ def _blocked(run: Run, result: SyncResult) -> Iterator[Problem]:
         problem = problem_of(result.blocked[tables[0]], run.key)
         meaning = f"{problem.meaning} Not loaded: {', '.join(tables)}; the other tables are."
         yield replace(problem, meaning=meaning.strip())
+
+
+def _unusable(run: Run, result: SyncResult) -> Iterator[Problem]:
+    """One problem for each file, or whatever else makes a table unusable."""
+    for table, errors in result.unusable.items():
+        for error in errors:
+            yield replace(problem_of(error, run.key), meaning=f"Not loaded for it: {table}; the other tables are.")
 
 
 def _skipped(result: SyncResult) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -36,6 +36,8 @@ class BucketDestination(ABC):
 
     name = "parquet"
     takes_parquet = True
+    _unread: Collection[str] = ()
+    """Paths of files that are not to be opened."""
 
     def __init__(self, bucket_url: str, dataset: str = "posthog", memory_limit: str = DEFAULT_MEMORY_LIMIT) -> None:
         self.dataset = dataset
@@ -174,7 +176,7 @@ class BucketDestination(ABC):
                 )
             self._opening.check_format()
             with connection(self._store, self._memory_limit, "") as con:
-                yield LakeReading(self._store, con)
+                yield LakeReading(self._store, con, self._unread)
 
     def close(self) -> None:
         """Lets go of the lake, and of what is left on this machine of files on their way."""

@@ -10,7 +10,14 @@ from dlt.common.configuration.exceptions import ConfigFieldMissingException, Con
 from dlt.common.exceptions import MissingDependencyException
 
 from destinations.credentials import how_to_set, missing_of
-from destinations.errors import DestinationError, DestinationUnready, DestinationUnusable, chain_of, first_line
+from destinations.errors import (
+    DestinationError,
+    DestinationForeign,
+    DestinationUnready,
+    DestinationUnusable,
+    chain_of,
+    first_line,
+)
 
 _REFUSED = {
     "AccessDenied",
@@ -33,6 +40,8 @@ _EXTRAS = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfss": "az"}
 """Of dlt, by the kind of address."""
 _NO_KEYS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}
 """Errors of botocore's."""
+_NO_PARQUET = ("No magic bytes found", "too small to be a Parquet file", "TProtocolException")
+"""Words of DuckDB's."""
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"}
 
 
@@ -85,6 +94,11 @@ def _of_settings(error: BaseException, location: str) -> DestinationError | None
 
 
 def _of_work(error: BaseException, location: str) -> DestinationError | None:
+    if isinstance(error, duckdb.Error) and any(words in str(error) for words in _NO_PARQUET):
+        return DestinationForeign(
+            f"A file in {location} cannot be read as Parquet: {first_line(error)}",
+            "`posthog-warehouse doctor` names the files that are damaged, and says what to do; nothing was changed.",
+        )
     if isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException)):
         return DestinationUnusable(
             f"DuckDB failed while it worked on {location}: {first_line(error)}",

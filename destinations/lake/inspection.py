@@ -25,6 +25,11 @@ class Oddity:
     file: File
     kind: Literal["damaged", "foreign", "newer"]
 
+    @property
+    def table(self) -> str:
+        """The table in whose folder it lies."""
+        return self.file.path.split("/", 1)[0]
+
 
 def odd_files(store: Store, tables: list[str]) -> list[Oddity]:
     """Files that are no whole Parquet files, or that this program did not write, or a newer one did."""

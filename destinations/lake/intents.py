@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import posixpath
 import uuid
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -52,16 +53,18 @@ def note_compaction(store: Store, into: str, files: list[str]) -> str:
     return path
 
 
-def settle(store: Store, memory_limit: str, *, but: str | None = None) -> int:
-    """Ends what a killed run began; rows of the package `but`, which is about to be taken up again, are left alone.
+def settle(store: Store, memory_limit: str, *, but: str | None = None, without: Collection[str] = ()) -> int:
+    """Ends what a killed run began; rows of the package `but`, which is about to be taken up again, are left alone, and
+    so are tables of `without`: what was noted for them stays noted.
 
-    Returns how many intents there were.
+    Returns how many intents were ended.
     """
     settled = 0
     for file in store.files(_COMPACTIONS, ".json"):
-        _end_compaction(store, file.path)
-        settled += 1
+        settled += _end_compaction(store, file.path, without)
     for file in store.files(_MOVES):
+        if posixpath.basename(posixpath.dirname(file.path)) in without:
+            continue
         _end_moves(store, file.path, memory_limit)
         settled += 1
     counted: set[str] | None = None
@@ -71,6 +74,8 @@ def settle(store: Store, memory_limit: str, *, but: str | None = None) -> int:
             continue
         counted = counting(store) if counted is None else counted
         if load_id not in counted and (intent := store.read_json(file.path)) is not None:
+            if _table_of(intent["file"]) in without:
+                continue
             store.delete(intent["file"])
         store.delete(file.path)
         settled += 1
@@ -87,12 +92,19 @@ def counting(store: Store) -> set[str]:
     return {part for parts in names_of for part in parts[1:]}
 
 
-def _end_compaction(store: Store, path: str) -> None:
+def _end_compaction(store: Store, path: str, without: Collection[str]) -> bool:
     intent = store.read_json(path)
+    if intent is not None and _table_of(intent["into"]) in without:
+        return False  # the file that has all rows now may be the one that is damaged
     if intent is not None and store.exists(intent["into"]):
         for each in intent["files"]:
             store.delete(each)
     store.delete(path)
+    return True
+
+
+def _table_of(path: str) -> str:
+    return path.split("/", 1)[0]
 
 
 def _end_moves(store: Store, path: str, memory_limit: str) -> None:

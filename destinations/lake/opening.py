@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from destinations.errors import DestinationForeign, DestinationUnusable
 
 from . import intents
@@ -23,6 +25,8 @@ class Opening:
         self._location = location
         self._memory_limit = memory_limit
         self._is_open = False
+        self.without: Collection[str] = ()
+        """Tables in which nothing is to be changed, whatever a killed run left there."""
         self._hold = Hold(store, location)
 
     @property
@@ -76,7 +80,7 @@ class Opening:
 
     def settle(self, package: str | None) -> None:
         """Ends what a killed run left, but for the rows of `package`."""
-        intents.settle(self._store, self._memory_limit, but=package)
+        intents.settle(self._store, self._memory_limit, but=package, without=self.without)
 
     def close(self) -> None:
         """Lets go of it; may be called twice."""

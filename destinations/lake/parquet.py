@@ -5,32 +5,32 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import duckdb
 from dlt.common.storages import FilesystemConfiguration
 
 from destinations.destination import Condition, Descriptions
-from destinations.errors import DestinationForeign
+from destinations.errors import TableUnusable
 
-from . import views
+from . import oddities, views
 from .anew import Columns
 from .bucket import BucketDestination
 from .compacting import Compacted, compact
 from .engine import connection
-from .inspection import odd_files
+from .inspection import Oddity, odd_files
 from .layout import FORMAT
 from .opening import Opening
 from .pipeline import lake
 from .reading import LakeReading
 from .store import Store
 
-_SHOWN = 5
-
 
 class Lake(BucketDestination):
     """The Parquet files of one dataset, held for a run."""
+
+    _odd: Sequence[Oddity] = ()
 
     def _made_for_dlt(self, bucket_url: str) -> lake:
         return lake(bucket_url, memory_limit=self._memory_limit)
@@ -44,11 +44,22 @@ class Lake(BucketDestination):
     # -- before a run
 
     def check(self) -> None:
-        """Whether it can be loaded into; makes nothing. Looks at the end of each file."""
+        """Whether it can be loaded into; makes nothing. Looks at the end of each file: see `unusable_tables`."""
         with self._telling():
             self._check_place()
             self._opening.check()
-            self._check_files()
+            self._odd = odd_files(self._store, self._store.tables())
+            oddities.refuse_newer(self._odd, f"{self.location}/{self.dataset}")
+            self._opening.without = self._odd_tables
+            self._unread = {each.file.path for each in self._odd if each.kind == "damaged"}
+
+    def unusable_tables(self) -> Sequence[TableUnusable]:
+        """After `check`: files of tables that are damaged or not ours. Nothing is changed in these tables."""
+        return oddities.told(self._odd, f"{self.location}/{self.dataset}")
+
+    @property
+    def _odd_tables(self) -> set[str]:
+        return {each.table for each in self._odd}
 
     def condition(self) -> Condition:
         """The room that is left on a local disk, and how much is there."""
@@ -62,19 +73,12 @@ class Lake(BucketDestination):
                 facts=(f"lake format {FORMAT}", f"{len(files):,} Parquet files"),
             )
 
-    def _check_files(self) -> None:
-        odd = odd_files(self._store, self._store.tables())
-        for kind, what, advice in _ODDITIES:
-            paths = [each.file.path for each in odd if each.kind == kind]
-            if paths:
-                shown = ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
-                number = f"{len(paths)} files" if len(paths) > 1 else "A file"
-                raise DestinationForeign(f"{number} in {self.location}/{self.dataset} {what}: {shown}.", advice)
-
     # -- after a load
 
     def finish(self, descriptions: Descriptions) -> None:
         """Writes views.sql, and lake.duckdb on a local disk."""
+        if self._odd:
+            return  # no view can be made of a table with a file that is none: the old ones stay
         with self._telling(), connection(self._store, self._memory_limit, "") as con:
             tables = LakeReading(self._store, con).tables
             url = self._store.url("").rstrip("/")
@@ -95,12 +99,20 @@ class Lake(BucketDestination):
             self._opening.open()
             return Columns(self._store, table, self._memory_limit)
 
+    def property_types(self, owner: str) -> dict[str, str | None]:
+        """What the table property_definitions, where it is there and usable, says of the properties of `owner`."""
+        return {} if "property_definitions" in self._odd_tables else super().property_types(owner)
+
     def compact(self, tables: Iterable[str] = ()) -> Iterator[Compacted]:
-        """Makes few files of many, in these tables or all."""
+        """Makes few files of many, in these tables or all; tables that are unusable are left out."""
         with self._telling():
             self._opening.open()
-            for table in tables or self._store.tables():
+            for table in [name for name in tables or self._store.tables() if name not in self._odd_tables]:
                 yield from compact(self._store, table, self._memory_limit)
+
+    def totals(self, tables: Iterable[str]) -> dict[str, int]:
+        """Rows of each table that is there and usable."""
+        return super().totals(set(tables) - self._odd_tables)
 
     def look(self, sql: str) -> str:
         """By DuckDB's own shell, or by Python where there is none; a local lake only."""
@@ -112,23 +124,3 @@ class Lake(BucketDestination):
         python = Path(sys.executable)
         shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
         return f"{shown} -c \"import duckdb; print(duckdb.connect('{database}', read_only=True).sql('{sql}'))\""
-
-
-_ODDITIES = (
-    (
-        "newer",
-        "were written by a newer version of this program",
-        "Install that version, or give another --bucket-url or --dataset; nothing was changed.",
-    ),
-    (
-        "damaged",
-        "cannot be read as Parquet (cut off, or no Parquet at all)",
-        "Remove it, or bring it back from a copy; rows that were in it are missing then, which the check of the next "
-        "run shows. Nothing was changed.",
-    ),
-    (
-        "foreign",
-        "were not written by this program",
-        "Move it out of the tables' folders: readers would take its rows for PostHog's. Nothing was changed.",
-    ),
-)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
@@ -22,8 +22,10 @@ _PIECE_ROWS = 100_000
 class LakeReading:
     """A look at the tables of a lake."""
 
-    def __init__(self, store: Store, con: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, store: Store, con: duckdb.DuckDBPyConnection, without: Collection[str] = ()) -> None:
+        """`without`: paths of files that are not to be opened."""
         self._store = store
+        self._without = without
         self._con = con
         self._tables: dict[str, list[StoredColumn]] | None = None
 
@@ -33,7 +35,7 @@ class LakeReading:
         if self._tables is None:
             self._tables = {}
             for name in self._store.tables():
-                if self._store.files(name):
+                if self._files(name):
                     described = self._con.execute(f"DESCRIBE SELECT * FROM {self.table(name)}").fetchall()
                     self._tables[name] = [
                         StoredColumn(column, kind, is_time=kind.startswith("TIMESTAMP"))
@@ -46,7 +48,10 @@ class LakeReading:
         for view in VIEWS:
             if view.name == name:
                 return f"({view.sql({table: self.table(table) for table in view.needs})})"
-        return scan_files(self._store, self._store.files(name))
+        return scan_files(self._store, self._files(name))
+
+    def _files(self, table: str) -> list[File]:
+        return [file for file in self._store.files(table) if file.path not in self._without]
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """What a query answers."""

@@ -21,6 +21,7 @@ from sources.posthog.run import KnownKeys, Run
 from sources.posthog.settings import Settings
 from sources.posthog.spool import Spool
 from sources.posthog.tables import CORE, Table
+from sources.posthog.withheld import Withheld
 
 SPOOLED = ("uuid", "created_at", "elements_chain")
 """Columns of events that are wanted before they are loaded: by `Deduplicator`, and for their elements."""
@@ -65,13 +66,22 @@ class Extraction:
         self._named = frozenset(named)
         self._keeps_partial = keeps_partial
         self._spool = Spool(spool, SPOOLED) if spool is not None else None
+        self.withheld: Mapping[str, Withheld] = {}
         self._run: Run | None = None
         self.columns: dict[str, PropertyColumns] = {}
         """Of the tables with properties that are being read."""
         self.readings = self._readings()
 
     def _readings(self) -> dict[str, TableReading]:
-        return {table.name: TableReading(table, keeps_partial=self._keeps_partial) for table in self._tables}
+        return {
+            table.name: TableReading(table, keeps_partial=self._keeps_partial, withheld=self.withheld.get(table.name))
+            for table in self._tables
+        }
+
+    def withhold(self, tables: Mapping[str, Withheld]) -> None:
+        """Has nothing read of these tables, or of what comes with others'. To be told before the first page."""
+        self.withheld = tables
+        self.readings = self._readings()
 
     def open(self) -> Run:
         """The run: the client, the project, and what the engines are told.
@@ -121,7 +131,7 @@ class Extraction:
         def start(state: State) -> Iterator[Noted]:
             return engine_of(reading.table)(self.open(), reading, state)
 
-        if not reading.is_begun and not reading.is_over:
+        if not reading.is_begun and not reading.is_over and reading.withheld is None:
             reading.next_due = self._next_due(reading.table, state)
             reading.is_done = reading.next_due is not None
         yield from reading.pages(start, state, has_room)

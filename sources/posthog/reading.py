@@ -30,6 +30,7 @@ from sources.posthog.hogql.ledger import Plan
 from sources.posthog.run import Run
 from sources.posthog.spool import SpooledPage
 from sources.posthog.tables import Column, Table
+from sources.posthog.withheld import Withheld
 
 State = dict[str, Any]
 """What dlt keeps for a table, in the destination, from run to run."""
@@ -99,6 +100,8 @@ class TableReading:
     is_done: bool = False
     skipped: PostHogError | None = None
     """Why it is not read: the key may not, the plan does not have it, or the server does not."""
+    withheld: Withheld | None = None
+    """Why whoever loads cannot take it in this run: nothing is asked for."""
     failed: PostHogError | None = None
     """What ended the reading early."""
     keeps_partial: bool = False
@@ -111,6 +114,12 @@ class TableReading:
 
         A page is noted in `state` only when the next one is asked for: by then the page itself is in the package.
         """
+        if self.is_over:
+            return
+        if self.withheld is not None:
+            # In the first package, so that it is noted whatever ends the run later.
+            self.withheld.note(self.table, state)
+            self.is_done = True
         if self.is_over or not has_room(0):
             return
         if self._pages is None:

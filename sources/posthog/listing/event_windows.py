@@ -121,3 +121,12 @@ class EventWindows:
             without = Window(start, end, MIN, MAX)
             kept = Region(part for window in Region.from_state(self._all["covered"]) for part in window.minus(without))
             self._all["covered"] = kept.to_state()
+
+
+def forget_listed(state: dict[str, Any], start: int, end: int) -> None:
+    """Makes this span of `timestamp` one that was never read by list."""
+    if mine := state.get(_STATE):
+        covered = Region(Window(low, high, MIN, MAX) for low, high in mine.get("covered", []))
+        without = Window(start, end, MIN, MAX)
+        kept = Region(part for window in covered for part in window.minus(without))
+        state[_STATE] = {**mine, "covered": [list(window[:2]) for window in kept]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,6 @@ import pytest
 
 from destinations.errors import (
     DestinationError,
-    DestinationForeign,
     DestinationHeld,
     DestinationUnready,
     DestinationUnusable,
@@ -60,18 +60,65 @@ def empty(place: Place) -> str:
 
 
 @pytest.mark.parametrize("damage", [foreign, truncated, no_parquet, empty])
-def test_a_file_that_is_damaged_or_not_ours_is_named(place: Place, damage: Callable[[Place], str]) -> None:
+def test_a_file_that_is_damaged_or_not_ours_makes_its_table_unusable(
+    place: Place, damage: Callable[[Place], str]
+) -> None:
     load_events(place, ROWS)
     path = damage(place)
     before = {each: place.get(each) for each in place.all_files()}
-    refused(place.url, DestinationForeign, path, "othing was changed")
+    with Lake(place.url) as lake:
+        lake.check()
+        [told] = lake.unusable_tables()
+        assert list(lake.totals(["events", "persons"])) == [], "no number is given that may be wrong"
+    assert told.table == "events"
+    assert path in told.message
+    assert place.url in told.message
+    assert list(told.lost or ()) == ([path.split("=")[1][:10]] if damage is truncated else [])
     assert {each: place.get(each) for each in place.all_files()} == before
 
     place.remove(next(each for each in place.all_files() if each.endswith(path)))
     with Lake(place.url) as lake:
         lake.check()
+        assert not lake.unusable_tables()
     load_events(place, ROWS)
     assert numbers(place) == list(range(10)), "and rows that are pulled again are there again"
+
+
+def test_of_many_such_files_the_first_ones_are_named(local: LocalPlace) -> None:
+    load_events(local, ROWS)
+    for number in range(30):
+        local.put(f"events/note-{number:02d}.parquet", b"to do")
+    with Lake(local.url) as lake:
+        lake.check()
+        told = lake.unusable_tables()
+    assert [each.message.count("note-") for each in told] == [1] * 5
+    assert "25 more" in told[-1].message
+
+
+def test_what_a_killed_run_noted_for_an_unusable_table_stays_noted(
+    local: LocalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compaction was cut off when its new file was there, which was damaged then: the old ones are all there is."""
+    monkeypatch.setattr("destinations.lake.merging.SMALL_BYTES", 10)
+    for start in (0, 4, 8):
+        load_events(local, [event(n, "2026-11-20T12:00:00Z") for n in range(start, start + 4)])
+    old = {path: local.get(path) for path in local.files("events")}
+    into = f"{next(iter(old)).rsplit('/', 1)[0]}/into.parquet"
+    local.put(into, b"PAR1 cut off")
+    note = {"into": into, "files": list(old)}
+    local.put("_posthog_warehouse/compactions/a.json", json.dumps(note).encode())
+    with Lake(local.url) as lake:
+        lake.check()
+        lake.dlt_destination()
+    assert {path: local.get(path) for path in old} == old
+    assert "_posthog_warehouse/compactions/a.json" in local.all_files()
+
+    local.remove(into)
+    with Lake(local.url) as lake:
+        lake.check()
+        lake.dlt_destination()
+    assert numbers(local) == list(range(12))
+    assert "_posthog_warehouse/compactions/a.json" not in local.all_files()
 
 
 def test_a_lake_of_a_newer_version_is_left_alone(place: Place) -> None:

@@ -1,0 +1,64 @@
+"""What to tell of files in a lake that no reader should get there, and of the tables that they make unusable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from destinations.errors import DestinationUnusable, TableUnusable
+
+from .inspection import Oddity
+from .layout import NO_DATE, shape_of
+
+_SHOWN = 5
+"""Files of one table and kind that are named; there may be thousands."""
+
+_WHAT = {
+    "damaged": "cannot be read as Parquet: cut off, or no Parquet at all",
+    "foreign": "was not written by this program: readers take its rows for PostHog's",
+}
+_ADVICE = {
+    "damaged": (
+        "Once a sync has told of it, bring it back from a copy or delete it, and sync again: that asks PostHog for its "
+        "rows again."
+    ),
+    "foreign": "Move it out of the table's folder, and run the same command again.",
+}
+
+
+def refuse_newer(odd: Sequence[Oddity], place: str) -> None:
+    """Raises DestinationUnusable where a newer version of this program has written files: it knows what they mean."""
+    newer = [each.file.path for each in odd if each.kind == "newer"]
+    if newer:
+        raise DestinationUnusable(
+            f"{len(newer):,} {'files' if len(newer) > 1 else 'file'} in {place} written by a newer version of this "
+            f"program: {_listed(newer)}.",
+            "Install that version, or give another --bucket-url or --dataset; nothing was changed.",
+        )
+
+
+def told(odd: Sequence[Oddity], place: str) -> list[TableUnusable]:
+    """One error for each file, of the first few of a table and kind; the last of them tells how many more there are."""
+    by_kind: dict[tuple[str, str], list[Oddity]] = {}
+    for each in odd:
+        by_kind.setdefault((each.table, each.kind), []).append(each)
+    errors = []
+    for (table, kind), files in by_kind.items():
+        more = f" {len(files) - _SHOWN:,} more files there are like it." if len(files) > _SHOWN else ""
+        lost = _lost(table, files) if kind == "damaged" else ()
+        for number, each in enumerate(files[:_SHOWN], 1):
+            message = f"{place}/{each.file.path} {_WHAT[kind]}.{more if number == _SHOWN else ''} It was left as it is."
+            errors.append(TableUnusable(table, message, _ADVICE[kind], lost=lost))
+    return errors
+
+
+def _lost(table: str, files: Sequence[Oddity]) -> list[str] | None:
+    """The days of the rows that damaged files of a table may have held; None: any."""
+    if shape_of(table).dated_by is None:
+        return None
+    # A file of such a table that lies in no day's folder is none of ours.
+    days = {each.file.partition for each in files} - {None}
+    return None if NO_DATE in days else sorted(day for day in days if day is not None)
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:_SHOWN]) + (f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else "")
