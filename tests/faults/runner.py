@@ -41,6 +41,8 @@ class Teller(Listener):
 
 def main() -> None:
     arguments = _arguments()
+    # As in a terminal: whoever runs the tests in the background has all that they start ignore this one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if arguments.die:
         die_at(arguments.die, arguments.nth, lambda: os.kill(os.getpid(), signal.SIGKILL))
     if arguments.plain:
