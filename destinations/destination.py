@@ -23,6 +23,30 @@ Descriptions = Mapping[str, tuple[str, Mapping[str, str]]]
 Self = TypeVar("Self", bound="Destination")
 
 
+Cell = tuple[str, str]
+"""A UTC day (YYYY-MM-DD) and an event name."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Which events are meant: from the one moment on, and before the other. None is no bound."""
+
+    ts_from: datetime | None = None
+    ts_to: datetime | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+    def conditions(self, timestamp: str, created_at: str, mark: str) -> dict[str, datetime]:
+        """A condition in SQL for each bound, with `mark` in the place of its value, and that value."""
+        bounds = {
+            f"{timestamp} >= {mark}": self.ts_from,
+            f"{timestamp} < {mark}": self.ts_to,
+            f"{created_at} >= {mark}": self.created_from,
+            f"{created_at} < {mark}": self.created_to,
+        }
+        return {condition: bound for condition, bound in bounds.items() if bound is not None}
+
+
 @dataclass(frozen=True)
 class Place:
     """Where the tables are to go, out of `[sync]`. Each kind of destination takes of it what it needs."""
@@ -120,14 +144,8 @@ class Destination(Protocol):
     def totals(self, tables: Iterable[str]) -> dict[str, int]:
         """Rows of each table that is there."""
 
-    def count_events(
-        self,
-        ts_from: datetime | None,
-        ts_to: datetime | None,
-        created_from: datetime | None,
-        created_to: datetime | None,
-    ) -> dict[tuple[str, str], int]:
-        """Rows of `events` by UTC day (YYYY-MM-DD) and name; bounds are half-open, None is no bound."""
+    def count_events(self, bounds: Bounds) -> dict[Cell, int]:
+        """Rows of `events` within bounds, by UTC day and name."""
 
     def count_keys(self, table: str, *, has_tombstones: bool) -> int:
         """Rows of a keyed table; tombstones, where it has them, left out."""

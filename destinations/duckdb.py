@@ -22,7 +22,7 @@ import pyarrow as pa
 from dlt.common.destination import Destination
 from dlt.common.destination.configuration import ParquetFormatConfiguration
 
-from .destination import Condition, Descriptions
+from .destination import Bounds, Cell, Condition, Descriptions
 from .duckdb_columns import Columns
 from .duckdb_reading import DuckDbReading, identifier, literal
 from .duckdb_types import CompressingTypeMapper
@@ -181,23 +181,11 @@ class DuckDbFile:
             table: self._count(f"SELECT count(*) FROM {self._qualified(table)}") for table in tables if table in present
         }
 
-    def count_events(
-        self,
-        ts_from: datetime | None,
-        ts_to: datetime | None,
-        created_from: datetime | None,
-        created_to: datetime | None,
-    ) -> dict[tuple[str, str], int]:
-        """Rows of `events` by UTC day (YYYY-MM-DD) and name; bounds are half-open, None is no bound."""
+    def count_events(self, bounds: Bounds) -> dict[Cell, int]:
+        """Rows of `events` within bounds, by UTC day and name."""
         if "events" not in self._columns():
             return {}
-        bounds = {
-            '"timestamp" >= ?': ts_from,
-            '"timestamp" < ?': ts_to,
-            "created_at >= ?": created_from,
-            "created_at < ?": created_to,
-        }
-        given = {condition: bound for condition, bound in bounds.items() if bound is not None}
+        given = bounds.conditions('"timestamp"', "created_at", "?")
         rows = self.connection.execute(
             "SELECT strftime(\"timestamp\" AT TIME ZONE 'UTC', '%Y-%m-%d'), event, count(*) "
             f"FROM {self._qualified('events')} WHERE {' AND '.join(['true', *given])} GROUP BY ALL",

@@ -23,7 +23,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.load.exceptions import LoadClientJobException
 
 from .credentials import secrets_of, without_secrets
-from .destination import Condition, Descriptions, Place
+from .destination import Bounds, Cell, Condition, Descriptions, Place
 from .errors import DestinationError, DestinationUnusable, cause_in, chain_of, first_line
 from .furnishing import furnish
 from .kinds import Kind
@@ -128,25 +128,13 @@ class SqlDestination:
             present = session.columns(tables)
             return {table: int(session.ask(f"SELECT count(*) FROM {session.table(table)}")[0][0]) for table in present}
 
-    def count_events(
-        self,
-        ts_from: datetime | None,
-        ts_to: datetime | None,
-        created_from: datetime | None,
-        created_to: datetime | None,
-    ) -> dict[tuple[str, str], int]:
-        """Rows of `events` by UTC day (YYYY-MM-DD) and name; bounds are half-open, None is no bound."""
+    def count_events(self, bounds: Bounds) -> dict[Cell, int]:
+        """Rows of `events` within bounds, by UTC day and name."""
         with self.session() as session:
             if not session.columns(["events"]):
                 return {}
             timestamp, created_at, event = map(session.column, ("timestamp", "created_at", "event"))
-            bounds = {
-                f"{timestamp} >= %s": ts_from,
-                f"{timestamp} < %s": ts_to,
-                f"{created_at} >= %s": created_from,
-                f"{created_at} < %s": created_to,
-            }
-            given = {condition: bound for condition, bound in bounds.items() if bound is not None}
+            given = bounds.conditions(timestamp, created_at, "%s")
             source = f"FROM {session.table('events')} WHERE {' AND '.join(['1 = 1', *given])}"
             if self.kind.utc_day is None:
                 return _counted_here(session.pieces(f"SELECT {timestamp}, {event} {source}", *given.values()))

@@ -8,30 +8,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, Protocol
 
+from destinations.destination import Bounds, Cell
 from sources.posthog import PostHogError, Run, TableReading
 from sources.posthog.hogql.events import EventsReader
 from sources.posthog.hogql.windows import MAX, MIN, Window, to_datetime
 from sources.posthog.reading import EventCount
 
 Status = Literal["complete", "short", "unknown", "skipped", "not due"]
-Cell = tuple[str, str]
-"""A UTC day (YYYY-MM-DD) and an event name."""
 
 
 class Counting(Protocol):
     """What the check asks of a destination."""
 
-    def count_events(
-        self,
-        ts_from: datetime | None,
-        ts_to: datetime | None,
-        created_from: datetime | None,
-        created_to: datetime | None,
-    ) -> dict[Cell, int]:
-        """Rows of `events` by UTC day and event name; bounds are half-open, None is no bound."""
+    def count_events(self, bounds: Bounds) -> dict[Cell, int]:
+        """Rows of `events` within bounds, by UTC day and name."""
 
     def count_keys(self, table: str, *, has_tombstones: bool) -> int:
         """Rows of a keyed table; tombstones, where it has them, left out."""
@@ -98,7 +90,7 @@ def _check_events(run: Run, reading: TableReading, destination: Counting) -> Tab
     there: Counter[Cell] = Counter()
     for cell in reader.histogram(window, distinct=True):
         there[to_datetime(cell.day).strftime("%Y-%m-%d"), cell.event] += cell.rows
-    here = destination.count_events(*(None if bound in {MIN, MAX} else to_datetime(bound) for bound in window))
+    here = destination.count_events(Bounds(*(None if bound in {MIN, MAX} else to_datetime(bound) for bound in window)))
     missing, extra = _differences(there, here)
     reasons = []
     if missing:
@@ -125,7 +117,7 @@ def _check_counted(reading: TableReading, counted: EventCount, destination: Coun
     """Events of a server that cannot count them: what two readings agreed on stands for its count."""
     here: Counter[Cell] = Counter()
     for start, end in counted.spans:
-        here.update(destination.count_events(to_datetime(start), to_datetime(end), None, None))
+        here.update(destination.count_events(Bounds(to_datetime(start), to_datetime(end))))
     missing, extra = _differences(counted.cells, here)
     reasons = [f"{extra:,} rows are no longer in PostHog"] if extra else []
     status: Status = "short" if missing else "complete"

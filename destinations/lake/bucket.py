@@ -18,6 +18,7 @@ from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.destination import Destination as DltDestination
 from dlt.common.storages import FilesystemConfiguration
 
+from destinations.destination import Bounds, Cell
 from destinations.errors import DestinationError, DestinationUnusable
 
 from .anew import property_types
@@ -136,16 +137,10 @@ class BucketDestination(ABC):
         with self._telling():
             return self._counter.totals(tables)
 
-    def count_events(
-        self,
-        ts_from: datetime | None,
-        ts_to: datetime | None,
-        created_from: datetime | None,
-        created_to: datetime | None,
-    ) -> dict[tuple[str, str], int]:
-        """Rows of `events` by UTC day (YYYY-MM-DD) and name; bounds are half-open, None is no bound."""
+    def count_events(self, bounds: Bounds) -> dict[Cell, int]:
+        """Rows of `events` within bounds, by UTC day and name."""
         with self._telling():
-            return self._counter.count_events(ts_from, ts_to, created_from, created_to)
+            return self._counter.count_events(bounds)
 
     def count_keys(self, table: str, *, has_tombstones: bool) -> int:
         """Rows of a keyed table; tombstones, where it has them, left out."""

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from destinations.destination import StoredColumn
+from destinations.destination import Bounds, Cell, StoredColumn
 from destinations.views import VIEWS
 
 from .engine import connection, identifier, scan_files
@@ -77,24 +77,12 @@ class Counter:
                 if files
             }
 
-    def count_events(
-        self,
-        ts_from: datetime | None,
-        ts_to: datetime | None,
-        created_from: datetime | None,
-        created_to: datetime | None,
-    ) -> dict[tuple[str, str], int]:
-        """Rows of `events` by UTC day (YYYY-MM-DD) and name; only days within the bounds are opened."""
-        files = dated(self._store.files("events"), ts_from, ts_to)
+    def count_events(self, bounds: Bounds) -> dict[Cell, int]:
+        """Rows of `events` within bounds, by UTC day and name; only days within the bounds are opened."""
+        files = dated(self._store.files("events"), bounds.ts_from, bounds.ts_to)
         if not files:
             return {}
-        bounds = {
-            '"timestamp" >= ?': ts_from,
-            '"timestamp" < ?': ts_to,
-            "created_at >= ?": created_from,
-            "created_at < ?": created_to,
-        }
-        given = {condition: bound for condition, bound in bounds.items() if bound is not None}
+        given = bounds.conditions('"timestamp"', "created_at", "?")
         with connection(self._store, self._memory_limit, "events") as con:
             rows = con.execute(
                 "SELECT strftime(\"timestamp\" AT TIME ZONE 'UTC', '%Y-%m-%d'), event, count(*) "

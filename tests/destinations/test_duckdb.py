@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from destinations.destination import Bounds
 from destinations.duckdb import DuckDbFile
 from destinations.errors import DestinationError, DestinationForeign, DestinationHeld, DestinationUnusable
 from destinations.views import VIEWS
@@ -132,7 +133,7 @@ def filled(path: Path) -> Iterator[DuckDbFile]:
 
 def test_events_are_counted_by_utc_day_and_name(filled: DuckDbFile, monkeypatch: pytest.MonkeyPatch) -> None:
     filled.connection.execute("SET TimeZone = 'Asia/Kolkata'")
-    assert filled.count_events(None, None, None, None) == {
+    assert filled.count_events(Bounds()) == {
         ("2026-11-20", "a"): 1,
         ("2026-11-19", "a"): 1,
         ("2026-11-20", "a'b"): 1,
@@ -142,9 +143,9 @@ def test_events_are_counted_by_utc_day_and_name(filled: DuckDbFile, monkeypatch:
 
 def test_bounds_of_a_count_are_half_open(filled: DuckDbFile) -> None:
     midnight = datetime(2026, 11, 20, tzinfo=timezone.utc)
-    assert filled.count_events(midnight, None, None, None) == {("2026-11-20", "a"): 1, ("2026-11-20", "a'b"): 1}
-    assert sum(filled.count_events(None, midnight, None, None).values()) == 2
-    assert filled.count_events(midnight, None, None, datetime(2026, 11, 22, tzinfo=timezone.utc)) == {
+    assert filled.count_events(Bounds(ts_from=midnight)) == {("2026-11-20", "a"): 1, ("2026-11-20", "a'b"): 1}
+    assert sum(filled.count_events(Bounds(ts_to=midnight)).values()) == 2
+    assert filled.count_events(Bounds(ts_from=midnight, created_to=datetime(2026, 11, 22, tzinfo=timezone.utc))) == {
         ("2026-11-20", "a"): 1
     }
 
@@ -154,7 +155,7 @@ def test_totals_and_keys_of_what_is_there(filled: DuckDbFile) -> None:
     assert filled.count_keys("persons", has_tombstones=True) == 2
     assert filled.count_keys("persons", has_tombstones=False) == 3
     assert filled.count_keys("person_distinct_ids", has_tombstones=False) == 0
-    assert DuckDbFile(":memory:").count_events(None, None, None, None) == {}
+    assert DuckDbFile(":memory:").count_events(Bounds()) == {}
 
 
 def test_views_and_comments_come_with_their_tables(filled: DuckDbFile) -> None:

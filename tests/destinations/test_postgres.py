@@ -18,7 +18,7 @@ from dlt.destinations.impl.postgres.postgres import PostgresClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from destinations.destination import Place
+from destinations.destination import Bounds, Place
 from destinations.errors import DestinationUnusable
 from destinations.kinds import BY_NAME
 from destinations.postgres import CopyClient, Postgres, TypeMapper, postgres_by_copy
@@ -163,12 +163,12 @@ def test_days_are_utc_days_whatever_the_servers_time_zone(
     postgres.run(database, f"GRANT ALL ON SCHEMA posthog TO {USER}")
     postgres.run(database, "GRANT SELECT ON posthog.events TO public")
     assert postgres.run(database, "SHOW timezone") == [("America/New_York",)]
-    assert destination.count_events(None, None, None, None) == {
+    assert destination.count_events(Bounds()) == {
         ("1969-12-31", "50 % done"): 1,
         ("2026-11-20", "50 % done"): 2,
     }
     last = datetime(2026, 11, 20, 23, 59, 59, 999999, tzinfo=timezone.utc)
-    assert destination.count_events(datetime(2026, 11, 20, tzinfo=timezone.utc), last, None, last) == {
+    assert destination.count_events(Bounds(datetime(2026, 11, 20, tzinfo=timezone.utc), last, created_to=last)) == {
         ("2026-11-20", "50 % done"): 1
     }
 

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from destinations.destination import Bounds
 from destinations.open_tables.delta import Delta
 from tests.destinations.lake.lakes import event
 from tests.destinations.open_tables.tables import LocalTables, Tables, load, load_events, numbers
@@ -30,7 +31,7 @@ def test_rows_are_merged_on_their_key(tables: Tables) -> None:
     assert names_of(tables) | {1: "changed", 2: "moved", 9: "late"} == names_of(tables)
     with tables.opened() as destination:
         assert destination.totals(["events", "nothing"]) == {"events": 7}
-        assert destination.count_events(None, None, None, None)["2026-12-24", "moved"] == 1
+        assert destination.count_events(Bounds())["2026-12-24", "moved"] == 1
 
 
 def test_what_comes_again_as_it_was_is_not_written(local: LocalTables) -> None:
