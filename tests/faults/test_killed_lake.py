@@ -44,7 +44,7 @@ def assert_whole(place: Place, posthog: Sandbox, expected: Seen) -> None:
             counted = con.execute(f"SELECT count(*), count(DISTINCT {table.key}) FROM {glob}").fetchone()
             assert counted == (posthog.counts()[name],) * 2, name
     for name, read in READERS.items():
-        if can_read(name, place):
+        if can_read(name):
             assert read(place) == expected, name
 
 
@@ -69,11 +69,27 @@ def test_killed_at_a_moment(
         assert result.rows["events"] < expected.rows, "what was committed is not asked for again"
 
 
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[S3Server]:
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture(params=["local", *(["s3"] if LONG else [])])
+def place(
+    request: pytest.FixtureRequest, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Place:
+    if request.param == "local":
+        return LocalPlace(tmp_path / "lake")
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return S3Place(s3_server, s3_server.new_bucket())
+
+
 def test_killed_again_and_again_while_others_read(
-    posthog: Sandbox, expected: Seen, tmp_path: Path, dlt_folder: Path
+    place: Place, posthog: Sandbox, expected: Seen, tmp_path: Path, dlt_folder: Path
 ) -> None:
     chance = random.Random(5)  # noqa: S311 - repeatable on purpose
-    place = LocalPlace(tmp_path / "lake")
     options = {"destination": "parquet", "bucket_url": place.url, "package_rows": 1_500, "leaf_rows": 500}
     killed, rows = 0, 0
     for _ in range(KILLS):
@@ -92,12 +108,6 @@ def test_killed_again_and_again_while_others_read(
     with Lake(place.url) as lake:
         list(lake.compact())
     assert_whole(place, posthog, expected)
-
-
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[S3Server]:
-    with S3Server() as server:
-        yield server
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "reset"] if LONG else ["500", "reset"])

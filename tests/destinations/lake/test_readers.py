@@ -22,7 +22,7 @@ ROWS = [
 
 
 def same(place: Place, rows: int) -> None:
-    seen = {name: read(place) for name, read in READERS.items() if can_read(name, place)}
+    seen = {name: read(place) for name, read in READERS.items() if can_read(name)}
     assert {"duckdb", "pyarrow", "polars"} <= set(seen)
     assert len(set(seen.values())) == 1, seen
     found = seen["duckdb"]
