@@ -70,7 +70,7 @@ def _place(kind: str) -> Iterator[Path]:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="posthog-volume-")))
         (folder / "data").mkdir()
         settings = {"DLT_DATA_DIR": str(folder / "dlt")}
-        if "postgres" in kind:
+        if kind not in {"duckdb", "parquet"}:
             settings |= settings_of(kind, opened.enter_context(local_postgres()), folder)
         opened.enter_context(set_to(settings))
         yield folder
