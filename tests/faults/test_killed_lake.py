@@ -124,7 +124,7 @@ def test_each_request_to_an_object_store_fails_in_turn(
         assert sync_here(posthog, Lake(place.url), tables=tables).result.totals == counts
         requests = proxy.requests
         assert requests > 50
-        step = 1 if LONG else requests // 5
+        step = 1 if LONG else requests // 3
         for nth in range(1, requests, step):
             again = S3Place(s3_server, place.bucket, f"{fault}-{nth}")
             proxy.fail(fault, nth=nth)

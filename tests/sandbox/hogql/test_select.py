@@ -54,7 +54,7 @@ CLAUSES: dict[str, tuple[str, Rows]] = {
         [[4]],
     ),
     "with reaches later branches": (
-        "with x as (select 1 as a) select a from x union all select a + 1 from x",
+        "select a from (with x as (select 1 as a) select a from x union all select a + 1 from x) order by a",
         [[1], [2]],
     ),
     "union all": ("select n from (select 1 as n union all select 2) order by n", [[1], [2]]),
