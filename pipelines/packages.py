@@ -16,6 +16,7 @@ from dlt.extract import DltResource
 
 from destinations.destination import Destination
 from destinations.errors import DestinationError
+from sources.posthog import PostHogError
 
 PIPELINE_NAME = "posthog_warehouse"
 _SOURCE = "posthog"
@@ -75,8 +76,8 @@ def told(destination: Destination) -> Iterator[None]:
     """Errors of the destination that come out of dlt or a driver are told as what they mean: DestinationError."""
     try:
         yield
-    except DestinationError:
-        raise
+    except (PostHogError, DestinationError):
+        raise  # PostHog's own failures have causes, too, that look like those of a store
     except Exception as error:
         if (meant := destination.explain(error)) is not None:
             raise meant from error

@@ -15,7 +15,9 @@ from dlt.extract import DltResource
 
 from destinations.destination import Destination
 from destinations.duckdb import DuckDbFile
-from pipelines.packages import fresh_pipeline, load
+from destinations.errors import DestinationError
+from pipelines.packages import fresh_pipeline, load, told
+from sources.posthog import PostHogError
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
 
@@ -84,3 +86,14 @@ def test_the_tables_of_a_killed_first_package_are_known_in_postgres(tmp_path: Pa
                 session.run([f"DELETE FROM {session.table('_dlt_pipeline_state')}"])
         with warehouse.opened() as destination:
             assert types_seen(destination) == ["bigint"]
+
+
+def test_a_failure_of_posthog_is_never_told_as_one_of_the_destination(tmp_path: Path) -> None:
+    failure = PostHogError("PostHog cannot be reached")
+    failure.__cause__ = duckdb.IOException("IO Error: it looks like one of the file's")
+    destination = DuckDbFile(tmp_path / "warehouse.duckdb")
+    assert destination.explain(failure) is not None
+    with pytest.raises(PostHogError), told(destination):
+        raise failure
+    with pytest.raises(DestinationError), told(destination):
+        raise RuntimeError from failure.__cause__
