@@ -53,7 +53,7 @@ from sources.posthog.properties.columns import PropertyColumns
 STAGES: tuple[tuple[Any, str, str], ...] = (
     (Wire, "send", "download"),
     (Body, "read", "unpack"),
-    (asking, "decode", "decode JSON"),
+    (asking, "decode_rows", "decode JSON"),
     (events_reader, "declared_table", "Arrow"),
     (page_columns, "parsable", "is it JSON (DuckDB in memory)"),
     (PropertyColumns, "__call__", "typed columns"),

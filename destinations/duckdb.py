@@ -40,8 +40,11 @@ from .views import VIEWS
 _PIECE_ROWS = 100_000
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 
-_SMALL_ROW_GROUP = 30_000
-"""Rows: a quarter of what DuckDB puts into one."""
+_ROW_GROUP = 40_960
+"""Rows of a row group; DuckDB's default is 122,880, and groups of any size live side by side in a table. DuckDB holds
+a row group as it came until it is full, then packs it: 122,880 events of 2 KB do not fit into `DEFAULT_MEMORY_LIMIT`,
+and went through a temporary file."""
+_SMALL_ROW_GROUP = _ROW_GROUP // 4
 _SMALL_ROW_GROUPS = 24
 """So many are put together: a day of hourly syncs."""
 
@@ -287,6 +290,8 @@ class DuckDbFile:
         try:
             connection = duckdb.connect(self.path, read_only=read_only, config=config)
             connection.execute("SET TimeZone = 'UTC'")
+            if not read_only and self.path != ":memory:":
+                _attach_anew(connection, self.path)
         except duckdb.IOException as error:
             text = str(error)
             if holder := _HOLDER.search(text):
@@ -339,3 +344,21 @@ class DuckDbFile:
 
     def _qualified(self, table: str) -> str:
         return f"{identifier(self.dataset)}.{identifier(table)}"
+
+
+def _attach_anew(connection: duckdb.DuckDBPyConnection, path: str) -> None:
+    """Attaches the file that `connection` has open again: the size of row groups can only be given with ATTACH.
+
+    It keeps its name, so it also stays the database of all cursors.
+    """
+    row = connection.execute("SELECT current_database()").fetchone()
+    name, aside = identifier(str(row and row[0])), identifier(f"{row and row[0]} aside")
+    for statement in (
+        f"ATTACH ':memory:' AS {aside}",
+        f"USE {aside}",
+        f"DETACH {name}",
+        f"ATTACH {literal(path)} AS {name} (ROW_GROUP_SIZE {_ROW_GROUP})",
+        f"USE {name}",
+        f"DETACH {aside}",
+    ):
+        connection.execute(statement)

@@ -1,4 +1,4 @@
-"""How much memory a DuckDB connection may take."""
+"""How much memory a DuckDB connection may take, and keep."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ def make_room_for(connection: duckdb.DuckDBPyConnection, columns: int) -> None:
     size = _bytes_of(str(row[0]) if row else "")
     if size is not None and size < columns * _COLUMN_BYTES:
         connection.execute(f"SET memory_limit = '{columns * _COLUMN_BYTES}B'")
+
+
+def give_back() -> None:
+    """Gives back to the system what DuckDB's allocator keeps for later, after a merge some 250 MB.
+
+    It does so by itself once it is used again by the same thread; dlt merges each package on another one. A database
+    that is closed frees what all of the process have left behind (DuckDB 1.5), and takes ten milliseconds.
+    """
+    duckdb.connect(config={"threads": 1}).close()
 
 
 def _bytes_of(size: str) -> float | None:

@@ -27,7 +27,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
-from .duckdb_memory import make_room_for
+from .duckdb_memory import give_back, make_room_for
 
 _VIEW = "staged_{}"
 
@@ -115,6 +115,11 @@ class InPlaceClient(DuckDbClient):
             file = Path(followup.new_file_path())
             file.write_text("\n".join([*views, file.read_text(encoding="utf-8")]), encoding="utf-8")
         return jobs
+
+    def complete_load(self, load_id: str) -> None:
+        """Notes in dlt's own table that a package is loaded; nothing of what it took is kept."""
+        super().complete_load(load_id)
+        give_back()
 
     def _view(self, table: str, files: Sequence[str]) -> str:
         """A view of the rows of `files`, and of the staging table's own, where other kinds of files are loaded.

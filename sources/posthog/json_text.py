@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import re
-from typing import Any
+from typing import Any, TypeVar
 
-import duckdb
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from sources.posthog.scratch import column_of
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 _LONE_SURROGATE = re.compile(
     r"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
+_Texts = TypeVar("_Texts", pa.Array, pa.ChunkedArray)
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
 
@@ -33,18 +35,17 @@ def json_text(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def parsable(texts: pa.Array) -> pa.Array:
+def parsable(texts: _Texts) -> _Texts:
     """`texts`, with those mended that are no JSON; NULL stays NULL.
 
     Half a surrogate pair becomes U+FFFD, a bare control character its escape; what is no JSON even then becomes a JSON
     string that holds the whole text, so that nothing is lost.
     """
-    with duckdb.connect(":memory:", config={"threads": 1}) as con:
-        con.register("page", pa.table({"json_text": texts}))
-        unsound = con.execute("SELECT NOT json_valid(json_text) AS is_unsound FROM page").to_arrow_table()
-    mask = pc.fill_null(unsound.column(0).combine_chunks(), fill_value=False)
-    if not pc.any(mask).as_py():
+    if column_of("SELECT coalesce(bool_and(json_valid(json_text)), true) FROM page", texts)[0].as_py():
         return texts
+    if isinstance(texts, pa.ChunkedArray):
+        return pa.chunked_array([parsable(chunk) for chunk in texts.chunks])
+    mask = pc.fill_null(column_of("SELECT NOT json_valid(json_text) FROM page", texts), fill_value=False)
     mended = [_mend(text) for text in texts.filter(mask).to_pylist()]
     logger.info("Mended %d JSON texts that no parser takes.", len(mended))
     return pc.replace_with_mask(texts, mask, pa.array(mended, pa.string()))

@@ -219,3 +219,50 @@ def test_small_row_groups_are_put_together_where_there_are_many(tmp_path: Path) 
         file.dlt_destination()
         assert insert(file, 1_000) < 5
         assert file.totals(["events"]) == {"events": 31_000}
+
+
+def row_groups(con: duckdb.DuckDBPyConnection) -> list[int]:
+    found = con.execute(
+        "SELECT sum(count) FROM pragma_storage_info('posthog.events') WHERE column_id = 0 "
+        "AND segment_type != 'VALIDITY' GROUP BY row_group_id ORDER BY row_group_id"
+    ).fetchall()
+    return [int(rows) for (rows,) in found]
+
+
+@pytest.mark.parametrize(
+    "name", ["warehouse", "memory", "temp", "system", "main", "a b", "it's", 'say "hi"', "élan", "1"]
+)
+def test_row_groups_are_small_whatever_the_file_is_called_and_whoever_inserts(name: str, tmp_path: Path) -> None:
+    with DuckDbFile(tmp_path / f"{name}.duckdb") as file:
+        file.connection.execute("CREATE SCHEMA posthog; CREATE TABLE posthog.events (n BIGINT)")
+        with file.connection.cursor() as cursor:
+            cursor.execute("INSERT INTO posthog.events SELECT range FROM range(100_000)")
+        file.connection.execute("CHECKPOINT")
+        assert row_groups(file.connection) == [40_960, 40_960, 18_080]
+    with duckdb.connect(str(tmp_path / f"{name}.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT count(*), sum(n) FROM posthog.events").fetchall() == [(100_000, 4_999_950_000)]
+
+
+def test_a_file_with_large_row_groups_is_merged_into_as_any_other(tmp_path: Path) -> None:
+    """Such as one that was made by an earlier version, or by dlt's own destination."""
+    path = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(path), config={"storage_compatibility_version": "latest"}) as con:
+        con.execute("CREATE SCHEMA posthog; CREATE TABLE posthog.events (n BIGINT, t VARCHAR)")
+        con.execute("INSERT INTO posthog.events SELECT range, 'old' FROM range(300_000)")
+        con.execute("CHECKPOINT")
+        assert max(row_groups(con)) > 100_000
+    with DuckDbFile(path) as file:
+        con = file.connection
+        for first in (0, 130_000, 290_000):
+            con.execute("BEGIN")
+            con.execute("DELETE FROM posthog.events WHERE n >= ? AND n < ?", [first, first + 100_000])
+            con.execute("INSERT INTO posthog.events SELECT range + ?, 'new' FROM range(100_000)", [first])
+            con.execute("COMMIT")
+        con.execute("CHECKPOINT")
+    expected = [("new", 300_000, 100_000 * 3), ("old", 90_000, 90_000)]
+    with duckdb.connect(str(path)) as con:
+        sql = "SELECT t, count(*), count(DISTINCT n) FROM posthog.events GROUP BY t ORDER BY t"
+        assert con.execute(sql).fetchall() == expected
+        con.execute("INSERT INTO posthog.events SELECT range + 1_000_000, 'theirs' FROM range(200_000)")
+        con.execute("CHECKPOINT")
+        assert con.execute(sql).fetchall() == [*expected, ("theirs", 200_000, 200_000)]

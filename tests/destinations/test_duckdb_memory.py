@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import duckdb
+import psutil
 import pytest
 
-from destinations.duckdb_memory import at_least, make_room_for
+from destinations.duckdb_memory import at_least, give_back, make_room_for
 
 
 @pytest.mark.parametrize("limit", ["800MB", "1GB", "0.9 GB", "1 GiB", "80%", "a lot"])
@@ -27,3 +31,17 @@ def test_room_is_made_for_wide_tables_alone() -> None:
         assert connection.sql(setting).fetchall() == [("286.1 MiB",)]
         make_room_for(connection, 1_000)
         assert connection.sql(setting).fetchall() == [("953.6 MiB",)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="DuckDB brings an allocator of its own there")
+def test_what_other_threads_of_duckdb_have_freed_is_given_back() -> None:
+    def work(cursor: duckdb.DuckDBPyConnection) -> None:
+        cursor.execute("CREATE TEMP TABLE large AS SELECT hash(range) AS h, hash(-range) AS g FROM range(10_000_000)")
+        cursor.execute("DROP TABLE large")
+
+    with duckdb.connect(config={"threads": 1}) as connection:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(work, connection.cursor()).result()
+        kept = psutil.Process().memory_info().rss
+        give_back()
+        assert kept - psutil.Process().memory_info().rss > 50_000_000

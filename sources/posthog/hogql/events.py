@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -64,8 +65,17 @@ class Page:
         return self.rows.table() if isinstance(self.rows, SpooledPage) else self.rows
 
 
+@dataclass(frozen=True)
+class _Shaped:
+    """Rows that are as they are to be."""
+
+    rows: pa.Table | SpooledPage
+
+
+T = TypeVar("T")
 _Shape = Callable[[pa.Table], "pa.Table | SpooledPage"]
-_Outcome = tuple[Batch, pa.Table] | Split[tuple[Batch, pa.Table]]
+_Read = tuple[Batch, "pa.Table | SpooledPage"]
+_Fetched = tuple[Batch, pa.Table | _Shaped]
 
 
 class EventsReader:
@@ -169,7 +179,7 @@ class EventsReader:
         conditions = Leaf(window).conditions(self._dialect)
         return int(self._ask(select(["uniqExact(uuid)"], "events", conditions, limit=1)).rows[0][0])
 
-    def _jobs(self, windows: Sequence[Window], empty: list[Batch]) -> Iterator[Job[tuple[Batch, pa.Table]]]:
+    def _jobs(self, windows: Sequence[Window], empty: list[Batch]) -> Iterator[Job[_Read]]:
         for window in windows:
             batches = self._batches(window)
             for batch, leaves in batches:
@@ -189,47 +199,71 @@ class EventsReader:
         for part, leaves in plan(window, cells, self._target, self._dialect):
             yield Batch(part, len(leaves)), leaves
 
-    def _read(self, batch: Batch, leaf: Leaf) -> _Outcome:
-        outcome = self._fetch(batch, leaf)
-        if self._shape is None or isinstance(outcome, Split):
-            return outcome
-        with memory.one_page:
-            return batch, self._shape(outcome[1])
-
-    def _fetch(self, batch: Batch, leaf: Leaf) -> _Outcome:
+    def _read(self, batch: Batch, leaf: Leaf) -> _Read | Split[_Read]:
         """One leaf's rows, or the smaller leaves to fetch in its place. Runs on a worker thread."""
+        fetched = self._fetch(batch, leaf)
+        if isinstance(fetched, Split):
+            return fetched
+        rows = fetched[1]
+        return batch, (rows if isinstance(rows, _Shaped) else self._shaped(rows)).rows
+
+    def _fetch(self, batch: Batch, leaf: Leaf) -> _Fetched | Split[_Read]:
         limit = self._max_rows
         if leaf.expected is not None and leaf.expected >= limit:
             return self._split(batch, leaf, self._target)
         try:
-            table = self._rows(leaf, limit)
+            table = self._query(leaf, limit, partial(self._taken, leaf, limit))
         except Narrow as fault:
             if leaf.is_one_part and leaf.expected is not None and leaf.expected <= 1:
                 return batch, self._uncut(leaf, fault)
             logger.info("Splitting a leaf: %s", fault.message)
             return self._split(batch, leaf, max(1, min(leaf.expected or self._target, self._target) // 2), fault)
+        whole = table if isinstance(table, _Shaped) else self._whole(leaf, limit, table)
+        return self._split(batch, leaf, self._target) if whole is None else (batch, whole)
+
+    def _whole(self, leaf: Leaf, limit: int, table: pa.Table) -> pa.Table | None:
+        """All rows of a leaf of which an answer has been `table`; None: they are more than one answer holds."""
         while table.num_rows < limit:
-            if self._is_whole(table.num_rows) and table.num_rows >= (leaf.expected or 0):
-                return batch, table
+            if self._has_all(leaf, table.num_rows):
+                return table
             there = int(self._ask(leaf.count_query(self._dialect)).rows[0][0])
             if there <= table.num_rows:
-                return batch, table
+                return table
             # Either more rows came meanwhile, and are there when asked again, or the server cuts its answers short.
             again = self._rows(leaf, limit)
             if again.num_rows <= table.num_rows:
                 self._lower_cap(again.num_rows)
-                break
+                return None
             table = again
-        return self._split(batch, leaf, self._target)
+        return None
+
+    def _taken(self, leaf: Leaf, limit: int, answer: QueryAnswer) -> pa.Table | _Shaped:
+        """The rows of an answer; shaped at once if they are the whole leaf, before another page is decoded."""
+        table = _events_table(answer)
+        is_done = table.num_rows < limit and self._has_all(leaf, table.num_rows)
+        return self._shaped(table) if is_done else table
+
+    def _shaped(self, table: pa.Table) -> _Shaped:
+        if self._shape is None:
+            return _Shaped(table)
+        with memory.one_page:
+            return _Shaped(self._shape(table))
 
     def _rows(self, leaf: Leaf, limit: int, *, long: bool = False) -> pa.Table:
+        return self._query(leaf, limit, _events_table, long=long)
+
+    def _query(self, leaf: Leaf, limit: int, read: Callable[[QueryAnswer], T], *, long: bool = False) -> T:
         return self._client.query(
             leaf.rows_query(self._dialect, limit),
             modifiers=self._dialect.modifiers,
             name="posthog-warehouse events",
             long=long,
-            read=_events_table,
+            read=read,
         )
+
+    def _has_all(self, leaf: Leaf, rows: int) -> bool:
+        """Whether an answer of so many rows is the whole leaf, as far as can be told without counting."""
+        return self._is_whole(rows) and rows >= (leaf.expected or 0)
 
     def _is_whole(self, rows: int) -> bool:
         """Whether an answer of so many rows cannot have been cut short: the server has given longer ones."""
@@ -251,7 +285,7 @@ class EventsReader:
                 logger.warning("The server answers %d rows at most; planning for that from here.", answered)
                 self._max_rows = answered
 
-    def _split(self, batch: Batch, leaf: Leaf, target: int, fault: Narrow | None = None) -> _Outcome:
+    def _split(self, batch: Batch, leaf: Leaf, target: int, fault: Narrow | None = None) -> _Fetched | Split[_Read]:
         leaves = self._refine(leaf, target)
         if not leaves:
             # Counted, and there is none: an answer without rows need not be asked for again.

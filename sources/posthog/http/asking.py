@@ -14,7 +14,7 @@ from sources.posthog import answers, errors
 from sources.posthog.answers import Cost, QueryAnswer
 from sources.posthog.budget import Allowance, Budget
 from sources.posthog.http import memory
-from sources.posthog.http.decoding import decode
+from sources.posthog.http.decoding import decode, decode_rows
 from sources.posthog.http.diagnosis import query_status_failure
 from sources.posthog.http.exchange import Counts, Exchange
 from sources.posthog.http.retry import Retrier
@@ -29,6 +29,7 @@ _LONG_SECONDS = 1200.0
 _LARGE_BODY = 8_000_000  # decoded, it leaves enough free memory behind to give it back
 _SMALL_BODY = 16_384  # a long query that still runs tells so in less; its result is worth reading only once
 
+_Decode = Callable[["bytes | bytearray", str], Any]
 _Make = Callable[[dict[str, Any], Cost, str, str, float], Any]
 """Makes something of a checked answer: the document, its cost, the path, the query's id, seconds since it was asked."""
 
@@ -85,12 +86,12 @@ class Asking:
             # Caches go by the text, so another text is another question.
             question["query"] = f"/* asked again {uuid4().hex} */ {sql}"
 
-        return self._uncached(body, make, reword)
+        return self._uncached(body, decode_rows, make, reword)
 
     def node(self, node: Mapping[str, Any], *, long: bool) -> dict[str, Any]:
         """PostHog's whole answer to a query of any kind: see `PostHogClient.query_node`."""
         body: dict[str, Any] = {"query": dict(node), "refresh": _refresh(long=long)}
-        answer: dict[str, Any] = self._uncached(body, lambda document, *_: document, lambda: None)
+        answer: dict[str, Any] = self._uncached(body, decode, lambda document, *_: document, lambda: None)
         return answer
 
     def cancel(self, seconds: float) -> None:
@@ -101,7 +102,7 @@ class Asking:
         for query_id in running:
             self._stop(query_id, max(0.5, deadline - self._clock()))
 
-    def _uncached(self, body: dict[str, Any], make: _Make, reword: Callable[[], None]) -> Any:
+    def _uncached(self, body: dict[str, Any], read: _Decode, make: _Make, reword: Callable[[], None]) -> Any:
         """Ask until the answer is none from a cache, three times at most."""
         again = Retrying(
             retry=retry_if_exception_type(errors.AnswerFromCache), stop=stop_after_attempt(_CACHE_TRIES), reraise=True
@@ -111,10 +112,10 @@ class Asking:
             with attempt:
                 if attempt.retry_state.attempt_number > 1:
                     reword()
-                result = self._retrier.call(lambda allowance: self._ask(body, allowance, make))
+                result = self._retrier.call(lambda allowance: self._ask(body, allowance, read, make))
         return result
 
-    def _ask(self, body: dict[str, Any], allowance: Allowance, make: _Make) -> Any:
+    def _ask(self, body: dict[str, Any], allowance: Allowance, read: _Decode, make: _Make) -> Any:
         query_id = str(uuid4())
         started = self._clock()
         with self._registered(query_id), self._budget.query():
@@ -126,7 +127,7 @@ class Asking:
         with memory.one_page, memory.without_collector(), self._exchange.redacting():
             text = last.body.take()
             size = len(text)
-            decoded = decode(text, last.path)
+            decoded = read(text, last.path)
             del text
             document, cost = answers.query_document(decoded, last.path, headers=last.headers, asked_at=first.asked_at)
             del decoded

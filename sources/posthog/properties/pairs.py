@@ -7,11 +7,9 @@ columns, a struct of wanted keys, costs more, confuses `Plan` with `plan`, makes
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -20,6 +18,7 @@ import pyarrow.compute as pc
 
 from sources.posthog.json_text import parsable
 from sources.posthog.properties.tokens import Tokens, tokens
+from sources.posthog.scratch import column_of
 
 PIECE_BYTES = 8_000_000
 """JSON worked on at once: needs some eight times that in memory. Larger pieces are no faster."""
@@ -87,19 +86,18 @@ class Cells:
 
 
 class Parser:
-    """Takes JSON texts apart. Safe to use from several threads: each has a DuckDB of its own, with one thread."""
+    """Takes JSON texts apart. Safe to use from several threads."""
 
     def __init__(self, *, is_checked: bool = False) -> None:
         """`is_checked`: texts have been through `sources.posthog.json_text.parsable`, so they are JSON."""
         self._is_checked = is_checked
-        self._local = threading.local()
 
     def pairs(self, texts: pa.Array) -> Pairs:
         """The pairs of `texts`. NULL and JSON that is no object have none; of a key that comes twice, the last counts.
 
         What no parser takes is mended first (`sources.posthog.json_text`), and so has a string's pairs: none.
         """
-        if not self._is_checked and not run(self.connection, _ARE_JSON, texts)[0].as_py():
+        if not self._is_checked and not column_of(_ARE_JSON, texts)[0].as_py():
             texts = parsable(texts)
         found = tokens(texts)
         if len(found.spaced):
@@ -107,37 +105,17 @@ class Parser:
             found = tokens(texts)
         if len(found.spaced):
             # It knows what it let pass, but spells numbers anew: 1.10 as 1.1.
-            dense = partial(run, self.connection, "SELECT json(json_text) FROM page")
+            dense = partial(column_of, "SELECT json(json_text) FROM page")
             found = tokens(_replaced(texts, found.spaced, dense))
-        return _pairs(found, self.connection)
+        return _pairs(found)
 
     def maps(self, texts: pa.Array) -> pa.MapArray:
         """Each object as a map of keys to values as JSON, in its order; NULL for what is no object."""
         sql = f"SELECT json_transform(json_text, '{_STRUCTURE}') FROM page"
         try:
-            return run(self.connection, sql, texts)
+            return column_of(sql, texts)
         except duckdb.InvalidInputException:
-            return run(self.connection, sql, parsable(texts))
-
-    @property
-    def connection(self) -> duckdb.DuckDBPyConnection:
-        """This thread's."""
-        connection: duckdb.DuckDBPyConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            # What its allocator keeps for later is 128 MB a thread by default.
-            config: dict[str, Any] = {"threads": 1, "allocator_flush_threshold": "16MB"}
-            connection = self._local.connection = duckdb.connect(":memory:", config=config)
-        return connection
-
-
-def run(connection: duckdb.DuckDBPyConnection, sql: str, texts: pa.Array, values: Sequence[object] = ()) -> pa.Array:
-    """One column out of the one column `json_text` of `page`."""
-    connection.register("page", pa.table({"json_text": texts}))
-    try:
-        column = connection.execute(sql, list(values)).to_arrow_table().column(0)
-    finally:
-        connection.unregister("page")
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+            return column_of(sql, parsable(texts))
 
 
 def pieces(texts: pa.Array | pa.ChunkedArray, most: int) -> Iterator[pa.Array]:
@@ -161,9 +139,9 @@ def _replaced(texts: pa.Array, rows: np.ndarray, replace: Callable[[pa.Array], p
     return pc.replace_with_mask(texts, pa.array(mask), replace(texts.filter(pa.array(mask))).cast(pa.string()))
 
 
-def _pairs(found: Tokens, connection: duckdb.DuckDBPyConnection) -> Pairs:
+def _pairs(found: Tokens) -> Pairs:
     keys, codes = _keys(found)
-    first_bytes, texts, places = _values(found, connection)
+    first_bytes, texts, places = _values(found)
     order = np.argsort(codes.astype(np.int16) if len(keys) < 2**15 else codes, kind="stable")
     codes, rows = codes[order], found.rows[order]
     is_counted = np.append((codes[1:] != codes[:-1]) | (rows[1:] != rows[:-1]), np.ones(min(len(codes), 1), bool))
@@ -190,7 +168,7 @@ def _keys(found: Tokens) -> tuple[list[str], np.ndarray]:
     return keys, codes
 
 
-def _values(found: Tokens, connection: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, pa.Array, np.ndarray]:
+def _values(found: Tokens) -> tuple[np.ndarray, pa.Array, np.ndarray]:
     """First bytes of values; an array with their texts, strings without quotes and escapes; and places in it."""
     starts, ends = found.value_starts, found.value_ends
     if not len(starts):
@@ -208,7 +186,7 @@ def _values(found: Tokens, connection: duckdb.DuckDBPyConnection) -> tuple[np.nd
     if len(escaped):
         quoted = _segments(found.data, starts[escaped], ends[escaped])
         quoted = quoted.take(pa.array(np.arange(0, len(quoted), 2, dtype=np.int32)))
-        plain = run(connection, "SELECT json_text ->> '$' FROM page", quoted)
+        plain = column_of("SELECT json_text ->> '$' FROM page", quoted)
         places[escaped] = len(texts) + np.arange(len(escaped), dtype=np.int32)
         texts = pa.concat_arrays([texts, plain.cast(pa.string())])
     return first_bytes, texts, places

@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.properties.pairs import PIECE_BYTES, Parser, pieces, run
+from sources.posthog.properties.pairs import PIECE_BYTES, Parser, pieces
 from sources.posthog.properties.rules import matches
+from sources.posthog.scratch import column_of
 
 SETTERS = ("$set", "$set_once", "$group_set")
 
@@ -107,7 +108,7 @@ class Privacy:
         if not touched.any():
             return texts
         if is_hashed.any():
-            digests = run(self._parser.connection, _HMAC, values.filter(pa.array(is_hashed)), self._pads)
+            digests = column_of(_HMAC, values.filter(pa.array(is_hashed)), self._pads)
             values = pc.replace_with_mask(values, pa.array(is_hashed), digests)
         new_names = [
             rule.to if rule and rule.action == "rename" else name

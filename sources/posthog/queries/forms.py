@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.arrow import UTC_MICROS, column_array, times
+from sources.posthog.arrow import UTC_MICROS, column_array, json_texts, times
 from sources.posthog.hogql.dialect import Dialect
 from sources.posthog.json_text import parsable
 from sources.posthog.queries.clickhouse_types import ClickHouseType
@@ -114,15 +113,11 @@ def _flags(values: Sequence[Any]) -> pa.Array:
     return pc.cast(pa.array(values, pa.int8() if any(type(v) is int for v in values) else pa.bool_()), pa.bool_())
 
 
-def _json_texts(values: Sequence[Any]) -> pa.Array:
-    return pa.array([v if v is None or isinstance(v, str) else orjson.dumps(v).decode() for v in values], pa.string())
-
-
 def _nested(kind: ClickHouseType) -> Callable[[Sequence[Any]], pa.Array]:
     def read(values: Sequence[Any]) -> pa.Array:
         if kind.has_names:
             values = [_named(value, kind) for value in values]
-        return _json_texts(values)
+        return json_texts(values)
 
     return read
 
@@ -184,7 +179,7 @@ _TEXT = Form("text", pa.string(), _bare, _reader(pa.string()))
 _INTEGER = Form("bigint", pa.int64(), _bare, _reader(pa.int64()))
 _DATE = Form("date", pa.date32(), _bare, _reader(pa.date32()))
 _TIME = Form("timestamp", UTC_MICROS, lambda dialect, expression: dialect.time_text(expression), _times)
-_JSON = Form("json", pa.string(), _call("toJSONString"), lambda texts: parsable(_json_texts(texts)))
+_JSON = Form("json", pa.string(), _call("toJSONString"), lambda texts: parsable(json_texts(texts)))
 
 _FORMS: Mapping[str, Form] = {
     "Bool": Form("bool", pa.bool_(), _bare, _flags),

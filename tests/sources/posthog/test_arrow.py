@@ -63,6 +63,17 @@ def test_json_stays_text_and_objects_become_it(texts: list[str | None], objects:
     assert [orjson.loads(text) for text in found[len(texts) :]] == objects
 
 
+@pytest.mark.parametrize("count", [4_095, 4_096, 4_097, 12_288, 20_000])
+def test_pages_of_any_length_keep_their_texts_in_order(count: int) -> None:
+    columns = (Column("a", "text", "a", "A", empty_is_null=True), Column("b", "json", "b", "B"))
+    texts = [None if n % 7 == 0 else "" if n % 5 == 0 else f"é{n}" for n in range(count)]
+    objects = [{"n": n} if n % 3 else None if n % 2 else f'{{"n":{n}}}' for n in range(count)]
+    page = declared_table(["String", "String"], [[a, b] for a, b in zip(texts, objects, strict=True)], columns)
+    assert page.column("a").to_pylist() == [text or None for text in texts]
+    read = [None if text is None else orjson.loads(text)["n"] for text in page.column("b").to_pylist()]
+    assert read == [None if value is None else n for n, value in enumerate(objects)]
+
+
 def test_floats_beyond_the_exact_integers_are_taken_as_they_are() -> None:
     """JSON writes 1e18 as an integer."""
     assert column_array([10**18, 2**60 + 1, 0.5, None], pa.float64()).to_pylist() == [1e18, float(2**60 + 1), 0.5, None]

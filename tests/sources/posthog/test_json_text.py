@@ -41,7 +41,10 @@ def test_unsound_texts_are_mended(text: str, expected: str) -> None:
 
 def test_only_the_unsound_rows_of_a_page_change() -> None:
     page = pa.array(['{"a":1}', '{"a":"\\ud83d"}', None, '{"a":3}'], pa.string())
-    assert parsable(page).to_pylist() == ['{"a":1}', '{"a":"\\ufffd"}', None, '{"a":3}']
+    expected = ['{"a":1}', '{"a":"\\ufffd"}', None, '{"a":3}']
+    assert parsable(page).to_pylist() == expected
+    pieces = pa.chunked_array([page.slice(3), page, page.slice(2, 0), page.slice(1, 2)])
+    assert parsable(pieces).to_pylist() == [*expected[3:], *expected, *expected[1:3]]
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=40))
