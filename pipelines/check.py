@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from destinations.destination import Bounds, Cell
 from sources.posthog import PostHogError, Run, TableReading
-from sources.posthog.hogql.events import EventsReader
+from sources.posthog.hogql.counting import EventCounter
 from sources.posthog.hogql.windows import MAX, MIN, Window, to_datetime
 from sources.posthog.reading import EventCount
 
@@ -86,16 +86,16 @@ def _check_events(run: Run, reading: TableReading, destination: Counting) -> Tab
     window = Window(plan.ts_from, plan.ts_to, MIN, min(plan.created_to, run.now - run.settings.safety_lag))
     if window.is_empty:
         return TableCheck(reading.table.name, "complete", 0, 0)
-    reader = EventsReader(run.client, run.dialect, run.settings)
+    counter = EventCounter(run.client, run.dialect)
     there: Counter[Cell] = Counter()
-    for cell in reader.histogram(window, distinct=True):
+    for cell in counter.histogram(window, distinct=True):
         there[to_datetime(cell.day).strftime("%Y-%m-%d"), cell.event] += cell.rows
     here = destination.count_events(Bounds(*(None if bound in {MIN, MAX} else to_datetime(bound) for bound in window)))
     missing, extra = _differences(there, here)
     reasons = []
     if missing:
         # The same uuid sent again with another time or name stands in two cells there, and in one here.
-        doubled = min(missing, sum(there.values()) - reader.distinct_count(window))
+        doubled = min(missing, sum(there.values()) - counter.distinct_count(window))
         missing -= doubled
         if doubled > 0:
             reasons.append(f"{doubled:,} uuids stand in more than one day or under more than one name in PostHog")

@@ -5,35 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-import pyarrow as pa
-
 from sources.posthog.hogql.events import EventsReader
 from sources.posthog.hogql.keyed import KeyedReader
 from sources.posthog.hogql.ledger import Ledger, Plan
 from sources.posthog.hogql.windows import Window
 from sources.posthog.reading import Noted, State, TableReading
 from sources.posthog.run import Run
-from sources.posthog.spool import SpooledPage
 
 
 def read_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Events that the ledger in `state` does not have yet."""
     plan = reading.plan = Ledger(state).plan(run.now, run.since, run.until, run.settings)
     reading.shapes_pages = True
-    shape = partial(_shaped, run, reading)
-    is_spooled = run.spool is not None
-    reader = EventsReader(run.client, run.dialect, run.settings, run.progress, shape, is_spooled=is_spooled)
+    reader = EventsReader(run.client, run.dialect, run.settings, run.progress, shape=reading.shape, spool=run.spool)
     for page in reader.pages(plan.windows):
         reading.completed += page.completes
         yield page.rows, partial(_cover, plan, [batch.window for batch in page.completes])
     # An empty page: it carries the last note, and makes the table where there are no events at all.
     yield reader.empty(), partial(_finish, plan)
-
-
-def _shaped(run: Run, reading: TableReading, table: pa.Table) -> pa.Table | SpooledPage:
-    """What becomes of a page on the thread that fetched it."""
-    page = table if reading.shape is None else reading.shape(table)
-    return page if run.spool is None or not page.num_rows else run.spool(page)
 
 
 def read_versioned(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:

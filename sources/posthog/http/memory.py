@@ -19,6 +19,9 @@ one_page = threading.RLock()
 """Held by whoever decodes a large answer or works on one: that takes some 0.4 GB, so it is done to one at a time in
 this process, whatever the number of clients and threads."""
 
+one_written = threading.RLock()
+"""Held by whoever writes a page that is done into a file: the next one is decoded meanwhile, and none but that."""
+
 
 def _trim_of_glibc() -> Callable[[int], object] | None:
     if sys.platform != "linux":

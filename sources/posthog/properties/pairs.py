@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import pairwise
 
 import duckdb
 import numpy as np
@@ -119,18 +120,16 @@ class Parser:
 
 
 def pieces(texts: pa.Array | pa.ChunkedArray, most: int) -> Iterator[pa.Array]:
-    """`texts` in pieces of about `most` bytes, one at least."""
+    """`texts` in pieces of about `most` bytes, one at least, and none that is small beside the others."""
     chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
     for chunk in (chunk.cast(pa.string()) for chunk in chunks or [pa.array([], pa.string())]):
         ends = np.cumsum(pc.fill_null(pc.binary_length(chunk), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
-        start = 0
-        while start < len(chunk) or len(chunk) == 0:
-            read = int(ends[start - 1]) if start else 0
-            stop = max(start + 1, int(np.searchsorted(ends, read + most, side="right")))
+        size = int(ends[-1]) if len(chunk) else 0
+        parts = max(1, round(size / most))
+        cuts = np.searchsorted(ends, [size * part // parts for part in range(1, parts)], side="right")
+        edges = [0, *np.unique(cuts[(cuts > 0) & (cuts < len(chunk))]).tolist(), len(chunk)]
+        for start, stop in pairwise(edges):
             yield chunk.slice(start, stop - start)
-            if len(chunk) == 0:
-                break
-            start = stop
 
 
 def _replaced(texts: pa.Array, rows: np.ndarray, replace: Callable[[pa.Array], pa.Array]) -> pa.Array:

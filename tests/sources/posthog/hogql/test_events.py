@@ -13,6 +13,7 @@ import pytest
 from sandbox.local import Sandbox
 from sources.posthog.errors import AnswerMalformed, Narrow
 from sources.posthog.hogql.capabilities import MODERN_MODIFIERS, probe
+from sources.posthog.hogql.counting import EventCounter
 from sources.posthog.hogql.dialect import Dialect
 from sources.posthog.hogql.events import EventsReader
 from sources.posthog.hogql.windows import DAY, HOUR, MAX, MIN, Region, Window, to_micros, to_text
@@ -127,11 +128,11 @@ def test_a_lower_cap_is_noticed_in_a_live_window_too(posthog: Sandbox) -> None:
 
 def test_a_histogram_longer_than_an_answer_counts_everything(posthog: Sandbox) -> None:
     with connected(posthog) as client:
-        whole = EventsReader(client, BELIEVES_50_000, Settings()).histogram(EVERYTHING)
+        whole = EventCounter(client, BELIEVES_50_000).histogram(EVERYTHING)
         assert sum(cell.rows for cell in whole) == sum(uuids_of(posthog).values())
         posthog.set_behaviour(max_rows=100)
         for dialect in (BELIEVES_50_000, Dialect(modifiers=MODERN_MODIFIERS, max_rows=100)):
-            assert sorted(EventsReader(client, dialect, Settings()).histogram(EVERYTHING)) == sorted(whole)
+            assert sorted(EventCounter(client, dialect).histogram(EVERYTHING)) == sorted(whole)
 
 
 @pytest.mark.parametrize("profile", ["cloud", "selfhosted-2023"])
@@ -236,7 +237,7 @@ def test_times_beyond_what_a_clickhouse_date_holds(start_sandbox: StartSandbox, 
     for leaf_rows in (40, 40_000):
         assert_whole(read_events(box, leaf_rows=leaf_rows), box)
     with connected(box) as client:
-        cells = EventsReader(client, probe(client)[0], Settings()).histogram(EVERYTHING)
+        cells = EventCounter(client, probe(client)[0]).histogram(EVERYTHING)
     days = {to_text(cell.day)[:10] for cell in cells if cell.event == "far away"}
     assert days == {"1969-12-31", "1901-01-01", "2199-01-01", "2290-05-06"}
 
