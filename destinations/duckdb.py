@@ -24,7 +24,8 @@ from dlt.common.destination.configuration import ParquetFormatConfiguration
 
 from .destination import Bounds, Cell, Condition, Descriptions
 from .duckdb_columns import Columns
-from .duckdb_reading import DuckDbReading, identifier, literal
+from .duckdb_reading import DuckDbReading
+from .duckdb_sql import identifier, literal, utc_day
 from .duckdb_types import CompressingTypeMapper
 from .errors import (
     DestinationError,
@@ -188,13 +189,14 @@ class DuckDbFile:
         """Rows of `events` within bounds, by UTC day and name."""
         if "events" not in self._columns():
             return {}
-        given = bounds.conditions('"timestamp"', "created_at", "?")
+        at = identifier("timestamp")
+        given = bounds.conditions(at, "created_at", "?")
         rows = self.connection.execute(
-            "SELECT strftime(\"timestamp\" AT TIME ZONE 'UTC', '%Y-%m-%d'), event, count(*) "
+            f"SELECT {utc_day(at)}, event, count(*) "
             f"FROM {self._qualified('events')} WHERE {' AND '.join(['true', *given])} GROUP BY ALL",
             list(given.values()),
         ).fetchall()
-        return {(day, event): rows for day, event, rows in rows}
+        return {(day.isoformat(), event): rows for day, event, rows in rows}
 
     def count_keys(self, table: str, *, has_tombstones: bool) -> int:
         """Rows of a keyed table; tombstones, where it has them, left out."""

@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from .duckdb_memory import make_room_for
-from .duckdb_reading import identifier
+from .duckdb_sql import identifier
 
 ROW = "_row"
 """The column of `texts` and of the pages for `replace` that tells rows apart."""

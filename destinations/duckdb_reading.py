@@ -1,4 +1,4 @@
-"""A look at the tables behind a DuckDB connection, and how SQL for it is written."""
+"""A look at the tables behind a DuckDB connection."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from .destination import StoredColumn
+from .duckdb_sql import identifier
 
 
 class DuckDbReading:
@@ -43,13 +44,3 @@ class DuckDbReading:
         cursor = self._connection.execute(sql)
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def identifier(name: str) -> str:
-    """A name, quoted."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text, quoted."""
-    return "'" + text.replace("'", "''") + "'"

@@ -25,7 +25,7 @@ from .advisory import lock_sql
 from .destination import Condition, Place
 from .duckdb_columns import Columns
 from .duckdb_memory import at_least
-from .duckdb_reading import identifier
+from .duckdb_sql import identifier, literal
 from .duckdb_types import TypeMapper
 from .errors import (
     DestinationError,
@@ -171,11 +171,11 @@ class DuckLake(SqlDestination):
         url = credentials.catalog.to_url().render_as_string(hide_password=False).replace("postgresql:", "postgres:", 1)
         lock = duckdb.connect(config={"autoinstall_known_extensions": False})
         lock.execute(f"LOAD {_extension('postgres_scanner')}")
-        lock.execute(f"ATTACH {_literal(url)} AS catalog (TYPE postgres)")
+        lock.execute(f"ATTACH {literal(url)} AS catalog (TYPE postgres)")
         lock.execute("BEGIN")
         sql = lock_sql(f"{credentials.metadata_schema or self._lake}/{self.dataset}")
         self._lock = lock
-        if lock.execute(f"FROM postgres_query('catalog', {_literal(sql)})").fetchall() != [(True,)]:
+        if lock.execute(f"FROM postgres_query('catalog', {literal(sql)})").fetchall() != [(True,)]:
             raise DestinationHeld(
                 f"Another process loads into the dataset {self.dataset} of {self.location}.",
                 "Wait until that one is done, and run the same command again; nothing is lost.",
@@ -213,10 +213,6 @@ class DuckLake(SqlDestination):
         return super()._refusal(error)
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _setting(name: str, field: str) -> str:
     """A setting of the credentials that is one text, or else a section with `field` in it."""
     place = f"destination.ducklake.credentials.{name}"
@@ -233,7 +229,7 @@ def _extension(name: str) -> str:
     if package is not None and package.origin is not None:
         file = Path(package.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
         if file.is_file():
-            return _literal(str(file))
+            return literal(str(file))
         raise DestinationUnready(
             f"The package duckdb-extension-{name.replace('_', '-')} is not for DuckDB {duckdb.__version__}.",
             f"Install those that belong together: {_INSTALL}.",

@@ -14,8 +14,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from destinations.duckdb_sql import identifier, literal, names
+
 from .columns import type_of
-from .engine import connection, identifier, literal, names, scan
+from .engine import connection, scan
 from .store import File, Store
 from .writing import order_of, write_rows
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import duckdb
 
+from destinations.duckdb_sql import literal
+
 from .store import File, Store
 
 DEFAULT_MEMORY_LIMIT = "400MB"
@@ -38,21 +40,6 @@ def connection(
         if folder is not None and not store.is_local:
             opened.register_filesystem(store.listed(folder))
         yield opened
-
-
-def identifier(name: str) -> str:
-    """A name, quoted."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text, quoted."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def names(columns: Iterable[str]) -> str:
-    """A list of names, quoted."""
-    return ", ".join(map(identifier, columns))
 
 
 def scan(paths: Iterable[Path | str], more: str = "") -> str:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from .engine import connection, literal, names, scan
+from destinations.duckdb_sql import literal, names
+
+from .engine import connection, scan
 from .layout import SYSTEM
 from .writing import order_of, write_rows
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import duckdb
 
-from .engine import identifier, literal, names, scan, scan_files
+from destinations.duckdb_sql import identifier, literal, names
+
+from .engine import scan, scan_files
 from .spec import Spec
 from .store import File, Store
 

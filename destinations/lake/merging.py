@@ -20,8 +20,10 @@ from pathlib import Path
 
 import duckdb
 
+from destinations.duckdb_sql import identifier, literal, names
+
 from . import intents
-from .engine import connection, identifier, literal, names, scan
+from .engine import connection, scan
 from .keys import Keys
 from .layout import NO_DATE, PARTITION, SMALL_BYTES
 from .spec import Spec

@@ -10,9 +10,10 @@ import duckdb
 import pyarrow as pa
 
 from destinations.destination import Bounds, Cell, StoredColumn
+from destinations.duckdb_sql import identifier, utc_day
 from destinations.views import VIEWS
 
-from .engine import connection, identifier, scan_files
+from .engine import connection, scan_files
 from .layout import NO_DATE, shape_of
 from .store import File, Store
 
@@ -82,14 +83,15 @@ class Counter:
         files = dated(self._store.files("events"), bounds.ts_from, bounds.ts_to)
         if not files:
             return {}
-        given = bounds.conditions('"timestamp"', "created_at", "?")
+        at = identifier("timestamp")
+        given = bounds.conditions(at, "created_at", "?")
         with connection(self._store, self._memory_limit, "events") as con:
             rows = con.execute(
-                "SELECT strftime(\"timestamp\" AT TIME ZONE 'UTC', '%Y-%m-%d'), event, count(*) "
+                f"SELECT {utc_day(at)}, event, count(*) "
                 f"FROM {scan_files(self._store, files)} WHERE {' AND '.join(['true', *given])} GROUP BY ALL",
                 list(given.values()),
             ).fetchall()
-        return {(day, event): count for day, event, count in rows}
+        return {(day.isoformat(), event): count for day, event, count in rows}
 
     def count_keys(self, table: str, *, has_tombstones: bool) -> int:
         """Rows of a keyed table; tombstones, where it has them, left out."""

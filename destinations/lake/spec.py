@@ -8,8 +8,9 @@ from typing import Any, Literal
 from dlt.common.destination import PreparedTableSchema
 from dlt.common.schema.utils import get_columns_names_with_prop, get_dedup_sort_tuple, get_first_column_name_with_prop
 
+from destinations.duckdb_sql import identifier, literal, utc_day
+
 from .columns import lake_type
-from .engine import identifier
 from .layout import NO_DATE, shape_of
 
 
@@ -39,7 +40,7 @@ class Spec:
         """SQL for the partition of a row; NULL for tables without."""
         if self.dated_by is None:
             return "CAST(NULL AS VARCHAR)"
-        return f"coalesce(strftime({identifier(self.dated_by)} AT TIME ZONE 'UTC', '%Y-%m-%d'), '{NO_DATE}')"
+        return f"coalesce(CAST({utc_day(identifier(self.dated_by))} AS VARCHAR), {literal(NO_DATE)})"
 
 
 def spec_of(table: PreparedTableSchema) -> Spec:

@@ -14,7 +14,8 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from .engine import identifier, literal, names
+from destinations.duckdb_sql import identifier, literal, names
+
 from .layout import FORMAT, MARK, ROW_GROUP_ROWS
 from .store import File, Store
 

@@ -18,8 +18,8 @@ from deltalake.exceptions import TableNotFoundError
 from dlt.common.libs.deltalake import deltalake_storage_options, evolve_delta_table_schema
 from dlt.common.storages import FilesystemConfiguration
 
+from destinations.duckdb_sql import identifier
 from destinations.errors import DestinationForeign
-from destinations.lake.engine import identifier
 from destinations.lake.layout import ROW_GROUP_ROWS
 from destinations.lake.store import File
 

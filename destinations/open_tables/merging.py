@@ -13,7 +13,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from destinations.lake.engine import connection, identifier, names, scan
+from destinations.duckdb_sql import identifier, names
+from destinations.lake.engine import connection, scan
 from destinations.lake.keys import Keys
 from destinations.lake.merging import take, typed
 from destinations.lake.spec import Spec
