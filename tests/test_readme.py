@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from pipelines.exit_codes import ExitCode
 from sandbox.local import Sandbox
+from tests.faults.syncing import sync_here
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -42,6 +44,20 @@ def test_the_dlt_script_loads_every_event(sandbox_cloud: Sandbox, tmp_path: Path
     assert f"{sandbox_cloud.counts()['events']} events" in done.stdout
     assert len(script[1].strip().splitlines()) <= 20
     assert "WARNING" not in done.stderr, done.stderr
+
+
+def test_its_queries_answer(sandbox_cloud: Sandbox, tmp_path: Path) -> None:
+    """Those of days say the same as the plain way to ask."""
+    events = sandbox_cloud.counts()["events"]
+    assert sync_here(sandbox_cloud, tmp_path / "warehouse.duckdb").result.totals["events"] == events
+    queries = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
+    assert len(queries) == 2
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), config={"TimeZone": "UTC"}) as connection:
+        browsers, days = (connection.execute(query).fetchall() for query in queries)
+        assert sum(count for _, count, _ in browsers) == events
+        plain = queries[1].replace("make_timestamp(epoch_us(timestamp))::DATE", "timestamp::DATE")
+        assert plain != queries[1]
+        assert connection.execute(plain).fetchall() == days
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))

@@ -70,7 +70,7 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
         if table.loads == "replace"
         # dlt need not look for duplicates where there are none, which takes it several times the memory.
         else {"disposition": "merge", "strategy": "delete-insert", **({"deduplicated": True} if is_unique else {})},
-        "columns": table.column_hints(),
+        "columns": table.column_hints(is_unique=is_unique),
         "max_table_nesting": table.max_nesting,
         "file_format": "parquet" if table.reads.engine == "hogql" else None,
         "selected": has_room is not None or not table.is_on_request,

@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 
 from pipelines.cli import app
 from sandbox.local import Sandbox
+from tests.local_postgres import LocalPostgres
+from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 _SECONDS = 120
@@ -126,6 +128,16 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess
     """The program in this process, in a fresh folder."""
     yield InProcess(tmp_path, monkeypatch)
     active().reload()
+
+
+@pytest.fixture
+def elsewhere(
+    request: pytest.FixtureRequest, postgres: LocalPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Elsewhere]:
+    """A destination of the kind that the test is given (`indirect`), and dlt's folder with nothing in it."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    with set_to(settings_of(request.param, postgres, tmp_path)):
+        yield Elsewhere(request.param, tmp_path)
 
 
 @pytest.fixture(scope="module")

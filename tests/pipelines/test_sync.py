@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -103,12 +104,28 @@ def assert_equal(warehouse: Warehouse, posthog: Sandbox) -> None:
         assert warehouse.keys(table) == keys_of(posthog, table), table
 
 
-def test_a_sync_ends_complete_with_every_row_once(warehouse: Warehouse, still: Sandbox) -> None:
+@pytest.fixture
+def said_by_dlt() -> Iterator[list[str]]:
+    """What dlt warns of meanwhile."""
+    said: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign] # a handler's only part
+    logger = logging.getLogger("dlt")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+    yield said
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+def test_a_sync_ends_complete_with_every_row_once(warehouse: Warehouse, still: Sandbox, said_by_dlt: list[str]) -> None:
     result = warehouse.sync(still)
     assert result.status == "complete"
     assert [check.status for check in result.checks] == ["complete"] * 3
     assert result.totals == {name: still.counts()[name] for name in CORE}
     assert_equal(warehouse, still)
+    assert said_by_dlt == []
 
 
 def test_a_second_sync_asks_for_the_overlap_alone(warehouse: Warehouse, start_sandbox: StartSandbox) -> None:

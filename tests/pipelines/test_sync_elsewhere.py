@@ -13,8 +13,7 @@ from sources.posthog import CORE
 from sources.posthog.hogql.windows import to_micros
 from tests.conftest import StartSandbox
 from tests.faults.syncing import LONG
-from tests.local_postgres import LocalPostgres
-from tests.pipelines.elsewhere import KINDS, Elsewhere, set_to, settings_of
+from tests.pipelines.elsewhere import KINDS, Elsewhere
 from tests.pipelines.test_check import BeforeTheCheck
 from tests.pipelines.test_sync import SMALL, Packages, assert_equal
 
@@ -23,15 +22,6 @@ MAIN = [kind for kind in KINDS if "postgres" in kind or kind == "parquet"]
 SHORT = MAIN if LONG else [kind for kind in MAIN if "ducklake" not in kind]
 """Run through what is no different in a DuckLake, whose every sync takes ten seconds."""
 WITH_LOGS = ["parquet as delta", "parquet as iceberg"]
-
-
-@pytest.fixture
-def warehouse(
-    request: pytest.FixtureRequest, postgres: LocalPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Elsewhere]:
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    with set_to(settings_of(request.param, postgres, tmp_path)):
-        yield Elsewhere(request.param, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -46,32 +36,32 @@ def in_another_container(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLT_DATA_DIR", str(folder / "another"))
 
 
-@pytest.mark.parametrize("warehouse", KINDS if LONG else [k for k in KINDS if k not in WITH_LOGS], indirect=True)
+@pytest.mark.parametrize("elsewhere", KINDS if LONG else [k for k in KINDS if k not in WITH_LOGS], indirect=True)
 def test_a_sync_ends_complete_and_the_next_one_asks_for_the_overlap_alone(
-    warehouse: Elsewhere, start_sandbox: StartSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    elsewhere: Elsewhere, start_sandbox: StartSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     posthog = start_sandbox(**SMALL)
-    result = warehouse.sync(posthog)
+    result = elsewhere.sync(posthog)
     assert result.status == "complete", result.checks
     assert [check.status for check in result.checks] == ["complete"] * 3
     assert result.totals == {name: posthog.counts()[name] for name in CORE}
-    assert_equal(warehouse, posthog)
+    assert_equal(elsewhere, posthog)
 
     in_another_container(tmp_path, monkeypatch)
     posthog.advance_clock(2 * 3600)
     posthog.reset_counters()
-    again = warehouse.sync(posthog)
+    again = elsewhere.sync(posthog)
     recent = posthog.sql("SELECT count() FROM events WHERE created_at >= now64() - INTERVAL 1 DAY")[0][0]
     assert again.status == "complete"
     assert posthog.counters()["requests"] < 10
     assert again.rows["events"] <= recent
     assert again.rows["persons"] == again.rows["person_distinct_ids"] == 0
-    assert_equal(warehouse, posthog)
+    assert_equal(elsewhere, posthog)
 
 
-@pytest.mark.parametrize("warehouse", [*MAIN, *WITH_LOGS], indirect=True)
-def test_every_value_is_the_same_as_there(warehouse: Elsewhere, still: Sandbox) -> None:
-    warehouse.sync(still)
+@pytest.mark.parametrize("elsewhere", [*MAIN, *WITH_LOGS], indirect=True)
+def test_every_value_is_the_same_as_there(elsewhere: Elsewhere, still: Sandbox) -> None:
+    elsewhere.sync(still)
     there = still.sql(
         "SELECT toString(uuid), event, toUnixTimestamp64Micro(timestamp), toUnixTimestamp64Micro(created_at), "
         "distinct_id, toString(person_id), nullIf(elements_chain, ''), properties FROM events "
@@ -79,7 +69,7 @@ def test_every_value_is_the_same_as_there(warehouse: Elsewhere, still: Sandbox) 
     )
     here = [
         (str(uuid), event, to_micros(timestamp), to_micros(created_at), distinct_id, str(person_id), chain, properties)
-        for uuid, event, timestamp, created_at, distinct_id, person_id, chain, properties in warehouse.rows(
+        for uuid, event, timestamp, created_at, distinct_id, person_id, chain, properties in elsewhere.rows(
             'SELECT uuid, event, "timestamp", created_at, distinct_id, person_id, elements_chain, '
             "CAST(properties AS VARCHAR) AS properties FROM {events}"
         )
@@ -88,12 +78,12 @@ def test_every_value_is_the_same_as_there(warehouse: Elsewhere, still: Sandbox) 
         assert ours == theirs
 
 
-@pytest.mark.parametrize("warehouse", [*MAIN, *WITH_LOGS], indirect=True)
+@pytest.mark.parametrize("elsewhere", [*MAIN, *WITH_LOGS], indirect=True)
 def test_late_events_merges_updates_and_deletes_are_there_after_the_next_sync(
-    warehouse: Elsewhere, start_sandbox: StartSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    elsewhere: Elsewhere, start_sandbox: StartSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     posthog = start_sandbox(**SMALL)
-    warehouse.sync(posthog)
+    elsewhere.sync(posthog)
     posthog.advance_clock(24 * 3600)
     late = posthog.add_events(150, days_back=20, seed=1)
     merged = posthog.merge_persons(8)
@@ -102,43 +92,43 @@ def test_late_events_merges_updates_and_deletes_are_there_after_the_next_sync(
     posthog.advance_clock(1_200)
     in_another_container(tmp_path, monkeypatch)
 
-    result = warehouse.sync(posthog)
+    result = elsewhere.sync(posthog)
 
     assert result.status == "complete"
-    assert set(late) <= warehouse.keys("events")
-    assert_equal(warehouse, posthog)
+    assert set(late) <= elsewhere.keys("events")
+    assert_equal(elsewhere, posthog)
     gone = [*merged[: len(merged) // 2], *deleted]
-    tombstones = warehouse.rows(
+    tombstones = elsewhere.rows(
         "SELECT person_id, created_at, is_identified, properties FROM {persons} WHERE is_deleted = true"
     )
     assert {str(row[0]) for row in tombstones} == set(gone)
     assert all(row[1:] == (None, None, None) for row in tombstones), "something personal is left of a deleted person"
     assert result.rows["persons"] == len({*gone, *updated, *merged[len(merged) // 2 :]})
-    assert warehouse.rows("SELECT count(*) AS n FROM {persons_current}") == [(posthog.counts()["persons"],)]
+    assert elsewhere.rows("SELECT count(*) AS n FROM {persons_current}") == [(posthog.counts()["persons"],)]
 
     owner = "SELECT distinct_id, argMax(person_id, version) AS owner FROM person_distinct_id2 GROUP BY distinct_id"
     theirs = posthog.sql(
         f"SELECT DISTINCT toString(uuid), toString(owner) FROM events INNER JOIN ({owner}) AS ids USING distinct_id"
     )
     resolved = "SELECT uuid, person_id, person_id_at_ingestion FROM {events_resolved}"
-    ours = {str(row[0]): row[1:] for row in warehouse.rows(resolved)}
+    ours = {str(row[0]): row[1:] for row in elsewhere.rows(resolved)}
     assert len(ours) == posthog.counts()["events"]
     for uuid, person in theirs:
         assert str(ours[uuid][0]) == person
     assert any(now != then for now, then in ours.values()), "no merge to follow"
 
 
-@pytest.mark.parametrize("warehouse", [kind for kind in MAIN if kind != "parquet"], indirect=True)
-def test_the_check_finds_what_is_missing(warehouse: Elsewhere, still: Sandbox) -> None:
+@pytest.mark.parametrize("elsewhere", [kind for kind in MAIN if kind != "parquet"], indirect=True)
+def test_the_check_finds_what_is_missing(elsewhere: Elsewhere, still: Sandbox) -> None:
     def tamper() -> None:
-        warehouse.run(
+        elsewhere.run(
             "DELETE FROM {events} WHERE uuid IN (SELECT uuid FROM {events} WHERE created_at < "
             "(SELECT max(created_at) FROM {events}) - INTERVAL '1 day' LIMIT 7)",
             "DELETE FROM {persons} WHERE person_id IN (SELECT person_id FROM {persons} LIMIT 3)",
             "DELETE FROM {person_distinct_ids}",
         )
 
-    result = warehouse.sync(still, listener=BeforeTheCheck(tamper))
+    result = elsewhere.sync(still, listener=BeforeTheCheck(tamper))
     assert {check.table: (check.status, check.missing) for check in result.checks} == {
         "events": ("short", 7),
         "persons": ("short", 3),
@@ -147,46 +137,46 @@ def test_the_check_finds_what_is_missing(warehouse: Elsewhere, still: Sandbox) -
 
 
 # A lake is held when it is opened for writing, by a process: tests/destinations/lake/test_bad_input.py.
-@pytest.mark.parametrize("warehouse", [kind for kind in MAIN if kind != "parquet"], indirect=True)
+@pytest.mark.parametrize("elsewhere", [kind for kind in MAIN if kind != "parquet"], indirect=True)
 def test_one_process_at_a_time_loads_into_a_dataset(
-    warehouse: Elsewhere, still: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    elsewhere: Elsewhere, still: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Connections to ask by come and go; the one that holds it stays.
     monkeypatch.setattr("destinations.sql._IDLE_SECONDS", 0.0)
-    with warehouse.opened() as first:
+    with elsewhere.opened() as first:
         first.check()
         first.check()
         assert first.totals(["events"]) == {}
         still.reset_counters()
         with pytest.raises(DestinationHeld, match="Another process"):
-            warehouse.sync(still)
+            elsewhere.sync(still)
         assert still.counters()["requests"] == 0
-        with Elsewhere(warehouse.kind, tmp_path, "second").opened() as other:
+        with Elsewhere(elsewhere.kind, tmp_path, "second").opened() as other:
             other.check()
-    assert warehouse.sync(still).status == "complete"
+    assert elsewhere.sync(still).status == "complete"
 
 
-@pytest.mark.parametrize("warehouse", SHORT, indirect=True)
-def test_two_datasets_do_not_know_each_other(warehouse: Elsewhere, still: Sandbox, tmp_path: Path) -> None:
-    other = Elsewhere(warehouse.kind, tmp_path, "second")
-    warehouse.sync(still)
+@pytest.mark.parametrize("elsewhere", SHORT, indirect=True)
+def test_two_datasets_do_not_know_each_other(elsewhere: Elsewhere, still: Sandbox, tmp_path: Path) -> None:
+    other = Elsewhere(elsewhere.kind, tmp_path, "second")
+    elsewhere.sync(still)
     result = other.sync(still, tables=(CORE["persons"],))
     assert result.totals == {"persons": still.counts()["persons"]}
-    assert other.keys("persons") == warehouse.keys("persons")
-    assert warehouse.sync(still).status == "complete"
+    assert other.keys("persons") == elsewhere.keys("persons")
+    assert elsewhere.sync(still).status == "complete"
 
 
-@pytest.mark.parametrize("warehouse", SHORT, indirect=True)
-def test_a_failure_in_the_middle_keeps_what_was_loaded(warehouse: Elsewhere, start_sandbox: StartSandbox) -> None:
+@pytest.mark.parametrize("elsewhere", SHORT, indirect=True)
+def test_a_failure_in_the_middle_keeps_what_was_loaded(elsewhere: Elsewhere, start_sandbox: StartSandbox) -> None:
     posthog = start_sandbox(**SMALL)
 
     def fail(number: int) -> None:
         if number == 2:
             posthog.add_fault("drop", path="/query/", always=True)
 
-    result = warehouse.sync(posthog, listener=Packages(fail), package_rows=400, leaf_rows=50)
+    result = elsewhere.sync(posthog, listener=Packages(fail), package_rows=400, leaf_rows=50)
     assert result.status == "stopped"
     assert 400 <= result.totals["events"] < posthog.counts()["events"]
     posthog.clear_faults()
-    assert warehouse.sync(posthog).status == "complete"
-    assert_equal(warehouse, posthog)
+    assert elsewhere.sync(posthog).status == "complete"
+    assert_equal(elsewhere, posthog)

@@ -173,11 +173,11 @@ class Table:
         (key,) = self.keys
         return key
 
-    def column_hints(self) -> dict[str, dict[str, Any]]:
-        """Columns for `dlt.resource(columns=...)`."""
+    def column_hints(self, *, is_unique: bool = False) -> dict[str, dict[str, Any]]:
+        """Columns for `dlt.resource(columns=...)`. `is_unique`: no key comes twice, so dlt need not choose a row."""
         hints = {column.name: column.dlt_hints() for column in self.columns}
         if self.hard_delete:
             hints[self.hard_delete]["hard_delete"] = True
-        if self.newest_by:
+        if self.newest_by and not is_unique:
             hints[self.newest_by]["dedup_sort"] = "desc"
         return hints
