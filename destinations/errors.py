@@ -11,7 +11,8 @@ DestinationError
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 _Error = TypeVar("_Error", bound=BaseException)
@@ -75,3 +76,16 @@ def first_line(error: BaseException) -> str:
     """What an error says, in one line that is not too long."""
     line = str(error).strip().partition("\n")[0]
     return line if len(line) <= 300 else line[:299] + "…"
+
+
+@contextmanager
+def telling(explain: Callable[[BaseException], DestinationError | None]) -> Iterator[None]:
+    """Within, what comes out of a driver, a store or dlt is raised as what `explain` says it means, if anything."""
+    try:
+        yield
+    except DestinationError:
+        raise
+    except Exception as error:
+        if (meant := explain(error)) is not None:
+            raise meant from error
+        raise

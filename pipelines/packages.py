@@ -15,7 +15,7 @@ from dlt.common.schema import Schema
 from dlt.extract import DltResource
 
 from destinations.destination import Destination
-from destinations.errors import DestinationError
+from destinations.errors import telling
 from sources.posthog import PostHogError
 
 PIPELINE_NAME = "posthog_warehouse"
@@ -74,14 +74,9 @@ def _schema_left_behind(pipeline: dlt.Pipeline) -> Schema | None:
 @contextmanager
 def told(destination: Destination) -> Iterator[None]:
     """Errors of the destination that come out of dlt or a driver are told as what they mean: DestinationError."""
-    try:
+    # PostHog's own failures have causes, too, that look like those of a store.
+    with telling(lambda error: None if isinstance(error, PostHogError) else destination.explain(error)):
         yield
-    except (PostHogError, DestinationError):
-        raise  # PostHog's own failures have causes, too, that look like those of a store
-    except Exception as error:
-        if (meant := destination.explain(error)) is not None:
-            raise meant from error
-        raise
 
 
 def working_dir(destination: Destination) -> Path:

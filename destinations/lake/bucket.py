@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from dlt.common.destination import Destination as DltDestination
 from dlt.common.storages import FilesystemConfiguration
 
 from destinations.destination import Bounds, Cell
-from destinations.errors import DestinationError, DestinationUnusable
+from destinations.errors import DestinationError, DestinationUnusable, telling
 
 from .anew import property_types
 from .engine import DEFAULT_MEMORY_LIMIT, connection
@@ -188,17 +188,9 @@ class BucketDestination(ABC):
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _telling(self) -> AbstractContextManager[None]:
         """Makes errors of file systems and stores into words."""
-        try:
-            yield
-        except DestinationError:
-            raise
-        except Exception as error:
-            if (told := self.explain(error)) is not None:
-                raise told from error
-            raise
+        return telling(self.explain)
 
 
 def dlt_url(bucket_url: str) -> str:
