@@ -52,7 +52,8 @@ def test_its_queries_answer(sandbox_cloud: Sandbox, tmp_path: Path) -> None:
     assert sync_here(sandbox_cloud, tmp_path / "warehouse.duckdb").result.totals["events"] == events
     queries = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
     assert len(queries) == 2
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), config={"TimeZone": "UTC"}) as connection:
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
         browsers, days = (connection.execute(query).fetchall() for query in queries)
         assert sum(count for _, count, _ in browsers) == events
         plain = queries[1].replace("make_timestamp(epoch_us(timestamp))::DATE", "timestamp::DATE")
