@@ -7,7 +7,6 @@ column comments, views, and clear words when the file is held or cannot be writt
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -24,28 +23,16 @@ from dlt.common.destination.configuration import ParquetFormatConfiguration
 
 from .destination import Bounds, Cell, Condition, Descriptions
 from .duckdb_columns import Columns
+from .duckdb_opening import ROW_GROUP, open_file
 from .duckdb_reading import DuckDbReading
 from .duckdb_sql import identifier, literal, utc_day
 from .duckdb_types import CompressingTypeMapper
-from .errors import (
-    DestinationError,
-    DestinationForeign,
-    DestinationHeld,
-    DestinationUnusable,
-    cause_in,
-    first_line,
-)
+from .errors import DestinationError, DestinationUnusable, cause_in, first_line
 from .read_in_place import duckdb_in_place
 from .views import VIEWS
 
 _PIECE_ROWS = 100_000
-_HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
-
-_ROW_GROUP = 40_960
-"""Rows of a row group; DuckDB's default is 122,880, and groups of any size live side by side in a table. DuckDB holds
-a row group as it came until it is full, then packs it: 122,880 events of 2 KB do not fit into `DEFAULT_MEMORY_LIMIT`,
-and went through a temporary file."""
-_SMALL_ROW_GROUP = _ROW_GROUP // 4
+_SMALL_ROW_GROUP = ROW_GROUP // 4
 _SMALL_ROW_GROUPS = 24
 """So many are put together: a day of hourly syncs."""
 
@@ -274,43 +261,7 @@ class DuckDbFile:
         self.close()
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        config: dict[str, Any] = {
-            "memory_limit": self._memory_limit,
-            # What its allocator keeps for later does not count for that limit: 128 MB a thread by default.
-            "allocator_flush_threshold": "16MB",
-            # Rows have no order in these tables, and keeping one costs memory in every merge.
-            "preserve_insertion_order": False,
-        }
-        if not read_only:
-            # A file made with DuckDB 1.5's default version stores zstd columns uncompressed, in silence.
-            config["storage_compatibility_version"] = "latest"
-            # A second thread needs row groups of its own, which do not fit: a merge of a hundred columns then takes
-            # more than twice the CPU time, and longer by the clock (benchmarks/README.md). Pages are decoded meanwhile.
-            config["threads"] = 1
-            # Else a checkpoint may make the whole table anew to save a few row groups: see `_tidy`.
-            config["max_vacuum_tasks"] = 0
-        try:
-            connection = duckdb.connect(self.path, read_only=read_only, config=config)
-            connection.execute("SET TimeZone = 'UTC'")
-            if not read_only and self.path != ":memory:":
-                _attach_anew(connection, self.path)
-        except duckdb.IOException as error:
-            text = str(error)
-            if holder := _HOLDER.search(text):
-                raise DestinationHeld(
-                    f"{self.location} is held by another process: {Path(holder[1]).name} (PID {holder[2]}).",
-                    "Close it there, or wait until it is done, and run the same command again; nothing is lost.",
-                ) from None
-            if "not a valid DuckDB database file" in text:
-                raise DestinationForeign(
-                    f"{self.location} is not a DuckDB file.", "Give another --database; this file was not touched."
-                ) from None
-            raise DestinationUnusable(f"{self.location} cannot be opened: {text}", "Give another --database.") from None
-        except duckdb.Error as error:
-            raise DestinationUnusable(
-                f"{self.location} cannot be opened: {error}", "Check the file, or give another --database."
-            ) from None
-        return connection
+        return open_file(self.path, self.location, self._memory_limit, read_only=read_only)
 
     def _tidy(self) -> None:
         """Lets the next checkpoints put small row groups together where there are many: each sync leaves one behind.
@@ -346,21 +297,3 @@ class DuckDbFile:
 
     def _qualified(self, table: str) -> str:
         return f"{identifier(self.dataset)}.{identifier(table)}"
-
-
-def _attach_anew(connection: duckdb.DuckDBPyConnection, path: str) -> None:
-    """Attaches the file that `connection` has open again: the size of row groups can only be given with ATTACH.
-
-    It keeps its name, so it also stays the database of all cursors.
-    """
-    row = connection.execute("SELECT current_database()").fetchone()
-    name, aside = identifier(str(row and row[0])), identifier(f"{row and row[0]} aside")
-    for statement in (
-        f"ATTACH ':memory:' AS {aside}",
-        f"USE {aside}",
-        f"DETACH {name}",
-        f"ATTACH {literal(path)} AS {name} (ROW_GROUP_SIZE {_ROW_GROUP})",
-        f"USE {name}",
-        f"DETACH {aside}",
-    ):
-        connection.execute(statement)

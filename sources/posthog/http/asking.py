@@ -102,7 +102,7 @@ class Asking:
         for query_id in running:
             self._stop(query_id, max(0.5, deadline - self._clock()))
 
-    def _uncached(self, body: dict[str, Any], read: _Decode, make: _Make, reword: Callable[[], None]) -> Any:
+    def _uncached(self, body: dict[str, Any], decoding: _Decode, make: _Make, reword: Callable[[], None]) -> Any:
         """Ask until the answer is none from a cache, three times at most."""
         again = Retrying(
             retry=retry_if_exception_type(errors.AnswerFromCache), stop=stop_after_attempt(_CACHE_TRIES), reraise=True
@@ -112,10 +112,10 @@ class Asking:
             with attempt:
                 if attempt.retry_state.attempt_number > 1:
                     reword()
-                result = self._retrier.call(lambda allowance: self._ask(body, allowance, read, make))
+                result = self._retrier.call(lambda allowance: self._ask(body, allowance, decoding, make))
         return result
 
-    def _ask(self, body: dict[str, Any], allowance: Allowance, read: _Decode, make: _Make) -> Any:
+    def _ask(self, body: dict[str, Any], allowance: Allowance, decoding: _Decode, make: _Make) -> Any:
         query_id = str(uuid4())
         started = self._clock()
         with self._registered(query_id), self._budget.query():
@@ -127,7 +127,7 @@ class Asking:
         with memory.one_page, memory.without_collector(), self._exchange.redacting():
             text = last.body.take()
             size = len(text)
-            decoded = read(text, last.path)
+            decoded = decoding(text, last.path)
             del text
             document, cost = answers.query_document(decoded, last.path, headers=last.headers, asked_at=first.asked_at)
             del decoded

@@ -25,7 +25,6 @@ PIECE_BYTES = 8_000_000
 """JSON worked on at once: needs some eight times that in memory. Larger pieces are no faster."""
 
 _QUOTE, _NULL = ord('"'), ord("n")
-_ARE_JSON = "SELECT coalesce(bool_and(json_valid(json_text)), true) FROM page"
 _SPACE = r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+'
 """White space, or a string as the first group."""
 _STRUCTURE = '"MAP(VARCHAR,JSON)"'
@@ -98,7 +97,7 @@ class Parser:
 
         What no parser takes is mended first (`sources.posthog.json_text`), and so has a string's pairs: none.
         """
-        if not self._is_checked and not column_of(_ARE_JSON, texts)[0].as_py():
+        if not self._is_checked:
             texts = parsable(texts)
         found = tokens(texts)
         if len(found.spaced):
