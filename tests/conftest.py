@@ -13,6 +13,7 @@ import pytest
 
 from sandbox.local import Sandbox
 from tests.local_postgres import LocalPostgres, local_postgres
+from tests.sandboxes import started
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     # Tests start programs by the hundred. Each would compile its modules anew, for half of its CPU time.
@@ -24,17 +25,17 @@ StartSandbox = Callable[..., Sandbox]
 @pytest.fixture(scope="session")
 def sandbox_cloud() -> Iterator[Sandbox]:
     """A local PostHog Cloud shared by all tests of a worker: read from it, change nothing."""
-    with Sandbox.start(events=20_000, persons=500, seed=7, days=20) as sandbox:
+    with started(events=20_000, persons=500, seed=7, days=20) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def start_sandbox() -> Iterator[StartSandbox]:
-    """Starts sandboxes of one's own, as ``Sandbox.start`` does; they stop after the test."""
+    """Starts sandboxes of one's own, as `started` does; they stop after the test."""
     with ExitStack() as stack:
 
         def start(**options: Any) -> Sandbox:
-            return stack.enter_context(Sandbox.start(**options))
+            return stack.enter_context(started(**options))
 
         yield start
 

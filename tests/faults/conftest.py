@@ -10,18 +10,18 @@ import pytest
 from sandbox.local import Sandbox
 from tests.faults.endstate import EndState, end_state
 from tests.faults.syncing import LONG, sync_here
+from tests.sandboxes import started
 
 EVENTS = 20_000 if LONG else 12_000
 PERSONS = 400
 SEED = 11
 DAYS = 12
-NOW = "2026-11-20T12:00:00Z"
 """With a fixed time two local PostHogs hold the same data."""
 
 
 @pytest.fixture(scope="session")
 def shared_posthog() -> Iterator[Sandbox]:
-    with Sandbox.start(events=EVENTS, persons=PERSONS, seed=SEED, days=DAYS, now=NOW) as sandbox:
+    with started(events=EVENTS, persons=PERSONS, seed=SEED, days=DAYS) as sandbox:
         yield sandbox
 
 

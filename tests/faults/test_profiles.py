@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartSandbox
-from tests.faults.conftest import DAYS, EVENTS, NOW, PERSONS, SEED
+from tests.faults.conftest import DAYS, EVENTS, PERSONS, SEED
 from tests.faults.endstate import EndState, end_state
 from tests.faults.syncing import sync_here
 
@@ -23,7 +23,6 @@ def test_an_old_self_hosted_server_gives_the_same(
         persons=PERSONS,
         seed=SEED,
         days=DAYS,
-        now=NOW,
         profile="selfhosted-2023",
         behaviour={"project_timezone": project_timezone},
     )

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartSandbox
-from tests.faults.conftest import NOW
 from tests.faults.endstate import end_state
 from tests.faults.syncing import LONG, sync_here
 
@@ -38,9 +37,7 @@ TIES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("profile", ["cloud", "selfhosted-2023"])
 @pytest.mark.parametrize("tie", TIES)
 def test_ties(tie: str, profile: str, start_sandbox: StartSandbox, database: Path) -> None:
-    posthog = start_sandbox(
-        events=1_000, persons=50, days=5, now=NOW, profile=profile, behaviour={"max_rows": MAX_ROWS}
-    )
+    posthog = start_sandbox(events=1_000, persons=50, days=5, profile=profile, behaviour={"max_rows": MAX_ROWS})
     uuids = posthog.add_events(**TIES[tie])
     posthog.advance_clock(60)
 

@@ -19,6 +19,7 @@ from pipelines.cli import app
 from sandbox.local import Sandbox
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
+from tests.sandboxes import started
 
 ROOT = Path(__file__).resolve().parents[2]
 _SECONDS = 120
@@ -143,7 +144,7 @@ def elsewhere(
 @pytest.fixture(scope="module")
 def shared_posthog() -> Iterator[Sandbox]:
     """A small local PostHog whose faults and behaviour tests of a module may switch; see `posthog`."""
-    with Sandbox.start(events=4_000, persons=200, seed=3, days=10) as sandbox:
+    with started(events=4_000, persons=200, seed=3, days=10) as sandbox:
         yield sandbox
 
 

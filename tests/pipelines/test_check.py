@@ -15,6 +15,7 @@ from pipelines.sync import Listener
 from sandbox.local import Sandbox
 from tests.own_posthog import OwnPostHog
 from tests.pipelines.test_sync import Warehouse
+from tests.sandboxes import started
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def own() -> Iterator[OwnPostHog]:
 @pytest.fixture(scope="module")
 def still() -> Iterator[Sandbox]:
     """Data that no test changes."""
-    with Sandbox.start(events=900, persons=80, seed=5, days=8) as sandbox:
+    with started(events=900, persons=80, seed=5, days=8) as sandbox:
         yield sandbox
 
 

@@ -222,8 +222,8 @@ def test_rows_that_the_warehouse_lacks_are_exit_code_5(quick: InProcess, posthog
     assert quick.pointed_at(posthog)("sync").code == 0
     with duckdb.connect(str(quick.folder / "posthog_warehouse.duckdb")) as connection:
         lost = connection.execute(
-            "DELETE FROM posthog.events WHERE timestamp > now() - INTERVAL 30 HOURS "
-            "AND created_at < now() - INTERVAL 2 HOURS RETURNING uuid"
+            f"DELETE FROM posthog.events WHERE timestamp > TIMESTAMPTZ '{posthog.now()}' - INTERVAL 30 HOURS "
+            f"AND created_at < TIMESTAMPTZ '{posthog.now()}' - INTERVAL 2 HOURS RETURNING uuid"
         ).fetchall()
     assert lost
     outcome = quick("sync")

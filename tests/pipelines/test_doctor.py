@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,6 +11,7 @@ from sandbox.local import Sandbox
 from sources.posthog import TABLES
 from tests.conftest import StartSandbox
 from tests.pipelines.conftest import InProcess, Outcome
+from tests.sandboxes import started
 
 
 def _states(outcome: Outcome) -> dict[str, str]:
@@ -21,20 +23,27 @@ def _finding(outcome: Outcome, check: str) -> str:
     return f"{finding['text']} {finding['advice']}"
 
 
-def test_all_is_well_with_few_requests_and_no_file(quick: InProcess, posthog: Sandbox) -> None:
-    outcome = quick.pointed_at(posthog)("doctor", "--format", "json")
+@pytest.fixture(scope="module")
+def punctual() -> Iterator[Sandbox]:
+    """A PostHog whose clock is this machine's."""
+    with started(events=100, persons=10, now=None) as sandbox:
+        yield sandbox
+
+
+def test_all_is_well_with_few_requests_and_no_file(quick: InProcess, punctual: Sandbox) -> None:
+    outcome = quick.pointed_at(punctual)("doctor", "--format", "json")
     assert outcome.code == 0
     checks = ("versions", "settings", "destination", "key", "host", "project", "clock", "queries", "server", "owner")
     assert _states(outcome) == dict.fromkeys((*checks, "tables"), "ok")
     lists = {probe for table in TABLES.values() if (probe := table.reads.probe()) is not None}
-    assert posthog.counters()["requests"] <= 5 + len(lists)
+    assert punctual.counters()["requests"] <= 5 + len(lists)
     assert quick.databases == []
     assert "Hedgebox" in _finding(outcome, "project")
     assert "from POSTHOG_PERSONAL_API_KEY" in _finding(outcome, "key")
 
 
-def test_text_is_one_line_a_check(quick: InProcess, posthog: Sandbox) -> None:
-    outcome = quick.pointed_at(posthog)("doctor")
+def test_text_is_one_line_a_check(quick: InProcess, punctual: Sandbox) -> None:
+    outcome = quick.pointed_at(punctual)("doctor")
     lines = outcome.out.splitlines()
     assert lines[-1] == "All is well."
     assert all(line.startswith("ok    ") for line in lines[:-1])
@@ -99,7 +108,7 @@ def test_an_older_server_is_named(quick: InProcess, posthog: Sandbox) -> None:
 
 
 def test_a_clock_that_is_off_is_told(quick: InProcess, start_sandbox: StartSandbox) -> None:
-    posthog = start_sandbox(events=100, persons=10)
+    posthog = start_sandbox(events=100, persons=10, now=None)
     posthog.advance_clock(3600)
     outcome = quick.pointed_at(posthog)("doctor", "--format", "json")
     assert outcome.code == 0

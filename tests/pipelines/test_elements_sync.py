@@ -17,6 +17,7 @@ from pipelines.sync import SyncOptions, SyncResult, sync
 from sandbox.local import Sandbox
 from sources.posthog import CORE, PostHogClient, Settings, posthog
 from sources.posthog.budget import Budget
+from tests.sandboxes import started
 from tests.sources.posthog.elements.slow import read
 
 COLUMNS = "event_uuid, position, tag, text, href, id, classes, nth_child, nth_of_type, attributes"
@@ -24,7 +25,7 @@ COLUMNS = "event_uuid, position, tag, text, href, id, classes, nth_child, nth_of
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Sandbox]:
-    with Sandbox.start(events=1_500, persons=120, seed=5, days=8) as sandbox:
+    with started(events=1_500, persons=120, seed=5, days=8) as sandbox:
         yield sandbox
 
 
@@ -102,7 +103,7 @@ def test_elements_are_those_of_all_events_and_stay_so(file: Path, server: Sandbo
     assert uuid_type == "UUID"
 
     server.advance_clock(3_600)
-    late = server.add_events(200, days_back=3, seed=1)
+    late = server.add_events(200, days_back=1, seed=1)
     server.advance_clock(1_200)
     second = synced(file, server, elements=True)
     assert second.status == "complete"

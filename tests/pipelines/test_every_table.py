@@ -13,6 +13,7 @@ from pipelines.records import RECORD_TABLES
 from sandbox.local import Sandbox
 from sources.posthog import DEFAULT, TABLES
 from tests.pipelines.conftest import InProcess, Outcome
+from tests.sandboxes import started
 
 #: What the sandbox calls a list, where that is not the table's name.
 _LISTS: Mapping[str, str] = {
@@ -67,7 +68,7 @@ class Loaded:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Sandbox]:
     """A server whose tables change in these tests."""
-    with Sandbox.start(events=6_000, persons=250, seed=11, days=12) as sandbox:
+    with started(events=6_000, persons=250, seed=11, days=12) as sandbox:
         yield sandbox
 
 

@@ -15,6 +15,7 @@ from tests.conftest import StartSandbox
 from tests.pipelines.conftest import InProcess, assert_one_screen
 from tests.pipelines.test_check import BeforeTheCheck
 from tests.pipelines.test_sync import SMALL, Warehouse, assert_equal
+from tests.sandboxes import started
 
 WITHOUT_QUERIES = {"missing_endpoints": ["query"]}
 
@@ -28,7 +29,7 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
 @pytest.fixture(scope="module")
 def still() -> Iterator[Sandbox]:
     """Data that no test changes."""
-    with Sandbox.start(**SMALL) as sandbox:
+    with started(**SMALL) as sandbox:
         yield sandbox
 
 

@@ -12,13 +12,14 @@ import pytest
 from pipelines.config import load
 from sandbox.local import Sandbox
 from tests.pipelines.conftest import InProcess, Program, assert_one_screen
+from tests.sandboxes import started
 
 PER_EVENT = "SELECT event, count() AS n FROM events GROUP BY event"
 
 
 @pytest.fixture(scope="module")
 def posthog() -> Iterator[Sandbox]:
-    with Sandbox.start(events=1_000, persons=50, seed=5) as sandbox:
+    with started(events=1_000, persons=50, seed=5) as sandbox:
         yield sandbox
 
 

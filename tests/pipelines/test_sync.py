@@ -23,6 +23,7 @@ from sources.posthog.extraction import OtherProject
 from sources.posthog.hogql.windows import DAY, to_micros
 from sources.posthog.settings import EngineChoice
 from tests.conftest import StartSandbox
+from tests.sandboxes import started
 
 SMALL: dict[str, Any] = {"events": 1_500, "persons": 120, "seed": 5, "days": 8}
 
@@ -85,7 +86,7 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
 @pytest.fixture(scope="module")
 def still() -> Iterator[Sandbox]:
     """Events, persons and keys that no test changes."""
-    with Sandbox.start(**SMALL) as sandbox:
+    with started(**SMALL) as sandbox:
         yield sandbox
 
 

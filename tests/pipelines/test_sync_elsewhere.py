@@ -16,6 +16,7 @@ from tests.faults.syncing import LONG
 from tests.pipelines.elsewhere import KINDS, Elsewhere
 from tests.pipelines.test_check import BeforeTheCheck
 from tests.pipelines.test_sync import SMALL, Packages, assert_equal
+from tests.sandboxes import started
 
 MAIN = [kind for kind in KINDS if "postgres" in kind or kind == "parquet"]
 """Run through everything."""
@@ -27,7 +28,7 @@ WITH_LOGS = ["parquet as delta", "parquet as iceberg"]
 @pytest.fixture(scope="module")
 def still() -> Iterator[Sandbox]:
     """Data that no test changes."""
-    with Sandbox.start(**SMALL) as sandbox:
+    with started(**SMALL) as sandbox:
         yield sandbox
 
 

@@ -10,15 +10,14 @@ import pytest
 
 from sandbox.local import Sandbox
 from tests.sandbox.api.clients import client_of
-
-NOW = "2026-11-20T12:00:00Z"
+from tests.sandboxes import started
 
 Query = Callable[..., httpx.Response]
 
 
 @pytest.fixture(scope="session")
 def _switchable() -> Iterator[tuple[Sandbox, dict[str, Any]]]:
-    with Sandbox.start(events=3_000, persons=200, seed=3, days=10, now=NOW) as sandbox:
+    with started(events=3_000, persons=200, seed=3, days=10) as sandbox:
         yield sandbox, sandbox.behaviour()
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.local import Sandbox
 from tests.sandbox.api.clients import client_of
+from tests.sandboxes import started
 
 
 @pytest.fixture(scope="module")
 def old() -> Iterator[httpx.Client]:
     with (
-        Sandbox.start(events=2_000, persons=100, seed=5, days=10, profile="selfhosted-2023") as sandbox,
+        started(events=2_000, persons=100, seed=5, days=10, profile="selfhosted-2023") as sandbox,
         client_of(sandbox) as client,
     ):
         yield client

@@ -21,12 +21,13 @@ from sources.posthog.extraction import OtherProject
 from sources.posthog.hogql.ledger import Ledger
 from sources.posthog.hogql.windows import DAY, HOUR, MAX, MIN, Window, to_micros
 from tests.conftest import StartSandbox
+from tests.sandboxes import started
 
 
 @pytest.fixture(scope="module")
 def still() -> Iterator[Sandbox]:
     """Data that no test changes."""
-    with Sandbox.start(events=1_200, persons=100, seed=5, days=8) as sandbox:
+    with started(events=1_200, persons=100, seed=5, days=8) as sandbox:
         yield sandbox
 
 

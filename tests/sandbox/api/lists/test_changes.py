@@ -11,11 +11,12 @@ import pytest
 from sandbox.local import Sandbox, SandboxError
 from tests.sandbox.api.clients import client_of
 from tests.sandbox.api.lists.reading import pages, read
+from tests.sandboxes import started
 
 
 @pytest.fixture(scope="module")
 def posthog() -> Iterator[Sandbox]:
-    with Sandbox.start(events=300, persons=60, seed=11, days=5) as sandbox:
+    with started(events=300, persons=60, seed=11, days=5) as sandbox:
         yield sandbox
 
 
@@ -87,8 +88,8 @@ def test_every_list_can_change(posthog: Sandbox) -> None:
 
 def test_equal_seeds_change_equal_rows() -> None:
     with (
-        Sandbox.start(events=100, persons=20, seed=4, days=2, now="2026-11-20T12:00:00Z") as one,
-        Sandbox.start(events=100, persons=20, seed=4, days=2, now="2026-11-20T12:00:00Z") as other,
+        started(events=100, persons=20, seed=4, days=2) as one,
+        started(events=100, persons=20, seed=4, days=2) as other,
     ):
         for name in one.list_counts():
             assert one.list_rows(name) == other.list_rows(name), name

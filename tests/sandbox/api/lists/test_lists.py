@@ -10,6 +10,7 @@ from sandbox.api.lists.registry import LISTINGS
 from sandbox.local import Sandbox
 from tests.sandbox.api.clients import client_of
 from tests.sandbox.api.lists.reading import pages, read
+from tests.sandboxes import started
 
 #: What has to be asked for, because a plain request leaves rows out.
 EVERYTHING = {
@@ -181,7 +182,7 @@ def test_insights_of_old_servers_have_filters_that_say_the_same(box: Sandbox, ht
 
 def test_what_a_server_of_2023_does_not_have() -> None:
     with (
-        Sandbox.start(events=500, persons=50, seed=5, days=10, profile="selfhosted-2023") as sandbox,
+        started(events=500, persons=50, seed=5, days=10, profile="selfhosted-2023") as sandbox,
         client_of(sandbox) as old,
     ):
         for path in ("file_system", "hog_functions", "evaluations", "error_tracking/issues", "persons/deletion_status"):

@@ -15,6 +15,7 @@ from sources.posthog.errors import KeyRefused
 from sources.posthog.hogql.capabilities import MODERN_MODIFIERS, probe
 from sources.posthog.hogql.dialect import Dialect
 from sources.posthog.hogql.windows import SECOND, to_micros
+from tests.sandboxes import started
 from tests.sources.posthog.reading import connected
 
 Like = Callable[..., Sandbox]
@@ -24,13 +25,13 @@ Like = Callable[..., Sandbox]
 def small() -> Iterator[Callable[[str], Sandbox]]:
     """A sandbox of a profile, started once."""
     with ExitStack() as stack:
-        started: dict[str, Sandbox] = {}
+        boxes: dict[str, Sandbox] = {}
 
         def of(profile: str) -> Sandbox:
-            if profile not in started:
-                box = Sandbox.start(events=20, persons=5, seed=1, days=2, profile=profile)
-                started[profile] = stack.enter_context(box)
-            return started[profile]
+            if profile not in boxes:
+                box = started(events=20, persons=5, seed=1, days=2, profile=profile)
+                boxes[profile] = stack.enter_context(box)
+            return boxes[profile]
 
         yield of
 

@@ -12,6 +12,7 @@ from sandbox.local import Sandbox
 from sources.posthog.hogql.capabilities import MODERN_MODIFIERS
 from sources.posthog.hogql.dialect import LAST_DAY, Dialect, select, text_literal
 from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND
+from tests.sandboxes import started
 from tests.sources.posthog.reading import connected
 
 MODERN = Dialect(modifiers=MODERN_MODIFIERS)
@@ -47,7 +48,7 @@ ODD = [
 @pytest.fixture(scope="module")
 def own() -> Iterator[Sandbox]:
     """A project whose time zone tests may switch."""
-    with Sandbox.start(events=300, persons=20, seed=5, days=4) as sandbox:
+    with started(events=300, persons=20, seed=5, days=4) as sandbox:
         yield sandbox
 
 

@@ -21,6 +21,7 @@ from sources.posthog.settings import Settings
 from sources.posthog.tables import EVENTS
 from tests.conftest import StartSandbox
 from tests.own_posthog import OwnPostHog
+from tests.sandboxes import started
 from tests.sources.posthog.hogql.test_leaves import ODD_NAMES, add_odd_events
 from tests.sources.posthog.reading import EVERYTHING, Read, connected, read_events, uuids_of
 
@@ -30,7 +31,7 @@ BELIEVES_50_000 = Dialect(modifiers=MODERN_MODIFIERS)
 @pytest.fixture(scope="module")
 def small() -> Iterator[Sandbox]:
     """1,500 events, whose behaviour tests may switch."""
-    with Sandbox.start(events=1_500, persons=60, seed=5, days=8) as sandbox:
+    with started(events=1_500, persons=60, seed=5, days=8) as sandbox:
         yield sandbox
 
 

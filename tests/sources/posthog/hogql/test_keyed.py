@@ -18,6 +18,7 @@ from sources.posthog.hogql.manifest import FEWEST_BUCKETS
 from sources.posthog.settings import Settings
 from sources.posthog.tables import PERSON_DISTINCT_IDS, PERSONS, Table
 from tests.conftest import StartSandbox
+from tests.sandboxes import started
 from tests.sources.posthog.reading import connected
 
 BELIEVES_50_000 = Dialect(modifiers=MODERN_MODIFIERS)
@@ -107,7 +108,7 @@ def assert_equal(copy: Copy, sandbox: Sandbox) -> None:
 @pytest.fixture(scope="module")
 def small() -> Iterator[Sandbox]:
     """Persons with odd distinct_ids, whose behaviour tests may switch."""
-    with Sandbox.start(events=400, persons=700, seed=5, days=5) as sandbox:
+    with started(events=400, persons=700, seed=5, days=5) as sandbox:
         for number, distinct_id in enumerate(ODD_IDS):
             sandbox.add_events(1, timestamp=sandbox.now(), distinct_id=distinct_id, seed=number)
         yield sandbox

@@ -28,6 +28,7 @@ from sources.posthog.hogql.leaves import (
 )
 from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND, Window, to_micros
 from sources.posthog.tables import EVENTS
+from tests.sandboxes import started
 
 MODERN = Dialect(modifiers=MODERN_MODIFIERS)
 LEGACY = Dialect(has_hashes=False, has_typed_times=False, has_zoned_text=False, max_rows=10_000)
@@ -230,7 +231,7 @@ def test_a_burst_within_seconds_of_an_open_window_is_narrowed_on_a_server_withou
 @pytest.fixture(scope="module")
 def odd() -> Iterator[Sandbox]:
     """A small project with events of odd names at odd times."""
-    with Sandbox.start(events=1_500, persons=40, seed=3, days=6) as sandbox:
+    with started(events=1_500, persons=40, seed=3, days=6) as sandbox:
         add_odd_events(sandbox)
         yield sandbox
 

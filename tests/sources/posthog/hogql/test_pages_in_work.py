@@ -17,6 +17,7 @@ from sources.posthog.hogql.events import EventsReader
 from sources.posthog.http import memory
 from sources.posthog.settings import Settings
 from sources.posthog.spool import Spool, SpooledPage
+from tests.sandboxes import started
 from tests.sources.posthog.reading import EVERYTHING, connected, uuids_of
 
 DIALECT = Dialect(modifiers=MODERN_MODIFIERS)
@@ -26,7 +27,7 @@ SECONDS = 60
 
 @pytest.fixture(scope="module")
 def posthog() -> Iterator[Sandbox]:
-    with Sandbox.start(events=1_500, persons=60, seed=5, days=8, behaviour={"query_per_hour": None}) as sandbox:
+    with started(events=1_500, persons=60, seed=5, days=8, behaviour={"query_per_hour": None}) as sandbox:
         yield sandbox
 
 

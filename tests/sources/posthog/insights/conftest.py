@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from sandbox.local import Sandbox
+from tests.sandboxes import started
 from tests.sources.posthog.insights.warehouse import Warehouse
 
 #: The noon after the week that tests look at (see `tests.sandbox.api.insights.facts`).
-NOW = "2026-11-20T12:00:00Z"
 
 
 @pytest.fixture(scope="session")
 def _still() -> Iterator[tuple[Sandbox, dict[str, Any]]]:
-    with Sandbox.start(events=3_000, persons=200, seed=3, days=10, now=NOW) as sandbox:
+    with started(events=3_000, persons=200, seed=3, days=10) as sandbox:
         yield sandbox, sandbox.behaviour()
 
 

@@ -13,7 +13,6 @@ from sources.posthog.errors import NothingRequested
 from sources.posthog.insights import actors
 from tests.conftest import StartSandbox
 from tests.sandbox.api.insights.facts import FIRST, LAST, WEEK, WHO, alive, series
-from tests.sources.posthog.insights.conftest import NOW
 from tests.sources.posthog.insights.warehouse import Warehouse
 
 DAY = "2026-11-17"
@@ -95,7 +94,7 @@ def test_by_query(box: Sandbox, warehouse: Warehouse, monkeypatch: pytest.Monkey
 
 
 def test_of_a_server_of_2023(start_sandbox: StartSandbox, warehouse: Warehouse) -> None:
-    old = start_sandbox(events=2_000, persons=100, seed=3, days=10, now=NOW, profile="selfhosted-2023")
+    old = start_sandbox(events=2_000, persons=100, seed=3, days=10, profile="selfhosted-2023")
     load(old, warehouse, *(asked for asked, _ in POINTS))
     for asked, sql in POINTS:
         assert ids(warehouse, asked) == expected(old, sql, MAPPED)
@@ -135,7 +134,7 @@ def test_of_an_edge(box: Sandbox, warehouse: Warehouse) -> None:
 
 
 def test_who_is_no_longer_behind_a_point_goes(start_sandbox: StartSandbox, warehouse: Warehouse) -> None:
-    posthog = start_sandbox(events=500, persons=50, seed=3, days=10, now=NOW)
+    posthog = start_sandbox(events=500, persons=50, seed=3, days=10)
     asked = {"insight": "funnel", "step": 1}
     other = {"insight": "funnel", "step": 2}
     load(posthog, warehouse, asked, other)

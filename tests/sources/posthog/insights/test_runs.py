@@ -11,7 +11,6 @@ from sandbox.local import Sandbox
 from sources.posthog.errors import AccessDenied, NothingRequested
 from tests.conftest import StartSandbox
 from tests.sandbox.api.insights.facts import WEEK, series
-from tests.sources.posthog.insights.conftest import NOW
 from tests.sources.posthog.insights.warehouse import RESULTS, Warehouse
 
 TREND = {"kind": "TrendsQuery", "series": [series("$pageview")], "dateRange": WEEK}
@@ -78,7 +77,7 @@ def test_chosen_insights(box: Sandbox, warehouse: Warehouse) -> None:
 
 
 def test_new_events_show_up(start_sandbox: StartSandbox, warehouse: Warehouse) -> None:
-    posthog = start_sandbox(events=500, persons=50, seed=3, days=10, now=NOW)
+    posthog = start_sandbox(events=500, persons=50, seed=3, days=10)
     every = {**TREND, "series": [series(None)], "dateRange": {"date_from": "-30d"}}
     warehouse.load(posthog, {"insights": {"all": every}}, tables=("insight_trends",))
     before = warehouse.rows("SELECT sum(value) FROM insight_trends WHERE insight_id = 'config:all'")[0][0]
@@ -109,7 +108,7 @@ def test_one_that_never_worked_has_none(box: Sandbox, warehouse: Warehouse) -> N
 
 
 def test_an_insight_that_is_gone_leaves_nothing(start_sandbox: StartSandbox, warehouse: Warehouse) -> None:
-    posthog = start_sandbox(events=500, persons=50, seed=3, days=10, now=NOW)
+    posthog = start_sandbox(events=500, persons=50, seed=3, days=10)
     warehouse.load(posthog, {"insights": {"mine": TREND}}, saved=True)
     gone = set(posthog.change_list("insights", delete=6)["deleted"]) | {"config:mine"}
     warehouse.load(posthog, saved=True)

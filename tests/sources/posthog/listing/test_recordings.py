@@ -17,6 +17,7 @@ from sources.posthog.reading import TableReading
 from sources.posthog.run import Run
 from sources.posthog.tables.recordings import SESSION_RECORDINGS
 from tests.conftest import StartSandbox
+from tests.sandboxes import started
 from tests.sources.posthog.reading import connected
 from tests.sources.posthog.table_reading import Reader
 
@@ -36,7 +37,7 @@ FIGURES = (
 @pytest.fixture(scope="module")
 def posthog() -> Any:
     """A sandbox whose data stays as it is; its behaviour is switched by the tests."""
-    with Sandbox.start(events=6_000, persons=100, seed=5, days=10) as sandbox:
+    with started(events=6_000, persons=100, seed=5, days=10) as sandbox:
         yield sandbox
 
 

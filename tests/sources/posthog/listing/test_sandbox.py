@@ -21,6 +21,7 @@ from sources.posthog.requests import Requests
 from sources.posthog.tables import TABLES, Table
 from sources.posthog.tables.configuration import CONFIGURATION_TABLES
 from sources.posthog.tables.listed import Growing
+from tests.sandboxes import started
 
 LISTS = {
     "early_access_features": "early_access_feature",
@@ -85,7 +86,7 @@ class Loaded:
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Loaded, dict[str, TableReading]]]:
     """All tables of lists, loaded once, from a sandbox that no test changes."""
-    with Sandbox.start(**SMALL) as sandbox:
+    with started(**SMALL) as sandbox:
         loaded = Loaded(sandbox, tmp_path_factory.mktemp("everything"))
         yield loaded, loaded.load(*(table for table in CONFIGURATION_TABLES if not table.is_on_request))
 
@@ -133,7 +134,7 @@ def test_objects_are_json_lists_are_tables_and_users_are_told_by_id_and_email(ev
 
 
 def test_a_second_run_loads_what_changed_and_nothing_else(tmp_path: Path) -> None:
-    with Sandbox.start(**SMALL) as sandbox:
+    with started(**SMALL) as sandbox:
         loaded = Loaded(sandbox, tmp_path)
         loaded.load(*WHOLE)
         changed = {"cohorts": (2, 1, 1), "annotations": (3, 5, 4), "surveys": (0, 1, 0), "insights": (0, 0, 2)}

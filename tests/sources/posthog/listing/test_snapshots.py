@@ -20,6 +20,7 @@ from sources.posthog.requests import Requests
 from sources.posthog.tables.recordings import RECORDING_SHARING, RECORDING_SNAPSHOTS
 from tests.conftest import StartSandbox
 from tests.sandbox.api.clients import client_of
+from tests.sandboxes import started
 from tests.sources.posthog.reading import connected
 from tests.sources.posthog.table_reading import Reader
 
@@ -29,7 +30,7 @@ PATH = "/api/projects/1/session_recordings/{}/snapshots/"
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Sandbox]:
     """A sandbox whose data stays as it is."""
-    with Sandbox.start(events=6_000, persons=100, seed=5, days=10) as sandbox:
+    with started(events=6_000, persons=100, seed=5, days=10) as sandbox:
         yield sandbox
 
 
