@@ -9,7 +9,7 @@ from typing import Any
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, LookupTraces
 from dlt.common.configuration.specs import BaseConfiguration
 
-_SECRET = re.compile(r"password|passphrase|secret|token|private_key|access_key")
+_SECRET = re.compile(r"password|passphrase|secret|token|private_key|access_key|account_key|connection_string")
 _LOGIN_IN_URL = re.compile(r"(\w://)[^/@\s]*@")
 _SHORTEST = 3
 """Texts that are shorter would be taken out of the middle of words."""

@@ -85,10 +85,13 @@ def perform(command: Callable[[Run], int], output: Format, *, debug: bool = Fals
     """Runs `command`, and turns whatever happens into an exit code and one clear message."""
     _quiet(debug=debug)
     run = Run(_reporter(output), debug=debug)
-    handler = _NotesHandler(run)
+    notes, silence = _NotesHandler(run), logging.NullHandler()
     handlers = {number: signal.signal(number, run.on_signal) for number in _signals()}
-    loggers = [logging.getLogger(name) for name in _OURS]
-    for logger in loggers:
+    loggers: list[tuple[logging.Logger, logging.Handler]] = [(logging.getLogger(name), notes) for name in _OURS]
+    if not debug:
+        # Else Python prints what libraries log for nobody (gcsfs a traceback of each request that it gave up).
+        loggers.append((logging.getLogger(), silence))
+    for logger, handler in loggers:
         logger.addHandler(handler)
     try:
         return int(command(run))
@@ -100,7 +103,7 @@ def perform(command: Callable[[Run], int], output: Format, *, debug: bool = Fals
         return run.fail(error)
     finally:
         run.reporter.stop()
-        for logger in loggers:
+        for logger, handler in loggers:
             logger.removeHandler(handler)
         for number, before in handlers.items():
             signal.signal(number, before)

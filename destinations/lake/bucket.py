@@ -23,7 +23,7 @@ from destinations.errors import DestinationError, DestinationUnusable, telling
 
 from .anew import property_types
 from .engine import DEFAULT_MEMORY_LIMIT, connection
-from .failures import explained
+from .failures import explained, no_bucket
 from .opening import Opening
 from .pipeline import lake
 from .reading import Counter, LakeReading
@@ -106,8 +106,8 @@ class BucketDestination(ABC):
 
     def _check_place(self) -> None:
         if not self._store.is_local:
-            bucket = self._store.root.split("/", 1)[0]
-            self._store.fs.ls(f"{bucket}/", detail=False)
+            if not self._store.has_bucket():
+                raise no_bucket(self.location)
             return
         folder = self._nearest()
         if not folder.is_dir():

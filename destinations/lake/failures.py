@@ -34,12 +34,15 @@ _REFUSED = {
     "403",
     "401",
 }
-_CLIENTS = {"botocore", "aiohttp", "azure", "gcsfs"}
+_CLIENTS = {"botocore", "aiohttp", "azure", "gcsfs", "google"}
 """Packages whose errors are those of a store."""
 _EXTRAS = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfss": "az"}
 """Of dlt, by the kind of address."""
-_NO_KEYS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}
-"""Errors of botocore's."""
+_NO_KEYS = {
+    *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
+    *("DefaultCredentialsError", "RefreshError", "ClientAuthenticationError"),
+}
+"""Errors of botocore, of google.auth, and of azure.core."""
 _NO_PARQUET = ("No magic bytes found", "too small to be a Parquet file", "TProtocolException")
 """Words of DuckDB's."""
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"}
@@ -55,6 +58,13 @@ def explained(error: BaseException, location: str) -> DestinationError | None:
     return None
 
 
+def no_bucket(location: str) -> DestinationUnusable:
+    """There is no such bucket, or no such container."""
+    return DestinationUnusable(
+        f"There is no bucket at {location}.", "Make it, or give another --bucket-url; nothing was written."
+    )
+
+
 def _told(error: BaseException, location: str) -> DestinationError | None:
     return _of_access(error, location) or _of_settings(error, location) or _of_work(error, location)
 
@@ -62,9 +72,7 @@ def _told(error: BaseException, location: str) -> DestinationError | None:
 def _of_access(error: BaseException, location: str) -> DestinationError | None:
     code = _code(error)
     if code in _NO_BUCKET or "bucket does not exist" in str(error).lower():
-        return DestinationUnusable(
-            f"There is no bucket at {location}.", "Make it, or give another --bucket-url; nothing was written."
-        )
+        return no_bucket(location)
     if code in _REFUSED or isinstance(error, PermissionError) or type(error).__name__ in _NO_KEYS:
         return DestinationUnusable(
             f"{location} refuses the access: {_line(error)}",
@@ -116,12 +124,16 @@ def _of_work(error: BaseException, location: str) -> DestinationError | None:
 
 
 def _code(error: BaseException) -> str:
+    """What the store called it: botocore's and Azure's have a word for it, others the status alone."""
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict):
         return str(response.get("Error", {}).get("Code", ""))
-    return str(getattr(error, "error_code", "") or "")
+    for name in ("error_code", "code", "status_code", "status"):
+        if code := getattr(error, name, None):
+            return str(getattr(code, "value", code))
+    return ""
 
 
 def _line(error: BaseException) -> str:
-    line = " ".join(str(error).split())
+    line = " ".join(str(error).partition("\nRequestId:")[0].split())  # Azure goes on with its whole answer
     return line if len(line) <= 300 else line[:299] + "…"

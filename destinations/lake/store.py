@@ -92,6 +92,14 @@ class Store:
         """Whether a file (or, in a local lake, a folder) is there."""
         return bool(self.fs.exists(self.path(relative)))
 
+    def has_bucket(self) -> bool:
+        """Whether the bucket of the store is there. Raises what the store answers where it refuses to say."""
+        try:
+            self.fs.ls(f"{self.root.split('/', 1)[0]}/", detail=False)
+        except FileNotFoundError:
+            return False
+        return True
+
     def listed(self, folder: str) -> AbstractFileSystem:
         """The file system for one who reads now: what lies in a folder is listed, and no file asked for its size."""
         # `read_only` is dlt's word for lists that are remembered.
@@ -141,6 +149,8 @@ class Store:
 
     def tail(self, file: File, length: int) -> bytes:
         """The last bytes of a file."""
+        if not file.size:
+            return b""  # of nothing Azure gives no last bytes
         return bytes(self.fs.cat_file(self.path(file.path), start=max(0, file.size - length), end=file.size))
 
     # -- changes

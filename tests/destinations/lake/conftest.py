@@ -1,14 +1,21 @@
-"""A lake for each test, on the local disk and on a real S3 server, filled by ordinary dlt pipelines."""
+"""A lake for each test, on the local disk and on real servers of object stores, filled by ordinary dlt pipelines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from tests.destinations.lake.lakes import LocalPlace, Place, S3Place
+from tests.destinations.lake.azure import AzureServer, is_installed
+from tests.destinations.lake.gcs import GcsServer
+from tests.destinations.lake.lakes import BucketPlace, LocalPlace, ObjectServer, Place
 from tests.destinations.lake.s3 import S3Server
+from tests.faults.syncing import LONG
+
+PLACES = ("local", "s3", "gs", "az")
+Server = TypeVar("Server", bound=ObjectServer)
 
 
 @pytest.fixture(scope="session")
@@ -17,12 +24,42 @@ def s3_server() -> Iterator[S3Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def gs_server() -> Iterator[GcsServer]:
+    with GcsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def az_server() -> Iterator[AzureServer]:
+    if not is_installed():
+        pytest.skip("Azurite is not there: scripts/test installs it where npm is")
+    with AzureServer() as server:
+        yield server
+
+
 @pytest.fixture
 def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     """The S3 server, with its credentials where dlt looks for them."""
-    for name, value in s3_server.environment.items():
+    return _told_to_dlt(s3_server, monkeypatch)
+
+
+@pytest.fixture
+def gs(gs_server: GcsServer, monkeypatch: pytest.MonkeyPatch) -> GcsServer:
+    """The server of Google's storage, with its credentials where dlt looks for them."""
+    return _told_to_dlt(gs_server, monkeypatch)
+
+
+@pytest.fixture
+def az(az_server: AzureServer, monkeypatch: pytest.MonkeyPatch) -> AzureServer:
+    """The server of Azure's blobs, with its credentials where dlt looks for them."""
+    return _told_to_dlt(az_server, monkeypatch)
+
+
+def _told_to_dlt(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    return s3_server
+    return server
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +76,20 @@ def local(tmp_path: Path) -> LocalPlace:
     return LocalPlace(tmp_path / "lake")
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=PLACES if LONG else PLACES[:2])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Where a lake may lie; in the short form on the local disk and in S3."""
+    return _place(request, tmp_path)
+
+
+@pytest.fixture(params=PLACES)
+def every_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Where a lake may lie."""
+    return _place(request, tmp_path)
+
+
+def _place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "local":
         return LocalPlace(tmp_path / "lake")
-    server: S3Server = request.getfixturevalue("s3")
-    return S3Place(server, server.new_bucket())
+    server: ObjectServer = request.getfixturevalue(request.param)
+    return BucketPlace(server, server.new_bucket())

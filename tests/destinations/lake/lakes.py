@@ -85,15 +85,38 @@ class LocalPlace:
         return sorted(str(f.relative_to(self._root)) for f in self._root.glob("**/*") if f.is_file())
 
 
+class ObjectServer(Protocol):
+    """A server of an object store, and how dlt is told of it."""
+
+    scheme: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Settings of dlt for it."""
+
+    def new_bucket(self) -> str:
+        """An empty bucket."""
+
+    @property
+    def fs(self) -> Any:
+        """Its files, for readers; lists are never remembered."""
+
+    @property
+    def object_store(self) -> dict[str, str] | None:
+        """How the object_store crate, by which Polars reads, is told of it; None: it lacks what that asks."""
+
+
 @dataclass(frozen=True)
-class S3Place:
-    server: S3Server
+class BucketPlace:
+    """A lake in an object store."""
+
+    server: ObjectServer
     bucket: str
     folder: str = "lake"
 
     @property
     def url(self) -> str:
-        return f"s3://{self.bucket}/{self.folder}"
+        return f"{self.server.scheme}://{self.bucket}/{self.folder}"
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         con = _connected()
@@ -106,8 +129,9 @@ class S3Place:
 
     def files(self, table: str) -> dict[str, str]:
         found = self.server.fs.find(f"{self._root}/{table}", detail=True)
+        versions = ("ETag", "etag", "generation", "LastModified", "last_modified")
         return {
-            name.removeprefix(f"{self._root}/"): f"{info['ETag']}{info['LastModified']}"
+            name.removeprefix(f"{self._root}/"): "".join(str(info.get(version)) for version in versions)
             for name, info in sorted(found.items())
             if name.endswith(".parquet")
         }
@@ -123,6 +147,11 @@ class S3Place:
 
     def all_files(self) -> list[str]:
         return sorted(name.removeprefix(f"{self._root}/") for name in self.server.fs.find(self._root))
+
+
+@dataclass(frozen=True)
+class S3Place(BucketPlace):
+    server: S3Server
 
 
 def _connected() -> duckdb.DuckDBPyConnection:

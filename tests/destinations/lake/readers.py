@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from tests.destinations.lake.lakes import DATASET, Place, S3Place
+from tests.destinations.lake.lakes import DATASET, BucketPlace, Place
 
 HAS_JAVA = shutil.which("java") is not None
 
@@ -67,9 +67,9 @@ def by_duckdb(place: Place) -> Seen:
 def by_pyarrow(place: Place) -> Seen:
     folder = f"{place.url}/{DATASET}/events"
     partitioning = ds.partitioning(pa.schema([("date", pa.date32())]), flavor="hive")
-    if isinstance(place, S3Place):
+    if isinstance(place, BucketPlace):
         fs: Any = pa.fs.PyFileSystem(pa.fs.FSSpecHandler(place.server.fs))
-        data = ds.dataset(folder.removeprefix("s3://"), filesystem=fs, partitioning=partitioning)
+        data = ds.dataset(folder.partition("://")[2], filesystem=fs, partitioning=partitioning)
     else:
         data = ds.dataset(folder, partitioning=partitioning)
     table = data.to_table()
@@ -87,24 +87,30 @@ def by_pyarrow(place: Place) -> Seen:
 
 
 def by_polars(place: Place) -> Seen:
-    glob = f"{place.url}/{DATASET}/events/**/*.parquet"
-    options: dict[str, str] = {}
-    if isinstance(place, S3Place):
-        options = {
-            "aws_access_key_id": "a",
-            "aws_secret_access_key": "b",
-            "aws_endpoint_url": place.server.endpoint,
-            "aws_region": "us-east-1",
-            "aws_allow_http": "true",
-        }
-    frame = pl.scan_parquet(glob, hive_partitioning=True, storage_options=options or None).select(
-        pl.col("date").cast(pl.String).alias("day"),
-        pl.col("uuid"),
-        pl.col("event"),
-        pl.col("timestamp").dt.epoch("us").alias("micros"),
-        pl.col("properties"),
-    )
-    return _seen(frame.collect().to_arrow())
+    with ExitStack() as opened:
+        folder, options = f"{place.url}/{DATASET}/events", {}
+        if isinstance(place, BucketPlace):
+            if place.server.object_store is None:
+                folder = opened.enter_context(_copied(place))
+            else:
+                options = place.server.object_store
+        frame = pl.scan_parquet(f"{folder}/**/*.parquet", hive_partitioning=True, storage_options=options or None)
+        columns = [
+            pl.col("date").cast(pl.String).alias("day"),
+            pl.col("uuid"),
+            pl.col("event"),
+            pl.col("timestamp").dt.epoch("us").alias("micros"),
+            pl.col("properties"),
+        ]
+        return _seen(frame.select(columns).collect().to_arrow())
+
+
+@contextmanager
+def _copied(place: BucketPlace) -> Iterator[str]:
+    """A folder of this machine with the files of events, for who does not read this store."""
+    with TemporaryDirectory() as folder:
+        place.server.fs.get(f"{place.bucket}/{place.folder}/{DATASET}/events", folder, recursive=True)
+        yield f"{folder}/events"
 
 
 @lru_cache(maxsize=1)
@@ -124,13 +130,11 @@ def _spark() -> Any:
 
 
 def by_spark(place: Place) -> Seen:
-    # Spark reads S3 by Hadoop's connector, which Maven has and PyPI has not: it is given the same files, copied.
+    # Spark reads object stores by Hadoop's connectors, which Maven has and PyPI has not: it is given copies.
     with ExitStack() as opened:
         folder = f"{place.url}/{DATASET}/events"
-        if isinstance(place, S3Place):
-            copied = opened.enter_context(TemporaryDirectory())
-            place.server.fs.get(folder.removeprefix("s3://"), copied, recursive=True)
-            folder = f"{copied}/events"
+        if isinstance(place, BucketPlace):
+            folder = opened.enter_context(_copied(place))
         frame = (
             _spark()
             .read.parquet(folder)

@@ -20,6 +20,8 @@ KEY, SECRET = "a-key", "a-secret-of-some-length"
 class S3Server:
     """The server, from `with` to its end."""
 
+    scheme = "s3"
+
     def __init__(self) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -49,6 +51,17 @@ class S3Server:
     def environment(self) -> dict[str, str]:
         """Settings of dlt for this server."""
         return self.environment_at(self.endpoint)
+
+    @property
+    def object_store(self) -> dict[str, str]:
+        """Settings of the object_store crate for this server."""
+        return {
+            "aws_access_key_id": KEY,
+            "aws_secret_access_key": SECRET,
+            "aws_endpoint_url": self.endpoint,
+            "aws_region": "us-east-1",
+            "aws_allow_http": "true",
+        }
 
     @property
     def client(self) -> Any:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,11 +17,12 @@ import pytest
 from destinations.errors import (
     DestinationError,
     DestinationHeld,
-    DestinationUnready,
     DestinationUnusable,
 )
 from destinations.lake import Lake
-from tests.destinations.lake.lakes import LocalPlace, Place, event, load_events, numbers
+from tests.destinations.lake.azure import EXPIRED, AzureServer
+from tests.destinations.lake.gcs import GcsServer
+from tests.destinations.lake.lakes import LocalPlace, ObjectServer, Place, event, load_events, numbers
 from tests.destinations.lake.s3 import S3Server
 
 ROWS = [event(n, f"2026-11-{20 + n % 2}T12:00:00Z") for n in range(10)]
@@ -130,14 +132,46 @@ def test_a_lake_of_a_newer_version_is_left_alone(place: Place) -> None:
     assert 50 not in numbers(place)
 
 
-def test_a_bucket_that_does_not_exist(s3: S3Server) -> None:
-    refused("s3://no-such-bucket-here/lake", DestinationUnusable, "no-such-bucket-here", "no bucket")
+@pytest.mark.parametrize("kind", ["s3", "gs", "az"])
+def test_a_bucket_that_does_not_exist(kind: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(kind)
+    refused(f"{kind}://no-such-bucket-here/lake", DestinationUnusable, "no-such-bucket-here", "no bucket")
+
+
+@pytest.mark.parametrize("kind", ["s3", "gs", "az"])
+def test_a_bucket_with_nothing_in_it_will_do(kind: str, request: pytest.FixtureRequest) -> None:
+    server: ObjectServer = request.getfixturevalue(kind)
+    with Lake(f"{kind}://{server.new_bucket()}/lake") as lake:
+        lake.check()
+        assert lake.condition().is_new
 
 
 def test_credentials_that_are_refused(s3: S3Server) -> None:
     bucket = s3.new_bucket()
     with s3.refusing():
         refused(f"s3://{bucket}/lake", DestinationUnusable, "refuses the access", "destination.filesystem.credentials")
+
+
+def test_credentials_that_google_refuses(gs: GcsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    # gcsfs takes it for a fault that may pass, and asks again for half a minute: here without the waits in between.
+    monkeypatch.setattr("gcsfs.retry.random", SimpleNamespace(random=lambda: -99.0))
+    for name, value in gs.environment_as("who-left@a-project.iam.gserviceaccount.com").items():
+        monkeypatch.setenv(name, value)
+    refused(
+        f"gs://{gs.new_bucket()}/lake",
+        DestinationUnusable,
+        *("refuses the access", "Invalid Credentials", "destination.filesystem.credentials"),
+    )
+
+
+def test_credentials_that_azure_refuses(az: AzureServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = az.new_bucket()
+    for name, value in az.environment_with(EXPIRED).items():
+        monkeypatch.setenv(name, value)
+    with Lake(f"az://{bucket}/lake") as lake, pytest.raises(DestinationUnusable, match="refuses the access") as raised:
+        lake.check()
+    assert "destination.filesystem.credentials" in str(raised.value)
+    assert "RequestId" not in str(raised.value)
 
 
 def test_a_store_that_cannot_be_reached(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +191,15 @@ def test_a_store_without_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_a_kind_of_store_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NAME", "KEY"):
         monkeypatch.setenv(f"DESTINATION__FILESYSTEM__CREDENTIALS__AZURE_STORAGE_ACCOUNT_{name}", "anything")
-    refused("az://container/lake", DestinationUnready, 'pip install "dlt[az]"')
+    # In a process of its own: fsspec remembers the packages that it found.
+    script = (
+        "import sys; sys.modules['adlfs'] = None; from destinations.lake import Lake; "
+        "Lake('az://container/lake').check()"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    [said] = [line for line in ended.stderr.splitlines() if line.startswith("destinations.errors.")]
+    assert said.startswith("destinations.errors.DestinationUnready: ")
+    assert 'pip install "dlt[az]"' in said
 
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:

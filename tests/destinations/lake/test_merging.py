@@ -36,15 +36,15 @@ def test_a_row_that_changed_replaces_its_old_one(place: Place) -> None:
     assert [name for _, name in read(place, "events", ["uuid", "event"])].count("renamed") == 1
 
 
-def test_an_event_whose_day_changed_leaves_its_old_day(place: Place) -> None:
-    load_events(place, [event(n, "2026-11-20T12:00:00Z") for n in range(3)])
-    load_events(place, [event(1, "2026-11-25T12:00:00Z")])
-    assert read(place, "events", ["right(uuid, 1)", "CAST(date AS VARCHAR)"]) == [
+def test_an_event_whose_day_changed_leaves_its_old_day(every_place: Place) -> None:
+    load_events(every_place, [event(n, "2026-11-20T12:00:00Z") for n in range(3)])
+    load_events(every_place, [event(1, "2026-11-25T12:00:00Z")])
+    assert read(every_place, "events", ["right(uuid, 1)", "CAST(date AS VARCHAR)"]) == [
         ("0", "2026-11-20"),
         ("1", "2026-11-25"),
         ("2", "2026-11-20"),
     ]
-    assert not [path for path in place.all_files() if "/moves/" in path]
+    assert not [path for path in every_place.all_files() if "/moves/" in path]
 
 
 def test_late_events_join_the_small_file_of_their_day(place: Place) -> None:

@@ -15,7 +15,7 @@ from tests.destinations.lake.lakes import DATASET, LocalPlace, Place, event, loa
 ROWS = [event(n, f"2026-11-{20 + n % 2}T12:00:00Z") for n in range(6)]
 
 
-def test_a_fresh_machine_takes_state_and_schema_from_the_lake(place: Place) -> None:
+def test_a_fresh_machine_takes_state_and_schema_from_the_lake(every_place: Place) -> None:
     @dlt.resource(name="log", write_disposition="append", columns={"n": {"data_type": "bigint"}})
     def counting() -> object:
         state = dlt.current.resource_state()
@@ -23,7 +23,7 @@ def test_a_fresh_machine_takes_state_and_schema_from_the_lake(place: Place) -> N
         yield [{"n": state["n"]}]
 
     for n in range(1, 4):
-        destination = lake(place.url)
+        destination = lake(every_place.url)
         pipeline = dlt.pipeline("counting", destination=destination, dataset_name=DATASET).drop()
         pipeline.run(counting())
         assert pipeline.state["sources"]["counting"]["resources"]["log"]["n"] == n

@@ -29,17 +29,17 @@ def same(place: Place, rows: int) -> None:
     assert (found.rows, found.keys) == (rows, rows)
 
 
-def test_all_readers_find_the_same(place: Place) -> None:
-    load_events(place, ROWS[:300])
-    same(place, 300)
-    load_events(place, ROWS[200:])  # an overlap, and late ones
-    same(place, 400)
-    load_events(place, [{**row, "event": "renamed"} for row in ROWS[:50]])
-    load_events(place, [{**ROWS[7], "timestamp": "2026-12-01T00:00:00Z"}])
-    same(place, 400)
-    with Lake(place.url) as lake:
+def test_all_readers_find_the_same(every_place: Place) -> None:
+    load_events(every_place, ROWS[:300])
+    same(every_place, 300)
+    load_events(every_place, ROWS[200:])  # an overlap, and late ones
+    same(every_place, 400)
+    load_events(every_place, [{**row, "event": "renamed"} for row in ROWS[:50]])
+    load_events(every_place, [{**ROWS[7], "timestamp": "2026-12-01T00:00:00Z"}])
+    same(every_place, 400)
+    with Lake(every_place.url) as lake:
         list(lake.compact())
-    same(place, 400)
+    same(every_place, 400)
 
 
 @pytest.mark.skipif(not HAS_JAVA, reason="Spark needs Java, which is not on this machine")
