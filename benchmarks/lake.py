@@ -1,8 +1,9 @@
 """A first sync of events into files of each kind: rows a second, and bytes of an event on disk.
 
-The kinds are a DuckDB file, a Parquet lake, and Delta and Iceberg tables.
+The kinds are a DuckDB file, a Parquet lake, Delta and Iceberg tables, and a DuckLake with its catalog in a DuckDB file.
 
     python benchmarks/lake.py --events 1000000
+    python benchmarks/lake.py --events 200000 --kinds duckdb ducklake
 
 Each sync runs in a process of its own, against a server that costs next to none.
 """
@@ -15,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +40,11 @@ from destinations.destination import Place
 from destinations.registry import DESTINATIONS, TABLE_FORMATS
 from pipelines.sync import SyncOptions, sync
 from sources.posthog import CORE, PostHogClient, Settings
+from tests.pipelines.elsewhere import set_to
 
-KINDS = ("duckdb", "parquet", "delta", "iceberg")
+Ask = Callable[[str], list[tuple[Any, ...]]]
+
+KINDS = ("duckdb", "parquet", "delta", "iceberg", "ducklake")
 
 
 def run(arguments: argparse.Namespace, kind: str) -> dict[str, Any]:
@@ -51,35 +57,57 @@ def run(arguments: argparse.Namespace, kind: str) -> dict[str, Any]:
     ):
         command = [sys.executable, __file__, "--child", kind, replay.host, folder]
         command += ["--page-rows", str(arguments.page_rows)]
-        environment = child_environment(Path(folder))
+        lake = _lake_settings(Path(folder)) if kind == "ducklake" else {}
+        environment = child_environment(Path(folder), **lake)
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
         figures: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
-        files = [Path(folder) / "warehouse.duckdb"]
-        source = "posthog.events"
-        if kind != "duckdb":
-            # A first sync replaces nothing: all files of a table with a log are part of it.
-            files = sorted((Path(folder) / "lake" / "posthog" / "events").glob("**/*.parquet"))
-            source = f"read_parquet('{folder}/lake/posthog/events/**/*.parquet', hive_partitioning = true)"
+        # A first sync replaces nothing: all files of a table with a log are part of it. A DuckLake has its staging
+        # tables there as well, and keeps what was in them.
+        pattern = {"duckdb": "warehouse.duckdb", "ducklake": "lake/**/*.parquet"}
+        files = sorted(Path(folder).glob(pattern.get(kind, "lake/posthog/events/**/*.parquet")))
         figures["files"] = len(files)
         figures["bytes"] = sum(file.stat().st_size for file in files)
         figures["text_bytes"] = replay.made.text_bytes
-        with duckdb.connect(str(files[0]) if kind == "duckdb" else ":memory:", read_only=kind == "duckdb") as con:
-            found = con.execute(f"SELECT count(*), count(DISTINCT uuid) FROM {source}").fetchone()
+        with set_to(lake), _asked(kind, Path(folder)) as (ask, source):
+            [found] = ask(f"SELECT count(*) AS n, count(DISTINCT uuid) AS keys FROM {source}")
             began = time.monotonic()
-            con.execute(f"SELECT event, count(*), max(timestamp) FROM {source} GROUP BY event").fetchall()
+            ask(f"SELECT event, count(*) AS n, max(timestamp) AS latest FROM {source} GROUP BY event")
             figures["query_seconds"] = time.monotonic() - began
         if found != (arguments.events, arguments.events) or figures["status"] != "complete":
             raise SystemExit(f"{kind} is {figures['status']} with {found} rows and keys of {arguments.events}")
     return figures
 
 
+def _lake_settings(folder: Path) -> dict[str, str]:
+    credentials = "DESTINATION__DUCKLAKE__CREDENTIALS"
+    return {
+        f"{credentials}__CATALOG": f"duckdb:///{folder}/catalog.duckdb",
+        f"{credentials}__STORAGE__BUCKET_URL": str(folder / "lake"),
+    }
+
+
+@contextmanager
+def _asked(kind: str, folder: Path) -> Iterator[tuple[Ask, str]]:
+    """What answers a query, and how it calls the table of events."""
+    if kind == "ducklake":
+        with DESTINATIONS[kind].make(_place(kind, folder)) as destination, destination.reading() as reading:
+            yield (lambda sql: [tuple(row.values()) for row in reading.rows(sql)]), reading.table("events")
+        return
+    with duckdb.connect(str(folder / "warehouse.duckdb") if kind == "duckdb" else ":memory:") as con:
+        files = f"read_parquet('{folder}/lake/posthog/events/**/*.parquet', hive_partitioning = true)"
+        yield (lambda sql: con.execute(sql).fetchall()), "posthog.events" if kind == "duckdb" else files
+
+
+def _place(kind: str, folder: Path) -> Place:
+    table_format = kind if kind in TABLE_FORMATS else None
+    return Place("posthog", str(folder / "warehouse.duckdb"), str(folder / "lake"), "400MB", table_format)
+
+
 def _child(arguments: argparse.Namespace) -> None:
     kind, host, folder = arguments.child
-    table_format = kind if kind in TABLE_FORMATS else None
-    place = Place("posthog", str(Path(folder) / "warehouse.duckdb"), str(Path(folder) / "lake"), "400MB", table_format)
     options = SyncOptions(tables=(CORE["events"],), settings=Settings(leaf_rows=arguments.page_rows))
     before, began = cpu_seconds(), time.monotonic()
-    with DESTINATIONS["parquet" if table_format else kind].make(place) as destination:
+    with DESTINATIONS["parquet" if kind in TABLE_FORMATS else kind].make(_place(kind, Path(folder))) as destination:
         result = sync(lambda: PostHogClient(API_KEY, host, 1), destination, options)
     print(
         json.dumps(
@@ -101,13 +129,14 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--page-rows", type=int, default=40_000)
     parser.add_argument("--properties", default=USUAL, help="usual, wild, or so many keys (a number)")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     add_usual(parser)
     arguments = usual(parser, events=1_200, page_rows=500)
     if arguments.child:
         _child(arguments)
         return 0
-    found = {kind: run(arguments, kind) for kind in KINDS}
+    found = {kind: run(arguments, kind) for kind in arguments.kinds}
     for kind, figures in found.items():
         events = figures["events"]
         show(

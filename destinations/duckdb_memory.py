@@ -9,7 +9,8 @@ import duckdb
 _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _UNITS |= {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _COLUMN_BYTES = 1_000_000
-"""A change of a table holds blocks of 256 KiB for each of its columns, some of them more than one (DuckDB 1.5)."""
+"""A change of a table holds blocks of 256 KiB for each of its columns, some of them more than one, and so does a row
+group of Parquet while it is made (DuckDB 1.5)."""
 
 
 def at_least(limit: str, least: int) -> str:
@@ -18,12 +19,19 @@ def at_least(limit: str, least: int) -> str:
     return limit if size is None or size >= least else f"{least}B"
 
 
+def room_for(columns: int, limit: str) -> str | None:
+    """SQL that lifts the limit, now `limit`, where a table of so many columns could not be written within it."""
+    size = _bytes_of(limit)
+    if size is None or size >= columns * _COLUMN_BYTES:
+        return None
+    return f"SET memory_limit = '{columns * _COLUMN_BYTES}B'"
+
+
 def make_room_for(connection: duckdb.DuckDBPyConnection, columns: int) -> None:
     """Lifts the limit where a table of so many columns could not be written within it."""
     row = connection.execute("SELECT current_setting('memory_limit')").fetchone()
-    size = _bytes_of(str(row[0]) if row else "")
-    if size is not None and size < columns * _COLUMN_BYTES:
-        connection.execute(f"SET memory_limit = '{columns * _COLUMN_BYTES}B'")
+    if lift := room_for(columns, str(row[0]) if row else ""):
+        connection.execute(lift)
 
 
 def give_back() -> None:

@@ -27,6 +27,7 @@ from .duckdb_columns import Columns
 from .duckdb_memory import at_least
 from .duckdb_sql import identifier, literal
 from .duckdb_types import TypeMapper
+from .ducklake_in_place import ducklake_in_place
 from .errors import (
     DestinationError,
     DestinationForeign,
@@ -34,6 +35,7 @@ from .errors import (
     DestinationUnready,
     DestinationUnusable,
     cause_in,
+    first_line,
 )
 from .kinds import Kind
 from .sql import SqlDestination
@@ -43,8 +45,8 @@ _EXTENSIONS = {"sqlite": "sqlite_scanner", "postgres": "postgres_scanner", "post
 _LOCKED = re.compile(r"Could not set lock|database is locked")
 _FILES = ("duckdb", "sqlite")
 """Catalogs that are a file."""
-_LEAST_MEMORY = 800_000_000
-"""Bytes that the merge of a package of events of 2 KB takes: whole row groups of Parquet are made in memory."""
+_LEAST_MEMORY = 400_000_000
+"""Bytes that the merge of a package of events of 2 KB takes: a row group of Parquet is made in memory."""
 _INSTALL = 'pip install "posthog-warehouse[ducklake]"'
 
 
@@ -78,7 +80,7 @@ class DuckLake(SqlDestination):
             "loader_parallelism_strategy": "sequential",
             **settings,
         }
-        return dlt.destinations.ducklake(**given)
+        return ducklake_in_place(destination_name=self.name, **given)
 
     def check(self) -> None:
         """As any, but that a catalog which is to be a new file is not made by it.
@@ -98,9 +100,17 @@ class DuckLake(SqlDestination):
             raise DestinationUnusable(f"No catalog can be made in {file.parent}.", "Change the folder's permissions.")
 
     def explain(self, error: BaseException) -> DestinationError | None:
-        """As any, and that another process wrote at the same time."""
+        """As any, and that another process wrote at the same time, or that memory was too little."""
         cause = self._cause(error)
-        return self._held() if cause is not None and _LOCKED.search(str(cause)) else super().explain(error)
+        if cause is not None and _LOCKED.search(str(cause)):
+            return self._held()
+        if isinstance(cause, duckdb.OutOfMemoryException):
+            return DestinationUnusable(
+                f"{self.location} could not be written within memory_limit: {first_line(cause)}",
+                "What was loaded before is kept. Raise memory_limit in [sync], or let the lake's "
+                "parquet_row_group_size_bytes be 64MB, and run the same command again: it goes on there.",
+            )
+        return super().explain(error)
 
     def condition(self) -> Condition:
         """The catalog's kind and version, and who may write."""

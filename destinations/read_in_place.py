@@ -1,4 +1,4 @@
-"""DuckDB as a dlt destination that writes rows once.
+"""DuckDB, and what is built on it, as a dlt destination that writes rows once.
 
 dlt loads what is to be merged, or is to replace a table, into a staging table first and copies it from there: every
 row is compressed and written twice. Here a Parquet file of a load package stays where it is, and dlt's own SQL reads it
@@ -17,17 +17,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dlt
 from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
 from dlt.common.destination.client import FollowupJobRequest, LoadJob
 from dlt.common.schema import Schema
 from dlt.common.storages.load_package import LoadJobInfo
-from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
-from .duckdb_memory import give_back, make_room_for
+from .duckdb_memory import give_back, room_for
 
 _VIEW = "staged_{}"
 
@@ -42,9 +42,7 @@ class InPlaceJob(DuckDbCopyJob):
 class InPlaceSqlClient(DuckDbSqlClient):
     """Calls the staging tables that are views over files by the views' names."""
 
-    def __init__(self, of: DuckDbSqlClient, capabilities: DestinationCapabilitiesContext) -> None:
-        super().__init__(of.dataset_name, of.staging_dataset_name, of.credentials, capabilities)
-        self._views: Collection[str] = ()
+    _views: Collection[str] = ()
 
     @contextmanager
     def reading_in_place(self, tables: Collection[str]) -> Iterator[None]:
@@ -71,11 +69,18 @@ class InPlaceClient(DuckDbClient):
 
     sql_client: InPlaceSqlClient
 
-    def __init__(
-        self, schema: Schema, config: DuckDbClientConfiguration, capabilities: DestinationCapabilitiesContext
-    ) -> None:
+    def __init__(self, schema: Schema, config: Any, capabilities: DestinationCapabilitiesContext) -> None:
         super().__init__(schema, config, capabilities)
-        self.sql_client = InPlaceSqlClient(self.sql_client, capabilities)
+        self.sql_client = self.in_place(self.sql_client)
+
+    def in_place(self, of: Any) -> InPlaceSqlClient:
+        """The SQL client like dlt's, `of`, that reads in place."""
+        return InPlaceSqlClient(of.dataset_name, of.staging_dataset_name, of.credentials, of.capabilities)
+
+    def memory_limit(self) -> str:
+        """How much memory a job's connection may take."""
+        with self.sql_client as client:
+            return str((client.execute_sql("SELECT current_setting('memory_limit')") or [[""]])[0][0])
 
     def create_load_job(
         self,
@@ -94,7 +99,7 @@ class InPlaceClient(DuckDbClient):
         table_chain: Sequence[PreparedTableSchema],
         completed_table_chain_jobs: Sequence[LoadJobInfo] | None = None,
     ) -> list[FollowupJobRequest]:
-        """dlt's SQL for a table and its children, with the views it reads ahead of it."""
+        """dlt's SQL for a table and its children, with the views it reads, and the memory it takes, ahead of it."""
         files: dict[str, list[str]] = {}
         for job in completed_table_chain_jobs or ():
             if job.job_file_info.file_format == "parquet":
@@ -105,8 +110,8 @@ class InPlaceClient(DuckDbClient):
         ]
         views = [self._view(name, files[name]) for name in names]
         widest = max(len(self.schema.get_table_columns(_name(table))) for table in table_chain)
-        with self.sql_client as client:
-            make_room_for(client.native_connection, widest)
+        if lift := room_for(widest, self.memory_limit()):
+            views.insert(0, lift)
         with self.sql_client.reading_in_place(names):
             jobs: list[FollowupJobRequest] = super().create_table_chain_completed_followup_jobs(
                 table_chain, completed_table_chain_jobs
