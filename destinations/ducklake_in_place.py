@@ -65,9 +65,8 @@ class LakeClient(InPlaceClient, DuckLakeClient):
         said = {name for name, scope, of in options if scope == "GLOBAL" or (scope, of) == ("SCHEMA", schema)}
         for name, value in FILES.items():
             if not said & {*(_ROW_GROUPS if name in _ROW_GROUPS else [name])}:
-                sql.execute_sql(
-                    f"CALL {identifier(lake)}.set_option({literal(name)}, {literal(value)}, schema => {literal(schema)})"
-                )
+                setting = f"{literal(name)}, {literal(value)}, schema => {literal(schema)}"
+                sql.execute_sql(f"CALL {identifier(lake)}.set_option({setting})")
 
 
 class ducklake_in_place(dlt.destinations.ducklake):  # noqa: N801 - dlt names destinations like this
