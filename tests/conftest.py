@@ -7,13 +7,18 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sandbox.local import Sandbox
 from tests.local_postgres import LocalPostgres, local_postgres
 from tests.sandboxes import started
+
+if TYPE_CHECKING:
+    from tests.destinations.lake.azure import AzureServer
+    from tests.destinations.lake.gcs import GcsServer
+    from tests.destinations.lake.s3 import S3Server
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     # Tests start programs by the hundred. Each would compile its modules anew, for half of its CPU time.
@@ -44,4 +49,36 @@ def start_sandbox() -> Iterator[StartSandbox]:
 def postgres() -> Iterator[LocalPostgres]:
     """A PostgreSQL for all tests of a worker: each takes a database of its own."""
     with local_postgres() as server:
+        yield server
+
+
+# Servers of object stores, imported where they are asked for: most tests need none.
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server for all tests of a worker: each takes a bucket of its own."""
+    from tests.destinations.lake.s3 import S3Server  # noqa: PLC0415
+
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gs_server() -> Iterator[GcsServer]:
+    """A server of Google's storage, likewise."""
+    from tests.destinations.lake.gcs import GcsServer  # noqa: PLC0415
+
+    with GcsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def az_server() -> Iterator[AzureServer]:
+    """A server of Azure's blobs, likewise."""
+    from tests.destinations.lake.azure import AzureServer, is_installed  # noqa: PLC0415
+
+    if not is_installed():
+        pytest.skip("Azurite is not there: scripts/test installs it where npm is")
+    with AzureServer() as server:
         yield server

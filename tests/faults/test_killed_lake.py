@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from destinations.errors import DestinationUnusable
 from destinations.lake import Lake
 from sandbox.local import Sandbox
 from sources.posthog import CORE
-from tests.destinations.lake.lakes import LocalPlace, Place, S3Place
+from tests.destinations.lake.conftest import PLACES
+from tests.destinations.lake.lakes import BucketPlace, LocalPlace, ObjectServer, Place, S3Place
 from tests.destinations.lake.proxy import FailingProxy
 from tests.destinations.lake.readers import READERS, Seen, by_duckdb, can_read
 from tests.destinations.lake.s3 import S3Server
@@ -69,21 +69,14 @@ def test_killed_at_a_moment(
         assert result.rows["events"] < expected.rows, "what was committed is not asked for again"
 
 
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[S3Server]:
-    with S3Server() as server:
-        yield server
-
-
-@pytest.fixture(params=["local", *(["s3"] if LONG else [])])
-def place(
-    request: pytest.FixtureRequest, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Place:
+@pytest.fixture(params=PLACES if LONG else ["local"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     if request.param == "local":
         return LocalPlace(tmp_path / "lake")
-    for name, value in s3_server.environment.items():
+    server: ObjectServer = request.getfixturevalue(f"{request.param}_server")
+    for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    return S3Place(s3_server, s3_server.new_bucket())
+    return BucketPlace(server, server.new_bucket())
 
 
 def test_killed_again_and_again_while_others_read(

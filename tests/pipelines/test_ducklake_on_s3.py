@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from sources.posthog import CORE
 from tests.conftest import StartSandbox
@@ -14,16 +11,10 @@ from tests.pipelines.elsewhere import Elsewhere, set_to
 from tests.pipelines.test_sync import SMALL
 
 
-@pytest.fixture
-def s3() -> Iterator[S3Server]:
-    with S3Server() as server:
-        yield server
-
-
 def test_a_sync_into_a_bucket_ends_complete_and_the_next_one_finds_nothing_new(
-    s3: S3Server, start_sandbox: StartSandbox, tmp_path: Path
+    s3_server: S3Server, start_sandbox: StartSandbox, tmp_path: Path
 ) -> None:
-    bucket = s3.new_bucket()
+    bucket = s3_server.new_bucket()
     posthog = start_sandbox(**SMALL)
     credentials = "DESTINATION__DUCKLAKE__CREDENTIALS"
     storage = f"{credentials}__STORAGE__CREDENTIALS"
@@ -33,7 +24,7 @@ def test_a_sync_into_a_bucket_ends_complete_and_the_next_one_finds_nothing_new(
         f"{credentials}__STORAGE__BUCKET_URL": f"s3://{bucket}/lake",
         f"{storage}__AWS_ACCESS_KEY_ID": KEY,
         f"{storage}__AWS_SECRET_ACCESS_KEY": SECRET,
-        f"{storage}__ENDPOINT_URL": s3.endpoint,
+        f"{storage}__ENDPOINT_URL": s3_server.endpoint,
         f"{storage}__REGION_NAME": "us-east-1",
         f"{storage}__S3_URL_STYLE": "path",
     }
@@ -45,6 +36,6 @@ def test_a_sync_into_a_bucket_ends_complete_and_the_next_one_finds_nothing_new(
         again = warehouse.sync(posthog)
         assert again.status == "complete", again.checks
         assert {name: len(warehouse.keys(name)) for name in CORE} == {name: posthog.counts()[name] for name in CORE}
-    stored = s3.client.list_objects_v2(Bucket=bucket)["Contents"]
+    stored = s3_server.client.list_objects_v2(Bucket=bucket)["Contents"]
     assert all(each["Key"].startswith("lake/") for each in stored)
     assert any(each["Key"].endswith(".parquet") for each in stored)

@@ -7,11 +7,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.local import Sandbox
-from tests.destinations.lake.conftest import az_server, gs_server
 from tests.destinations.lake.lakes import BucketPlace, ObjectServer, glob_of
 from tests.pipelines.conftest import InProcess
-
-__all__ = ["az_server", "gs_server"]
 
 TABLES = ("events", "persons", "person_distinct_ids", "cohorts", "session_recordings")
 

@@ -6,7 +6,6 @@ Who then does what the message says has everything again with the next sync, eac
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +24,6 @@ pytestmark = pytest.mark.slow
 
 LOADED = ("events", "persons", "person_distinct_ids", "sessions", "session_recordings", "cohorts")
 HOUR = 3600
-
-
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[S3Server]:
-    with S3Server() as server:
-        yield server
 
 
 @dataclass

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from tests.destinations.lake.azure import AzureServer, is_installed
+from tests.destinations.lake.azure import AzureServer
 from tests.destinations.lake.gcs import GcsServer
 from tests.destinations.lake.lakes import BucketPlace, LocalPlace, ObjectServer, Place
 from tests.destinations.lake.s3 import S3Server
@@ -16,26 +15,6 @@ from tests.faults.syncing import LONG
 
 PLACES = ("local", "s3", "gs", "az")
 Server = TypeVar("Server", bound=ObjectServer)
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    with S3Server() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def gs_server() -> Iterator[GcsServer]:
-    with GcsServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def az_server() -> Iterator[AzureServer]:
-    if not is_installed():
-        pytest.skip("Azurite is not there: scripts/test installs it where npm is")
-    with AzureServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.destinations.lake.conftest import dlt_folder, s3, s3_server
+from tests.destinations.lake.conftest import dlt_folder, s3
 from tests.destinations.open_tables.tables import FORMATS, LocalTables, S3Tables, Tables
 
-__all__ = ["dlt_folder", "s3", "s3_server"]
+__all__ = ["dlt_folder", "s3"]
 
 
 @pytest.fixture(params=FORMATS)
