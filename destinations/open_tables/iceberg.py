@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -34,6 +35,7 @@ _PROPERTIES = {
     "commit.manifest-merge.enabled": "true",
 }
 _SUFFIX = ".metadata.json"
+_HINT = "version-hint.text"
 
 
 class Iceberg:
@@ -43,6 +45,7 @@ class Iceberg:
 
     def __init__(self, configuration: FilesystemConfiguration, root: str, *, is_local: bool) -> None:
         self._root = root
+        self._is_local = is_local
         self._credentials: Any = configuration.credentials
         # A path without `file://`: DuckDB reads the names of files out of the metadata, and knows no such thing.
         self._url = root if is_local else f"{configuration.protocol}://{root}"
@@ -88,11 +91,14 @@ class Iceberg:
             found.delete()
         else:
             found.manage_snapshots().rollback_to_snapshot(version).commit()
+        self._point(table, found.metadata_location)
 
     def mend(self, table: str) -> None:
-        """Removes metadata files that a killed run left half written: they would be the newest."""
+        """Removes metadata files that a killed run left half written: they would be the newest; points to what is."""
         for path in self._metadata_files(table):
             if self._is_whole(path):
+                if self._pointed(table) != _version(path):
+                    self._point(table, path)
                 return
             self._fs.rm_file(path)
 
@@ -131,6 +137,29 @@ class Iceberg:
                     for each in gone:
                         overwriting.delete_data_file(each)
             transaction.append(rows)
+        self._point(table, found.metadata_location)
+
+    def _point(self, table: str, newest: str) -> None:
+        """Says which metadata file is the newest, to readers that are given the folder: DuckDB, pyiceberg, Polars.
+
+        They read the one before until then, which is whole as well.
+        """
+        hint = self._hint(table)
+        if self._is_local:
+            scratch = Path(f"{hint}.tmp")
+            scratch.write_text(_version(newest), encoding="utf-8")
+            scratch.replace(hint)
+        else:
+            self._fs.pipe_file(hint, _version(newest).encode())
+
+    def _pointed(self, table: str) -> str | None:
+        try:
+            return bytes(self._fs.cat_file(self._hint(table))).decode()
+        except FileNotFoundError:
+            return None
+
+    def _hint(self, table: str) -> str:
+        return posixpath.join(self._root, table, "metadata", _HINT)
 
     def _create(self, table: str, schema: pa.Schema) -> Table:
         return self._catalog().create_table(
@@ -205,3 +234,8 @@ def _number(path: str) -> int:
     """Counts up with each commit: `00012-<uuid>.metadata.json`."""
     number = posixpath.basename(path).split("-", 1)[0]
     return int(number) if number.isdigit() else -1
+
+
+def _version(path: str) -> str:
+    """What readers call a metadata file: its name, without what all have."""
+    return posixpath.basename(path).removesuffix(_SUFFIX)

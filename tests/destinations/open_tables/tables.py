@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
 from pyiceberg.table import StaticTable, Table
@@ -15,6 +16,7 @@ from pyiceberg.table import StaticTable, Table
 from destinations.open_tables import OpenTables, open_tables
 from tests.destinations.lake.lakes import DATASET, EVENT_COLUMNS, Row, as_arrow
 from tests.destinations.lake.s3 import KEY, SECRET, S3Server
+from tests.destinations.open_tables.duckdb_reader import reader_of
 
 FORMATS = ("delta", "iceberg")
 
@@ -30,10 +32,26 @@ class Tables:
         return OpenTables(self.url, DATASET, table_format=self.format)
 
     def read(self, table: str) -> pa.Table:
-        """All rows, as whoever knows the format reads them: without anything of this project's."""
-        return pa.table(
+        """All rows, as whoever knows the format reads them: without anything of this project's.
+
+        The format's own library reads them, and so does DuckDB, and both have to find the same.
+        """
+        found = pa.table(
             self.delta(table).to_pyarrow_table() if self.format == "delta" else self.iceberg(table).scan().to_arrow()
         )
+        rows = self.duckdb.execute(f"SELECT * FROM {self.scan(table)}").to_arrow_table()
+        assert rows.column_names == found.column_names
+        assert told(rows) == told(found)
+        return found
+
+    def scan(self, table: str) -> str:
+        """What a reader writes who has DuckDB: the contract."""
+        return f"{self.format}_scan('{self.url}/{DATASET}/{table}')"
+
+    @property
+    def duckdb(self) -> duckdb.DuckDBPyConnection:
+        """DuckDB with its readers of these formats."""
+        return reader_of(None)
 
     def commits(self, table: str) -> int:
         """How many there were."""
@@ -72,6 +90,10 @@ class S3Tables(Tables):
     server: S3Server
 
     @property
+    def duckdb(self) -> duckdb.DuckDBPyConnection:
+        return reader_of(self.server)
+
+    @property
     def delta_options(self) -> dict[str, str]:
         return {
             "aws_access_key_id": KEY,
@@ -93,6 +115,11 @@ class S3Tables(Tables):
     def metadata_files(self, table: str) -> list[str]:
         found = self.server.fs.glob(f"{self.url}/{DATASET}/{table}/metadata/*.metadata.json")
         return sorted(f"s3://{path}" for path in found)
+
+
+def told(rows: pa.Table) -> tuple[int, int]:
+    """How many rows these are, and a sum over whole rows that does not depend on their order."""
+    return len(rows), sum(hash(repr(row)) for row in rows.to_pylist())
 
 
 def load_events(tables: Tables, rows: Sequence[Row], **hints: Any) -> None:

@@ -6,7 +6,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -164,18 +163,6 @@ def test_types_are_those_that_every_reader_knows(local: LocalTables) -> None:
     assert read["at"].isoformat() == "2026-11-20T12:00:00.123456+00:00"
     assert read["exact"] == Decimal("12345678901234567890.123456789")
     assert (read["yes"], read["number"], read["properties"]) == (True, 0.1, row["properties"])
-
-
-def test_polars_reads_the_same(local: LocalTables) -> None:
-    load_events(local, OLD)
-    load_events(local, [event(2, "2026-11-22T12:00:00Z", event="changed")])
-    if local.format == "delta":
-        lazy = pl.scan_delta(f"{local.url}/posthog/events")
-    else:
-        lazy = pl.scan_iceberg(local.metadata_files("events")[-1])
-    found = lazy.select(pl.len().alias("rows"), pl.col("uuid").n_unique().alias("keys")).collect()
-    assert found.rows() == [(6, 6)]
-    assert lazy.filter(pl.col("event") == "changed").collect().height == 1
 
 
 @pytest.mark.parametrize("packages", [4])
