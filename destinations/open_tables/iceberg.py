@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ import pyarrow as pa
 from dlt.common.libs.pyiceberg import ensure_iceberg_compatible_arrow_schema, get_sql_catalog
 from dlt.common.storages import FilesystemConfiguration, fsspec_from_config
 from pyiceberg.catalog import Catalog
+from pyiceberg.io import FileIO
+from pyiceberg.io.pyarrow import bin_pack_record_batches, pyarrow_to_schema, write_file
 from pyiceberg.manifest import DataFile
-from pyiceberg.table import StaticTable, Table
+from pyiceberg.table import StaticTable, Table, WriteTask
+from pyiceberg.table.metadata import TableMetadata
 
 from destinations.errors import DestinationForeign, DestinationUnusable
 from destinations.lake.layout import ROW_GROUP_ROWS
@@ -25,9 +29,10 @@ from destinations.lake.store import File
 
 from .formats import LARGE_BYTES, Change, Fewer, RowsOf, is_same
 
+_FILE_BYTES = 128 * 1024 * 1024
+"""Of a file, in memory: as Parquet it has a fifth of that, or less."""
 _PROPERTIES = {
-    # What is buffered for one file, uncompressed.
-    "write.target-file-size-bytes": str(128 * 1024 * 1024),
+    "write.target-file-size-bytes": str(_FILE_BYTES),
     "write.parquet.row-group-limit": str(ROW_GROUP_ROWS),
     # Each commit writes a metadata file and a manifest: of the first the last ones are kept, the others are merged.
     "write.metadata.delete-after-commit.enabled": "true",
@@ -132,11 +137,12 @@ class Iceberg:
             if set(wanted.names) - known or (others and is_whole):
                 with transaction.update_schema() as update:
                     update.union_by_name(wanted)
-            if gone:
-                with transaction.update_snapshot().overwrite() as overwriting:
-                    for each in gone:
-                        overwriting.delete_data_file(each)
-            transaction.append(rows)
+            updating = transaction.update_snapshot()
+            with updating.overwrite() if gone else updating.merge_append() as changing:
+                for each in gone:
+                    changing.delete_data_file(each)
+                for each in _written(rows, transaction.table_metadata, found.io):
+                    changing.append_data_file(each)
         self._point(table, found.metadata_location)
 
     def _point(self, table: str, newest: str) -> None:
@@ -228,6 +234,14 @@ class Iceberg:
     def _file(self, table: str, data_file: DataFile) -> File:
         path = data_file.file_path
         return File(path[path.index(f"/{table}/data/") + 1 :], data_file.file_size_in_bytes, path)
+
+
+def _written(rows: pa.RecordBatchReader, metadata: TableMetadata, io: FileIO) -> Iterator[DataFile]:
+    """Writes files, one after the other: pyiceberg's `append` reads all rows ahead of what it has written."""
+    schema = pyarrow_to_schema(rows.schema, name_mapping=metadata.schema().name_mapping)
+    commit = uuid.uuid4()
+    for number, batches in enumerate(bin_pack_record_batches(rows, _FILE_BYTES)):
+        yield from write_file(io, metadata, iter([WriteTask(commit, number, schema, batches)]))
 
 
 def _number(path: str) -> int:

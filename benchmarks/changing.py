@@ -1,0 +1,131 @@
+"""What it takes to change rows that are there, all those of a load package: in a Parquet lake, Delta and Iceberg tables.
+
+    python benchmarks/changing.py --events 240000
+
+Each kind is filled by one process, and changed by another, which is the one that is measured. Afterwards every key is
+there once, with its new row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+from measuring import MB, add_usual, child_environment, cpu_seconds, peak_memory, show, usual, write_json
+from pyiceberg.table import StaticTable
+
+from destinations.lake import lake
+from destinations.open_tables import open_tables
+
+KINDS = ("parquet", "delta", "iceberg")
+_PAGE_ROWS = 40_000
+_MEMORY_LIMIT = "300MB"
+_COLUMNS: Any = {
+    "uuid": {"data_type": "text", "nullable": False, "primary_key": True},
+    "event": {"data_type": "text"},
+    "timestamp": {"data_type": "timestamp", "timezone": True, "precision": 6},
+    "properties": {"data_type": "json"},
+}
+
+
+def pages(events: int, name: str) -> Iterator[pa.Table]:
+    """Events of six days, 2.4 KB each, all called `name`."""
+    told = " || ".join(f"'\"key_{n}\": \"' || md5(concat(i, '-{n}')) || '\", '" for n in range(16))
+    with duckdb.connect() as con:
+        for start in range(0, events, _PAGE_ROWS):
+            yield con.execute(
+                f"SELECT CAST(md5(concat(i)) AS UUID)::VARCHAR AS uuid, '{name}' AS event, "
+                f"to_timestamp(1795651200 - i % 6 * 86400 + i % 86400) AS timestamp, "
+                f"'{{' || {told} || '\"same\": \"{'the same for all ' * 90}\"}}' AS properties "
+                f"FROM range({start}, {min(start + _PAGE_ROWS, events)}) AS numbers(i)"
+            ).to_arrow_table()
+
+
+def _child(arguments: argparse.Namespace) -> None:
+    kind, folder, name = arguments.child
+    place = str(Path(folder) / "lake")
+    more = {"memory_limit": _MEMORY_LIMIT}
+    destination = lake(place, **more) if kind == "parquet" else open_tables(place, table_format=kind, **more)
+    merge: Any = {"disposition": "merge", "strategy": "delete-insert"}
+    resource = dlt.resource(
+        pages(arguments.events, name), name="events", columns=_COLUMNS, write_disposition=merge, primary_key="uuid"
+    )
+    before, began = cpu_seconds(), time.monotonic()
+    try:
+        dlt.pipeline("changing", destination=destination, dataset_name="posthog").run(resource)
+    finally:
+        destination.close()
+    figures = {
+        "wall_seconds": time.monotonic() - began,
+        "cpu_seconds": cpu_seconds() - before,
+        "peak_memory_bytes": peak_memory(),
+    }
+    print(json.dumps(figures))
+
+
+def run(arguments: argparse.Namespace, kind: str) -> dict[str, Any]:
+    """Measures one kind, and looks whether all rows changed."""
+    with tempfile.TemporaryDirectory(prefix="changing-") as folder:
+        for name in ("old", "new"):
+            command = [sys.executable, __file__, "--child", kind, folder, name, "--events", str(arguments.events)]
+            environment = {**child_environment(Path(folder)), "RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
+            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+        figures: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
+        found = _found(kind, folder)
+        if found != (arguments.events, arguments.events, arguments.events):
+            raise SystemExit(f"{kind} has {found} rows, keys and new rows of {arguments.events}")
+    return figures
+
+
+def _found(kind: str, folder: str) -> tuple[int, ...]:
+    events = f"{folder}/lake/posthog/events"
+    files = [f"{events}/**/*.parquet"]
+    if kind == "delta":
+        files = DeltaTable(events).file_uris()
+    elif kind == "iceberg":
+        files = [task.file.file_path for task in StaticTable.from_metadata(events).scan().plan_files()]
+    with duckdb.connect() as con:
+        row = con.execute(
+            "SELECT count(*), count(DISTINCT uuid), count(*) FILTER (event = 'new') FROM read_parquet(?)", [files]
+        ).fetchone()
+    return row or ()
+
+
+def main() -> int:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--events", type=int, default=240_000)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    add_usual(parser)
+    arguments = usual(parser, events=1_200)
+    if arguments.child:
+        _child(arguments)
+        return 0
+    found = {kind: run(arguments, kind) for kind in arguments.kinds}
+    for kind, figures in found.items():
+        show(
+            f"{arguments.events:,} events of {kind} change",
+            {
+                "seconds": f"{figures['wall_seconds']:,.1f}",
+                "CPU seconds": f"{figures['cpu_seconds']:,.1f}",
+                "peak memory, MB": f"{figures['peak_memory_bytes'] / MB:,.0f}",
+            },
+        )
+    write_json(arguments.json, found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
