@@ -1,9 +1,9 @@
-"""What it takes to change rows that are there, all those of a load package: in a Parquet lake, Delta and Iceberg tables.
+"""What it takes to change a load package of rows that lie in all files: of a Parquet lake, Delta and Iceberg tables.
 
-    python benchmarks/changing.py --events 240000
+    python benchmarks/changing.py --events 240000 --times 4
 
-Each kind is filled by one process, and changed by another, which is the one that is measured. Afterwards every key is
-there once, with its new row.
+A table is filled by some processes, and changed by another, which is the one that is measured: every fourth row of four
+times as many as change. Afterwards every key is there once, with its old row or its new one.
 """
 
 from __future__ import annotations
@@ -39,27 +39,32 @@ _COLUMNS: Any = {
 }
 
 
-def pages(events: int, name: str) -> Iterator[pa.Table]:
+def pages(numbers: range, name: str) -> Iterator[pa.Table]:
     """Events of six days, 2.4 KB each, all called `name`."""
     told = " || ".join(f"'\"key_{n}\": \"' || md5(concat(i, '-{n}')) || '\", '" for n in range(16))
     with duckdb.connect() as con:
-        for start in range(0, events, _PAGE_ROWS):
+        for first in range(0, len(numbers), _PAGE_ROWS):
+            page = numbers[first : first + _PAGE_ROWS]
             yield con.execute(
                 f"SELECT CAST(md5(concat(i)) AS UUID)::VARCHAR AS uuid, '{name}' AS event, "
                 f"to_timestamp(1795651200 - i % 6 * 86400 + i % 86400) AS timestamp, "
                 f"'{{' || {told} || '\"same\": \"{'the same for all ' * 90}\"}}' AS properties "
-                f"FROM range({start}, {min(start + _PAGE_ROWS, events)}) AS numbers(i)"
+                f"FROM range({page.start}, {page.stop}, {page.step}) AS numbers(i)"
             ).to_arrow_table()
 
 
 def _child(arguments: argparse.Namespace) -> None:
-    kind, folder, name = arguments.child
+    kind, folder, name, *bounds = arguments.child
     place = str(Path(folder) / "lake")
     more = {"memory_limit": _MEMORY_LIMIT}
     destination = lake(place, **more) if kind == "parquet" else open_tables(place, table_format=kind, **more)
     merge: Any = {"disposition": "merge", "strategy": "delete-insert"}
     resource = dlt.resource(
-        pages(arguments.events, name), name="events", columns=_COLUMNS, write_disposition=merge, primary_key="uuid"
+        pages(range(*map(int, bounds)), name),
+        name="events",
+        columns=_COLUMNS,
+        write_disposition=merge,
+        primary_key="uuid",
     )
     before, began = cpu_seconds(), time.monotonic()
     try:
@@ -77,14 +82,17 @@ def _child(arguments: argparse.Namespace) -> None:
 def run(arguments: argparse.Namespace, kind: str) -> dict[str, Any]:
     """Measures one kind, and looks whether all rows changed."""
     with tempfile.TemporaryDirectory(prefix="changing-") as folder:
-        for name in ("old", "new"):
-            command = [sys.executable, __file__, "--child", kind, folder, name, "--events", str(arguments.events)]
-            environment = {**child_environment(Path(folder)), "RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
+        events, times = arguments.events, arguments.times
+        steps = [("old", start, start + events, 1) for start in range(0, times * events, events)]
+        for step in [*steps, ("new", 0, times * events, times)]:
+            command = [sys.executable, __file__, "--child", kind, folder, *map(str, step)]
+            more = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
+            environment = child_environment(Path(folder), **more)
             said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
         figures: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
         found = _found(kind, folder)
-        if found != (arguments.events, arguments.events, arguments.events):
-            raise SystemExit(f"{kind} has {found} rows, keys and new rows of {arguments.events}")
+        if found != (times * events, times * events, events):
+            raise SystemExit(f"{kind} has {found} rows, keys and new rows of {times * events}, where {events} changed")
     return figures
 
 
@@ -106,17 +114,18 @@ def main() -> int:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--events", type=int, default=240_000)
+    parser.add_argument("--times", type=int, default=4, help="so many times as many events are there")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=6, help=argparse.SUPPRESS)
     add_usual(parser)
-    arguments = usual(parser, events=1_200)
+    arguments = usual(parser, events=600, times=2)
     if arguments.child:
         _child(arguments)
         return 0
     found = {kind: run(arguments, kind) for kind in arguments.kinds}
     for kind, figures in found.items():
         show(
-            f"{arguments.events:,} events of {kind} change",
+            f"{arguments.events:,} of {arguments.times * arguments.events:,} events change, {kind}",
             {
                 "seconds": f"{figures['wall_seconds']:,.1f}",
                 "CPU seconds": f"{figures['cpu_seconds']:,.1f}",

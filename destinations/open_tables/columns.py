@@ -11,7 +11,7 @@ from destinations.lake.engine import connection
 
 from .store import TableStore
 
-_BATCH_ROWS = 20_000
+_BATCH_ROWS = 4_000
 
 
 class TableColumns(Columns):

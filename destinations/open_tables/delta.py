@@ -1,36 +1,39 @@
 """Delta tables, by `deltalake`.
 
-A change of some rows is one MERGE: what `Change.marked` says of old rows deletes them, the other rows are inserted. The
-library reads the files that may hold such rows, and writes those anew that do.
+A change of some rows is one entry of the log: the files that hold such rows go, and files with all their other rows and
+the new ones come. (The library's own MERGE holds all that changes, and whole files, in memory.)
 """
 
 from __future__ import annotations
 
+import json
 import posixpath
+import shutil
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import dlt
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, WriterProperties, write_deltalake
 from deltalake.exceptions import TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
 from dlt.common.libs.deltalake import deltalake_storage_options, evolve_delta_table_schema
 from dlt.common.storages import FilesystemConfiguration
 
-from destinations.duckdb_sql import identifier
 from destinations.errors import DestinationForeign
 from destinations.lake.layout import ROW_GROUP_ROWS
-from destinations.lake.store import File
+from destinations.lake.store import File, Store
 
 from .formats import LARGE_BYTES, Change, Fewer, RowsOf
 
-_MARK = "_posthog_warehouse_old"
 _UNREAD = {"deletionVectors", "columnMapping"}
 """Features of tables whose rows are not simply those of their files."""
 _WRITER = WriterProperties(compression="ZSTD", compression_level=3, max_row_group_size=ROW_GROUP_ROWS)
 _FILE_BYTES = 16 * 1024 * 1024
-"""Of a file as written: some 50,000 events, which a MERGE has to hold, uncompressed."""
+"""Of a file as written: some 50,000 events, all of which are written anew where one of them changes."""
 _COMPACTED_BYTES = 64 * 1024 * 1024
 _COMMIT = CommitProperties(custom_metadata={"engine": "posthog-warehouse"})
 
@@ -38,11 +41,9 @@ _COMMIT = CommitProperties(custom_metadata={"engine": "posthog-warehouse"})
 class Delta:
     """The Delta tables of one dataset."""
 
-    at_once: int | None = 20_000
-    """MERGE holds the rows that change in memory, and those of a file until it knows whether one of them does."""
-
-    def __init__(self, configuration: FilesystemConfiguration, root: str, *, is_local: bool) -> None:
-        self._url = root if is_local else f"{configuration.protocol}://{root}"
+    def __init__(self, configuration: FilesystemConfiguration, store: Store) -> None:
+        self._store = store
+        self._url = store.root if store.is_local else f"{configuration.protocol}://{store.root}"
         given = dlt.secrets.get("destination.filesystem.deltalake_storage_options", dict)
         credentials: Any = configuration.credentials
         self._options = deltalake_storage_options(credentials, given)
@@ -70,38 +71,42 @@ class Delta:
 
     def append(self, table: str, rows: pa.RecordBatchReader) -> None:
         """Adds rows; makes the table, and columns that it does not have."""
-        self._write(table, rows, mode="append", schema_mode="merge")
+        self._write(self._place(table), rows, self._options, mode="append", schema_mode="merge")
 
     def replace(self, table: str, rows: pa.RecordBatchReader) -> None:
         """Puts rows in the place of all there are; columns become what they are in these."""
-        self._write(table, rows, mode="overwrite", schema_mode="overwrite")
+        self._write(self._place(table), rows, self._options, mode="overwrite", schema_mode="overwrite")
 
     def change(self, table: str, change: Change) -> None:
-        """Puts rows in the place of some."""
+        """Puts rows in the place of some: files that hold such rows go, and files with all their other rows come."""
         found = self._table(table)
         assert found is not None  # noqa: S101 - rows of it are to be changed
-        rows = change.marked(_MARK)
-        schema = rows.schema
-        evolve_delta_table_schema(found, schema.remove(schema.get_field_index(_MARK)))
-        same = [f"target.{identifier(c)} = source.{identifier(c)}" for c in change.match]
-        if change.between is not None:
-            # What no such row can be in is not even read.
-            column, first, last = change.between
-            same += [f"target.{identifier(column)} >= TIMESTAMP '{first}'"]
-            same += [f"target.{identifier(column)} <= TIMESTAMP '{last}'"]
-        (
-            found.merge(
-                rows,
-                " AND ".join([f"source.{_MARK}", *same]),
-                source_alias="source",
-                target_alias="target",
-                writer_properties=_WRITER,
-                commit_properties=_COMMIT,
-            )
-            .when_matched_delete()
-            .when_not_matched_insert_all(predicate=f"NOT source.{_MARK}", except_cols=[_MARK])
-            .execute()
-        )
+        rows = change.rewritten()
+        evolve_delta_table_schema(found, rows.schema)
+        come = self._written(table, found.schema(), rows)
+        at = round(time.time() * 1000)
+        go = [
+            RemoveAction(file.version, data_change=True, deletion_timestamp=at, size=file.size) for file in change.files
+        ]
+        found.create_write_transaction([*come, *go], "append", found.schema(), commit_properties=_COMMIT)
+
+    def _written(self, table: str, schema: Schema, rows: pa.RecordBatchReader) -> list[AddAction]:
+        """Files with these rows, which no entry names yet."""
+        scratch = self._store.scratch_file()
+        try:
+            # The library writes files, and says what is in them, for a table only: one that lasts as long as this.
+            DeltaTable.create(str(scratch), schema)
+            self._write(str(scratch), rows, {}, mode="append", schema_mode="merge")
+            entries = [entry.read_text() for entry in (scratch / "_delta_log").glob("*.json")]
+            told = [json.loads(line).get("add") for entry in entries for line in entry.splitlines()]
+            return [self._brought(scratch, table, add) for add in told if add]
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _brought(self, scratch: Path, table: str, add: dict[str, Any]) -> AddAction:
+        name = unquote(add["path"])
+        self._store.put(scratch / name, f"{table}/{name}")
+        return AddAction(add["path"], add["size"], {}, add["modificationTime"], data_change=True, stats=add["stats"])
 
     def version(self, table: str) -> int | None:
         """The number of the last commit; None: there is no table."""
@@ -134,11 +139,11 @@ class Delta:
         if len(after) < len(before):
             yield Fewer(len(before), len(after), sum(f.size for f in before), sum(f.size for f in after))
 
-    def _write(self, table: str, rows: pa.RecordBatchReader, **how: Any) -> None:
+    def _write(self, url: str, rows: pa.RecordBatchReader, options: dict[str, str], **how: Any) -> None:
         write_deltalake(
-            posixpath.join(self._url, table),
+            url,
             rows,
-            storage_options=self._options,
+            storage_options=options,
             writer_properties=_WRITER,
             commit_properties=_COMMIT,
             target_file_size=_FILE_BYTES,
@@ -147,6 +152,9 @@ class Delta:
 
     def _table(self, table: str) -> DeltaTable | None:
         try:
-            return DeltaTable(posixpath.join(self._url, table), storage_options=self._options)
+            return DeltaTable(self._place(table), storage_options=self._options)
         except TableNotFoundError:
             return None
+
+    def _place(self, table: str) -> str:
+        return posixpath.join(self._url, table)

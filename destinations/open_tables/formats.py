@@ -10,7 +10,7 @@ import pyarrow as pa
 from dlt.common.storages import FilesystemConfiguration
 
 from destinations.errors import DestinationUnready
-from destinations.lake.store import File
+from destinations.lake.store import File, Store
 
 _PACKAGES = {"delta": ("deltalake", "dlt[deltalake]"), "iceberg": ("pyiceberg", "dlt[pyiceberg]")}
 """By format: the package that writes it, and what to install for it."""
@@ -20,22 +20,11 @@ LARGE_BYTES = 128 * 1024 * 1024
 
 
 class Change(Protocol):
-    """Rows of a table that give way to others, or to nothing."""
-
-    @property
-    def match(self) -> tuple[str, ...]:
-        """The columns that say which rows those are."""
+    """Rows of a table that give way to others, or to nothing. The files that hold them are written anew."""
 
     @property
     def files(self) -> list[File]:
         """Files of the table that hold such rows."""
-
-    @property
-    def between(self) -> tuple[str, str, str] | None:
-        """A column of moments, and the first and the last of those rows there (UTC); None: it is not known."""
-
-    def marked(self, mark: str) -> pa.RecordBatchReader:
-        """The new rows; and, with the column `mark` true, what `match` has of the old ones, each once."""
 
     def rewritten(self) -> pa.RecordBatchReader:
         """All rows that are to be in the place of `files`: those that stay, and the new ones."""
@@ -56,9 +45,6 @@ class Fewer:
 
 class TableFormat(Protocol):
     """The tables of one dataset in one format. Each change is one entry of the table's log: all of it, or none."""
-
-    at_once: int | None
-    """Of so many keys the rows change in one entry; None: of any number."""
 
     def files(self, table: str) -> list[File]:
         """The data files of a table as it is now; none: it is not there, or has no rows.
@@ -117,15 +103,23 @@ def require(name: str) -> None:
             f"--table-format {name} needs the package {package}, which is missing.",
             f'Install it: pip install "{extra}". Nothing was asked of PostHog yet.',
         ) from None
+    if name == "delta":
+        try:
+            from deltalake.transaction import RemoveAction  # noqa: F401, PLC0415 - which older ones do not have
+        except ImportError:
+            raise DestinationUnready(
+                "--table-format delta needs deltalake 1.6.6 or newer.",
+                'Install it: pip install "deltalake>=1.6.6". Nothing was asked of PostHog yet.',
+            ) from None
 
 
-def format_of(name: str, configuration: FilesystemConfiguration, root: str, *, is_local: bool) -> TableFormat:
-    """The format of that name, for the tables in the folder `root`. Raises DestinationUnready."""
+def format_of(name: str, configuration: FilesystemConfiguration, store: Store) -> TableFormat:
+    """The format of that name, for the tables in the folder of `store`. Raises DestinationUnready."""
     require(name)
     if name == "delta":
         from .delta import Delta  # noqa: PLC0415 - its package may be missing
 
-        return Delta(configuration, root, is_local=is_local)
+        return Delta(configuration, store)
     from .iceberg import Iceberg  # noqa: PLC0415 - its package may be missing
 
-    return Iceberg(configuration, root, is_local=is_local)
+    return Iceberg(configuration, store)

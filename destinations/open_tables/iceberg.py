@@ -10,7 +10,6 @@ import json
 import posixpath
 import uuid
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +24,7 @@ from pyiceberg.table.metadata import TableMetadata
 
 from destinations.errors import DestinationForeign, DestinationUnusable
 from destinations.lake.layout import ROW_GROUP_ROWS
-from destinations.lake.store import File
+from destinations.lake.store import File, Store
 
 from .formats import LARGE_BYTES, Change, Fewer, RowsOf, is_same
 
@@ -46,14 +45,12 @@ _HINT = "version-hint.text"
 class Iceberg:
     """The Iceberg tables of one dataset."""
 
-    at_once: int | None = None
-
-    def __init__(self, configuration: FilesystemConfiguration, root: str, *, is_local: bool) -> None:
-        self._root = root
-        self._is_local = is_local
+    def __init__(self, configuration: FilesystemConfiguration, store: Store) -> None:
+        self._store = store
+        self._root = store.root
         self._credentials: Any = configuration.credentials
         # A path without `file://`: DuckDB reads the names of files out of the metadata, and knows no such thing.
-        self._url = root if is_local else f"{configuration.protocol}://{root}"
+        self._url = store.root if store.is_local else f"{configuration.protocol}://{store.root}"
         self._fs, _ = fsspec_from_config(configuration)
 
     def files(self, table: str) -> list[File]:
@@ -150,22 +147,13 @@ class Iceberg:
 
         They read the one before until then, which is whole as well.
         """
-        hint = self._hint(table)
-        if self._is_local:
-            scratch = Path(f"{hint}.tmp")
-            scratch.write_text(_version(newest), encoding="utf-8")
-            scratch.replace(hint)
-        else:
-            self._fs.pipe_file(hint, _version(newest).encode())
+        self._store.write_text(f"{table}/metadata/{_HINT}", _version(newest))
 
     def _pointed(self, table: str) -> str | None:
         try:
-            return bytes(self._fs.cat_file(self._hint(table))).decode()
+            return bytes(self._fs.cat_file(posixpath.join(self._root, table, "metadata", _HINT))).decode()
         except FileNotFoundError:
             return None
-
-    def _hint(self, table: str) -> str:
-        return posixpath.join(self._root, table, "metadata", _HINT)
 
     def _create(self, table: str, schema: pa.Schema) -> Table:
         return self._catalog().create_table(

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from destinations.duckdb_sql import identifier, names
+from destinations.duckdb_sql import names
 from destinations.lake.engine import connection, scan
 from destinations.lake.keys import Keys
 from destinations.lake.merging import take, typed
@@ -24,7 +24,8 @@ from .formats import Fewer, is_same
 from .opening import note_append
 from .store import TableStore
 
-_BATCH_ROWS = 20_000
+_BATCH_ROWS = 4_000
+"""Of rows on their way to a format's library, which holds some such batches at once."""
 
 
 def load(
@@ -94,79 +95,48 @@ class _Merge:
         fresh = _picked(spec, numbered, f"NOT _gone AND {is_new}")
         if _count(con, f"SELECT count(*) FROM arriving WHERE NOT _gone AND {is_new}"):
             self._store.format.append(spec.name, _reader(con, fresh))
-        for changed in self._changed(numbered, files):
+        changed = self._changed(numbered, files)
+        if changed is not None:
             self._store.format.change(spec.name, changed)
 
-    def _changed(self, numbered: str, files: Sequence[File]) -> Iterator[_Changed]:
-        """Table `changed`: keys whose rows here are not those that arrive; so many at once as the format can take."""
+    def _changed(self, numbered: str, files: Sequence[File]) -> _Changed | None:
+        """Table `changed`: keys whose rows here are not those that arrive; None: there are none."""
         con, spec, match = self._con, self._spec, names(self._spec.match)
         paths = {path for (path,) in con.execute("SELECT DISTINCT _home FROM homes").fetchall()}
         if not paths:
-            return
+            return None
         old = _of(con, self._store, spec, [file for file in files if file.path in paths])
         new = _picked(spec, numbered, f"NOT _gone AND ({match}) IN (SELECT ({match}) FROM homes)")
         # One after the other, and what arrives through one join alone: pages are wide, and memory is bounded.
         for name, rows in (("told_old", f"({old}) SEMI JOIN homes USING ({match})"), ("told_new", f"({new})")):
             con.execute(f"CREATE TEMP TABLE {name} AS SELECT {match}, {_told(spec)} FROM {rows} GROUP BY {match}")
-        # In the order of the files that hold them, so that those at once are in few.
         con.execute(
-            f"CREATE TEMP TABLE all_changed AS SELECT {match}, min(_home) AS _home FROM homes ANTI JOIN "
-            f"(SELECT {match} FROM told_old JOIN told_new USING ({match}, _rows, _sum)) USING ({match}) "
-            f"GROUP BY {match} ORDER BY _home"
+            f"CREATE TEMP TABLE changed AS SELECT DISTINCT {match} FROM homes ANTI JOIN "
+            f"(SELECT {match} FROM told_old JOIN told_new USING ({match}, _rows, _sum)) USING ({match})"
         )
         con.execute("DROP TABLE told_old; DROP TABLE told_new")
-        number = _count(con, "SELECT count(*) FROM all_changed")
-        at_once = self._store.format.at_once or max(number, 1)
+        touched = con.execute(f"SELECT DISTINCT _home FROM homes SEMI JOIN changed USING ({match})").fetchall()
+        holding = {path for (path,) in touched}
+        if not holding:
+            return None
         new = _picked(spec, numbered, f"NOT _gone AND ({match}) IN (SELECT ({match}) FROM changed)")
-        for start in range(0, number, at_once):
-            con.execute(
-                f"CREATE OR REPLACE TEMP TABLE changed AS SELECT {match} FROM all_changed "
-                f"WHERE rowid >= {start} AND rowid < {start + at_once}"
-            )
-            touched = con.execute(f"SELECT DISTINCT _home FROM homes SEMI JOIN changed USING ({match})").fetchall()
-            holding = {path for (path,) in touched}
-            yield _Changed(con, self._store, spec, new, [file for file in files if file.path in holding])
+        return _Changed(con, self._store, spec, new, [file for file in files if file.path in holding])
 
 
 class _Changed:
-    """The rows of the keys of the table `changed`.
-
-    `files` are those of before the first change of a package: their old rows are there to be read in any case.
-    """
+    """The rows of the keys of the table `changed`, which `files` hold."""
 
     def __init__(
         self, con: duckdb.DuckDBPyConnection, store: TableStore, spec: Spec, new: str, files: list[File]
     ) -> None:
-        self.match = spec.match
         self.files = files
         self._con = con
-        self._keys = f"SELECT {names(spec.match)} FROM changed"
         self._new = new
-        self._old = _of(con, store, spec, files)
-        self.between = self._bounds(spec)
-
-    def _bounds(self, spec: Spec) -> tuple[str, str, str] | None:
-        if spec.dated_by is None:
-            return None
-        at = identifier(spec.dated_by)
-        ends = ", ".join(f"strftime({end}({at}), '%Y-%m-%dT%H:%M:%S.%fZ')" for end in ("min", "max"))
-        row = self._con.execute(
-            f"SELECT {ends}, count(*) = count({at}) FROM ({self._old}) SEMI JOIN changed USING ({names(spec.match)})"
-        ).fetchone()
-        return None if row is None or not row[2] or row[0] is None else (spec.dated_by, row[0], row[1])
-
-    def marked(self, mark: str) -> pa.RecordBatchReader:
-        """The new rows; and, marked, the keys of the old ones."""
-        return _reader(
-            self._con,
-            f"SELECT *, false AS {identifier(mark)} FROM ({self._new}) "
-            f"UNION ALL BY NAME SELECT *, true AS {identifier(mark)} FROM ({self._keys})",
-        )
+        self._kept = f"SELECT * FROM ({_of(con, store, spec, files)}) ANTI JOIN changed USING ({names(spec.match)})"
 
     def rewritten(self) -> pa.RecordBatchReader:
         """What is to be in the place of `files`."""
-        kept = f"SELECT * FROM ({self._old}) ANTI JOIN changed USING ({names(self.match)})"
-        return _reader(self._con, f"{kept} UNION ALL BY NAME {self._new}")
+        return _reader(self._con, f"{self._kept} UNION ALL BY NAME {self._new}")
 
 
 def _picked(spec: Spec, numbered: str, where: str) -> str:

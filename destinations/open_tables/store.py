@@ -22,7 +22,7 @@ class TableStore(Store):
     @cached_property
     def format(self) -> TableFormat:
         """Who reads and writes the log. Raises DestinationUnready where its package is missing."""
-        return format_of(self._format_name, self._configuration, self.root, is_local=self.is_local)
+        return format_of(self._format_name, self._configuration, self)
 
     def files(self, folder: str, suffix: str = ".parquet") -> list[File]:
         """The files of a table as it is now; of other folders, those below."""

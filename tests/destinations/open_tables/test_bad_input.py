@@ -94,6 +94,15 @@ def test_a_package_that_is_missing_is_named(local: LocalTables, monkeypatch: pyt
     assert not Path(local.url).exists()
 
 
+def test_a_package_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("deltalake.transaction.RemoveAction")
+    with (
+        OpenTables(str(tmp_path / "lake"), table_format="delta") as destination,
+        pytest.raises(DestinationUnready, match=r"deltalake 1\.6\.6 or newer"),
+    ):
+        destination.check()
+
+
 def test_one_program_at_a_time(s3: S3Server, tmp_path: Path) -> None:
     tables = S3Tables("delta", f"s3://{s3.new_bucket()}/lake", s3)
     with tables.opened() as one:

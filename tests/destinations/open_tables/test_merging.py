@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from destinations.destination import Bounds
-from destinations.open_tables.delta import Delta
 from tests.destinations.lake.lakes import event
 from tests.destinations.open_tables.tables import LocalTables, Tables, load, load_events, numbers
 
@@ -42,16 +40,6 @@ def test_what_comes_again_as_it_was_is_not_written(local: LocalTables) -> None:
     commits = local.commits("cohorts")
     load(local, "cohorts", [{"id": 2}, {"id": 1}], write_disposition="replace")
     assert local.commits("cohorts") == commits
-
-
-def test_many_rows_change_some_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = LocalTables("delta", str(tmp_path / "lake"))
-    load_events(tables, OLD)
-    monkeypatch.setattr(Delta, "at_once", 2)
-    load_events(tables, [event(n, f"2026-12-2{n % 3}T12:00:00Z", event="changed") for n in range(1, 8)])
-    assert numbers(tables) == list(range(8))
-    assert names_of(tables) == {0: "$pageview", **dict.fromkeys(range(1, 8), "changed")}
-    assert tables.commits("events") == 1 + 1 + 3, "those that are new, and five that change"
 
 
 def test_of_rows_with_one_key_the_newest_counts(local: LocalTables) -> None:
@@ -94,16 +82,15 @@ def test_rows_of_a_group_are_replaced_together(local: LocalTables) -> None:
 
 def test_rows_that_are_told_to_go_are_removed(local: LocalTables) -> None:
     columns: Any = {"distinct_id": {"data_type": "text"}, "is_deleted": {"data_type": "bool", "hard_delete": True}}
-    rows = [{"distinct_id": name, "is_deleted": False} for name in "abc"]
-    load(local, "ids", rows, columns=columns, primary_key="distinct_id")
-    load(
-        local,
-        "ids",
-        [{"distinct_id": name, "is_deleted": True} for name in "bz"],
-        columns=columns,
-        primary_key="distinct_id",
-    )
-    assert sorted(local.read("ids").column("distinct_id").to_pylist()) == ["a", "c"]
+
+    def loaded(names: str, *, is_deleted: bool) -> list[str]:
+        rows = [{"distinct_id": name, "is_deleted": is_deleted} for name in names]
+        load(local, "ids", rows, columns=columns, primary_key="distinct_id")
+        return sorted(local.read("ids").column("distinct_id").to_pylist())
+
+    loaded("abc", is_deleted=False)
+    assert loaded("bz", is_deleted=True) == ["a", "c"]
+    assert loaded("ac", is_deleted=True) == [], "a table without rows is one"
 
 
 def test_a_key_of_two_columns(local: LocalTables) -> None:
