@@ -1,7 +1,8 @@
 """`compact`: few large files of many small ones, in tables that are files. Asks nothing of PostHog.
 
-JSON objects a line: {"type": "folder", "folder", "files_before", "files_after", "bytes_before", "bytes_after"} for each
-folder that has fewer files now, then {"type": "result", "database", "dataset", "files_before", "files_after"}.
+JSON objects a line: {"type": "folder", "folder", "files_before", "files_after", "bytes_before", "bytes_after",
+"removed"} for each folder that has fewer files now, then {"type": "result", "database", "dataset", "files_before",
+"files_after", "removed"}. What was removed are files that were no part of a table with a log any more.
 """
 
 from __future__ import annotations
@@ -49,10 +50,11 @@ def run_compact(run: Run, flags: Flags, tables: Sequence[str]) -> int:
         done = [asdict(each) for each in lake.compact(tables)]
         left = [error for error in unusable_tables(lake) if not tables or error.table in tables]
     run.reporter.records("folder", done, "Folders with fewer files now")
-    before, after = (sum(each[f"files_{when}"] for each in done) for when in ("before", "after"))
+    before, after, removed = (sum(each[name] for each in done) for name in ("files_before", "files_after", "removed"))
     facts = {"type": "result", "database": lake.location, "dataset": lake.dataset}
     said = f"{before:,} files became {after:,}." if done else "Nothing to do: there are no small files side by side."
-    run.reporter.summary(facts | {"files_before": before, "files_after": after}, said)
+    said += f" {removed:,} more, which no reader needs any more, were removed." if removed else ""
+    run.reporter.summary(facts | {"files_before": before, "files_after": after, "removed": removed}, said)
     for error in left:
         run.reporter.problem(problem_of(error))
     return int(ExitCode.DESTINATION if left else ExitCode.COMPLETE)

@@ -38,6 +38,8 @@ class Compacted:
     files_after: int
     bytes_before: int
     bytes_after: int
+    removed: int = 0
+    """Files besides, which were no part of the table any more (of tables with a log)."""
 
 
 def compact(store: Store, table: str, memory_limit: str, large_bytes: int = LARGE_BYTES) -> Iterator[Compacted]:

@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dlt.common.storages import FilesystemConfiguration, fsspec_from_config
+from dlt.common.storages.fsspec_filesystem import MTIME_DISPATCH
 from fsspec import AbstractFileSystem
 
 from .layout import PARTITION, SYSTEM
@@ -139,6 +140,13 @@ class Store:
             ),
             key=lambda file: file.path,
         )
+
+    def written(self, folder: str) -> dict[str, datetime | None]:
+        """When each file below a folder was last written, by its path there; None: the store does not say."""
+        root = f"{self.path(folder)}/"
+        modified = MTIME_DISPATCH[self._protocol]
+        found: dict[str, dict[str, Any]] = self.fs.find(root, detail=True)
+        return {name[name.index(root) + len(root) :]: modified(info) for name, info in found.items() if root in name}
 
     def read_json(self, relative: str) -> Any:
         """The content of a JSON file; None: there is none."""

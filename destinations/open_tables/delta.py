@@ -127,17 +127,18 @@ class Delta:
         """Nothing: an entry of the log is there as a whole, or not at all."""
 
     def compact(self, table: str, rows_of: RowsOf, large_bytes: int = LARGE_BYTES) -> Iterator[Fewer]:
-        """Makes few files of the small ones; the old ones go when they are older than the table's retention, a week."""
+        """Makes few files of the small ones. Those go that have been out of the table for a week, or what it says."""
         del rows_of  # the library reads them itself
         found = self._table(table)
         if found is None:
             return
         before = self.files(table)
         found.optimize.compact(target_size=min(large_bytes, _COMPACTED_BYTES), writer_properties=_WRITER)
-        found.vacuum(dry_run=False)
+        # `full`: also those that a killed run left, which no entry names.
+        removed = found.vacuum(dry_run=False, full=True)
         after = self.files(table)
-        if len(after) < len(before):
-            yield Fewer(len(before), len(after), sum(f.size for f in before), sum(f.size for f in after))
+        if removed or len(after) < len(before):
+            yield Fewer(len(before), len(after), sum(f.size for f in before), sum(f.size for f in after), len(removed))
 
     def _write(self, url: str, rows: pa.RecordBatchReader, options: dict[str, str], **how: Any) -> None:
         write_deltalake(

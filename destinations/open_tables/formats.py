@@ -35,12 +35,14 @@ RowsOf = Callable[[Sequence[File]], pa.RecordBatchReader]
 
 @dataclass(frozen=True)
 class Fewer:
-    """A table that has fewer files now."""
+    """A table that has fewer files now, or takes less room."""
 
     files_before: int
     files_after: int
     bytes_before: int
     bytes_after: int
+    removed: int = 0
+    """Files that were part of the table once, or never, and nobody needs any more."""
 
 
 class TableFormat(Protocol):
@@ -75,7 +77,7 @@ class TableFormat(Protocol):
         """Removes what a killed run left half written of the log."""
 
     def compact(self, table: str, rows_of: RowsOf, large_bytes: int = LARGE_BYTES) -> Iterator[Fewer]:
-        """Makes few files of those below `large_bytes`; `rows_of` reads files."""
+        """Makes few files of those below `large_bytes`, removes what is of no use any more; `rows_of` reads files."""
 
 
 def is_same(one: pa.DataType, other: pa.DataType) -> bool:

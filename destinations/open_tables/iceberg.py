@@ -10,6 +10,7 @@ import json
 import posixpath
 import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ from destinations.errors import DestinationForeign, DestinationUnusable
 from destinations.lake.layout import ROW_GROUP_ROWS
 from destinations.lake.store import File, Store
 
+from .expiring import AGE, DEFAULT_AGE, cutoff_of, expired, unneeded
 from .formats import LARGE_BYTES, Change, Fewer, RowsOf, is_same
 
 _FILE_BYTES = 128 * 1024 * 1024
@@ -37,6 +39,8 @@ _PROPERTIES = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
     "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "20",
+    AGE: str(int(DEFAULT_AGE.total_seconds()) * 1000),
 }
 _SUFFIX = ".metadata.json"
 _HINT = "version-hint.text"
@@ -105,14 +109,33 @@ class Iceberg:
             self._fs.rm_file(path)
 
     def compact(self, table: str, rows_of: RowsOf, large_bytes: int = LARGE_BYTES) -> Iterator[Fewer]:
-        """Makes few files of the small ones; the old ones stay, for the snapshots that name them."""
-        before = self._data_files(table, self._read(table))
+        """Makes few files of the small ones. Snapshots that are too old go, and files that none names any more."""
+        before = after = self._data_files(table, self._read(table))
         small = [each for each in before if each.file_size_in_bytes < large_bytes]
         if len(small) > 1:
             self._commit(table, rows_of([self._file(table, each) for each in small]), small)
             after = self._data_files(table, self._read(table))
-            sizes = [sum(each.file_size_in_bytes for each in some) for some in (before, after)]
-            yield Fewer(len(before), len(after), *sizes)
+        removed = self._expire(table)
+        if removed or len(after) < len(before):
+            was, size = (sum(each.file_size_in_bytes for each in some) for some in (before, after))
+            yield Fewer(len(before), len(after), was, size, removed)
+
+    def _expire(self, table: str) -> int:
+        """Returns how many files were removed."""
+        found = self._open(table)
+        if found is None:
+            return 0
+        cutoff = cutoff_of(found.metadata)
+        if gone := expired(found.metadata, cutoff):
+            found.maintenance.expire_snapshots().by_ids(gone).commit()
+            found = found.refresh()
+            self._point(table, found.metadata_location)
+        written = self._store.written(table)
+        written.pop(f"metadata/{_HINT}", None)
+        files = unneeded(found, written, cutoff)
+        for path in files:
+            self._store.delete(f"{table}/{path}")
+        return len(files)
 
     def _commit(
         self, table: str, rows: pa.RecordBatchReader, gone: Sequence[DataFile] = (), *, is_whole: bool = False
@@ -134,12 +157,14 @@ class Iceberg:
             if set(wanted.names) - known or (others and is_whole):
                 with transaction.update_schema() as update:
                     update.union_by_name(wanted)
-            updating = transaction.update_snapshot()
-            with updating.overwrite() if gone else updating.merge_append() as changing:
-                for each in gone:
-                    changing.delete_data_file(each)
+            if gone:
+                with transaction.update_snapshot().overwrite() as overwriting:
+                    for each in gone:
+                        overwriting.delete_data_file(each)
+            # A step of its own: an append merges manifests, and an overwrite leaves each one there is.
+            with transaction.update_snapshot().merge_append() as appending:
                 for each in _written(rows, transaction.table_metadata, found.io):
-                    changing.append_data_file(each)
+                    appending.append_data_file(each)
         self._point(table, found.metadata_location)
 
     def _point(self, table: str, newest: str) -> None:
@@ -211,6 +236,12 @@ class Iceberg:
     def _data_files(self, table: str, found: Table | None) -> list[DataFile]:
         if found is None:
             return []
+        if not self._is_at(found.location(), table):
+            raise DestinationForeign(
+                f"The Iceberg table {table} in {self._url} says that it lies in {found.location()}: it was moved.",
+                "Its files are named by their full addresses: move it back, or load into another --dataset. "
+                "Nothing was changed.",
+            )
         tasks = list(found.scan().plan_files())
         if any(task.delete_files for task in tasks):
             raise DestinationForeign(
@@ -218,6 +249,10 @@ class Iceberg:
                 "Let that program rewrite its data files, or load into another --dataset; nothing was changed.",
             )
         return [task.file for task in tasks]
+
+    def _is_at(self, location: str, table: str) -> bool:
+        here, there = posixpath.join(self._url, table), location.rstrip("/")
+        return here == there or (self._store.is_local and Path(here).resolve() == Path(there).resolve())
 
     def _file(self, table: str, data_file: DataFile) -> File:
         path = data_file.file_path
