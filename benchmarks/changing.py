@@ -118,7 +118,7 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--child", nargs=6, help=argparse.SUPPRESS)
     add_usual(parser)
-    arguments = usual(parser, events=600, times=2)
+    arguments = usual(parser, events=600, times=1, kinds=["delta", "iceberg"])
     if arguments.child:
         _child(arguments)
         return 0

@@ -251,7 +251,7 @@ class Iceberg:
         return [task.file for task in tasks]
 
     def _is_at(self, location: str, table: str) -> bool:
-        here, there = posixpath.join(self._url, table), location.rstrip("/")
+        here, there = posixpath.join(self._root, table), location.rstrip("/").partition("://")[2] or location
         return here == there or (self._store.is_local and Path(here).resolve() == Path(there).resolve())
 
     def _file(self, table: str, data_file: DataFile) -> File:
