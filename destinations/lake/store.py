@@ -144,9 +144,13 @@ class Store:
     def written(self, folder: str) -> dict[str, datetime | None]:
         """When each file below a folder was last written, by its path there; None: the store does not say."""
         root = f"{self.path(folder)}/"
-        modified = MTIME_DISPATCH[self._protocol]
+        modified = MTIME_DISPATCH.get(self._protocol)
         found: dict[str, dict[str, Any]] = self.fs.find(root, detail=True)
-        return {name[name.index(root) + len(root) :]: modified(info) for name, info in found.items() if root in name}
+        return {
+            name[name.index(root) + len(root) :]: modified(info) if modified else None
+            for name, info in found.items()
+            if root in name
+        }
 
     def read_json(self, relative: str) -> Any:
         """The content of a JSON file; None: there is none."""

@@ -10,6 +10,7 @@ import json
 import posixpath
 import uuid
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,12 @@ class Iceberg:
 
     def _read(self, table: str) -> StaticTable | None:
         path = self._newest(table)
-        return None if path is None else StaticTable.from_metadata(path, self._catalog().properties)
+        return None if path is None else StaticTable.from_metadata(path, self._reading)
+
+    @cached_property
+    def _reading(self) -> dict[str, str]:
+        """What pyiceberg needs to read where the tables lie."""
+        return self._catalog().properties
 
     def _catalog(self) -> Catalog:
         catalog = get_sql_catalog("posthog_warehouse", "sqlite:///:memory:", self._credentials)
