@@ -135,7 +135,8 @@ def test_a_second_sync_asks_for_the_overlap_alone(warehouse: Warehouse, start_sa
     posthog.advance_clock(2 * 3600)
     posthog.reset_counters()
     result = warehouse.sync(posthog)
-    recent = posthog.sql("SELECT count() FROM events WHERE created_at >= now64() - INTERVAL 1 DAY")[0][0]
+    a_day_ago = f"parseDateTime64BestEffort('{posthog.now()}') - INTERVAL 1 DAY"
+    recent = posthog.sql(f"SELECT count() FROM events WHERE created_at >= {a_day_ago}")[0][0]
     assert result.status == "complete"
     assert posthog.counters()["requests"] < 10
     assert result.rows["events"] <= recent

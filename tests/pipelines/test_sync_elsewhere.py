@@ -52,7 +52,8 @@ def test_a_sync_ends_complete_and_the_next_one_asks_for_the_overlap_alone(
     posthog.advance_clock(2 * 3600)
     posthog.reset_counters()
     again = elsewhere.sync(posthog)
-    recent = posthog.sql("SELECT count() FROM events WHERE created_at >= now64() - INTERVAL 1 DAY")[0][0]
+    a_day_ago = f"parseDateTime64BestEffort('{posthog.now()}') - INTERVAL 1 DAY"
+    recent = posthog.sql(f"SELECT count() FROM events WHERE created_at >= {a_day_ago}")[0][0]
     assert again.status == "complete"
     assert posthog.counters()["requests"] < 10
     assert again.rows["events"] <= recent

@@ -48,7 +48,7 @@ def each_place(tmp_path: Path, server: S3Server | None) -> Callable[[int], Place
 
 def each_change(places: Callable[[int], Place]) -> Iterator[int]:
     """Numbers of changes to die before: all of them, or in the short form on S3 some."""
-    step = 1 if LONG or isinstance(places(0), LocalPlace) else 7
+    step = 1 if LONG or isinstance(places(0), LocalPlace) else 11
     yield from range(1, 100, step)
     raise AssertionError("it never ends")
 

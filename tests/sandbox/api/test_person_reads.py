@@ -82,7 +82,8 @@ def test_properties_over_time_are_for_keys_without_scopes(box: Sandbox, http: ht
     with client_of(box, box.create_key(scopes=None, kind="legacy")) as legacy:
         body = legacy.get(path).json()
     assert body["crucial_property_keys"] == ["plan"]
-    counted = box.sql(f"SELECT count() FROM events WHERE person_id = '{rows[0][0]}' AND timestamp > now() - 86400 * 10")
+    since = f"parseDateTime64BestEffort('{box.now()}') - INTERVAL 10 DAY"
+    counted = box.sql(f"SELECT count() FROM events WHERE person_id = '{rows[0][0]}' AND timestamp > {since}")
     assert body["points"]
     assert all(set(point["properties"]) == {"plan"} for point in body["points"])
     assert 0 < sum(point["relevant_event_count"] for point in body["points"]) <= counted[0][0] + 1_000
