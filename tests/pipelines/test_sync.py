@@ -261,7 +261,9 @@ def test_rows_ledger_and_state_of_a_package_are_committed_together(warehouse: Wa
     assert result.packages == len(seen) - 1
     assert len(seen) > 4
     assert seen == sorted(seen)
-    assert 0 < seen[0] < seen[1] < seen[-1]
+    # A package may end within a day that is read by several leaves, and then notes no window.
+    assert seen[0] > 0
+    assert len(set(seen)) > 2
 
 
 def test_the_windows_of_a_first_sync_are_recorded_without_a_gap(warehouse: Warehouse, still: Sandbox) -> None:
