@@ -67,9 +67,14 @@ class Store:
         """As the file system calls it."""
         return f"{self.root}/{relative}"
 
+    @property
+    def address(self) -> str:
+        """The dataset's folder, as readers call it."""
+        return self.root if self.is_local else f"{self._protocol}://{self.root}"
+
     def url(self, relative: str) -> str:
-        """As DuckDB calls it."""
-        return self.path(relative) if self.is_local else f"{self._protocol}://{self.path(relative)}"
+        """A file of it, as readers call it."""
+        return f"{self.address}/{relative}"
 
     @property
     def scratch(self) -> Path:

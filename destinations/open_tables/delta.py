@@ -7,7 +7,6 @@ the new ones come. (The library's own MERGE holds all that changes, and whole fi
 from __future__ import annotations
 
 import json
-import posixpath
 import shutil
 import time
 from collections.abc import Iterator
@@ -43,7 +42,6 @@ class Delta:
 
     def __init__(self, configuration: FilesystemConfiguration, store: Store) -> None:
         self._store = store
-        self._url = store.root if store.is_local else f"{configuration.protocol}://{store.root}"
         given = dlt.secrets.get("destination.filesystem.deltalake_storage_options", dict)
         credentials: Any = configuration.credentials
         self._options = deltalake_storage_options(credentials, given)
@@ -57,7 +55,8 @@ class Delta:
         features = set(protocol.reader_features or ()) & _UNREAD
         if features:
             raise DestinationForeign(
-                f"The Delta table {table} in {self._url} was changed by another program, with {', '.join(features)}.",
+                f"The Delta table {table} in {self._store.address} was changed by another program, "
+                f"with {', '.join(features)}.",
                 "Undo that there (for deletion vectors: REORG TABLE ... APPLY (PURGE), and the table property off), or "
                 "load into another --dataset; nothing was changed.",
             )
@@ -158,4 +157,4 @@ class Delta:
             return None
 
     def _place(self, table: str) -> str:
-        return posixpath.join(self._url, table)
+        return self._store.url(table)

@@ -10,11 +10,11 @@ import json
 import posixpath
 import uuid
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from dlt.common.configuration.specs.mixins import WithPyicebergConfig
 from dlt.common.libs.pyiceberg import ensure_iceberg_compatible_arrow_schema, get_sql_catalog
 from dlt.common.storages import FilesystemConfiguration, fsspec_from_config
 from pyiceberg.catalog import Catalog
@@ -55,7 +55,7 @@ class Iceberg:
         self._root = store.root
         self._credentials: Any = configuration.credentials
         # A path without `file://`: DuckDB reads the names of files out of the metadata, and knows no such thing.
-        self._url = store.root if store.is_local else f"{configuration.protocol}://{store.root}"
+        self._url = store.address
         self._fs, _ = fsspec_from_config(configuration)
 
     def files(self, table: str) -> list[File]:
@@ -198,10 +198,11 @@ class Iceberg:
         path = self._newest(table)
         return None if path is None else StaticTable.from_metadata(path, self._reading)
 
-    @cached_property
-    def _reading(self) -> dict[str, str]:
-        """What pyiceberg needs to read where the tables lie."""
-        return self._catalog().properties
+    @property
+    def _reading(self) -> dict[str, Any]:
+        """What pyiceberg needs to read where the tables lie. Not kept: some stores' tokens end within the hour."""
+        is_told = isinstance(self._credentials, WithPyicebergConfig)
+        return self._credentials.to_pyiceberg_fileio_config() if is_told else {}
 
     def _catalog(self) -> Catalog:
         catalog = get_sql_catalog("posthog_warehouse", "sqlite:///:memory:", self._credentials)

@@ -95,13 +95,7 @@ class S3Tables(Tables):
 
     @property
     def delta_options(self) -> dict[str, str]:
-        return {
-            "aws_access_key_id": KEY,
-            "aws_secret_access_key": SECRET,
-            "aws_endpoint_url": self.server.endpoint,
-            "aws_region": "us-east-1",
-            "aws_allow_http": "true",
-        }
+        return self.server.object_store
 
     @property
     def iceberg_options(self) -> dict[str, str]:
