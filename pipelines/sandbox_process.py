@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Any, NoReturn
 
 _ROOT = Path(__file__).resolve().parent.parent
-_NEEDS = ("sandbox", "chdb", "hogql_parser", "starlette", "uvicorn", "numpy")
+_NEEDS = ("sandbox", "chdb", "hogql_parser", "starlette", "uvicorn")
 
 
 class SandboxMissing(Exception):

@@ -46,7 +46,7 @@ class Outcome:
 class Program:
     """Runs the program in a folder. No run may print the key, whatever happens."""
 
-    command = (sys.executable, "-m", "pipelines")
+    command: tuple[str, ...] = (sys.executable, "-m", "pipelines")
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
