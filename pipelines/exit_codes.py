@@ -88,7 +88,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while each is not None and id(each) not in seen:
         seen.add(id(each))
         yield each
-        each = each.__cause__ or each.__context__
+        each = behind(each)
+
+
+def behind(error: BaseException) -> BaseException | None:
+    """What `error` was raised for, as Python's own traceback has it: what `from None` hides is not it."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def is_known(error: BaseException) -> bool:

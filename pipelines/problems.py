@@ -14,7 +14,7 @@ from pathlib import Path
 from destinations.credentials import without_secrets
 from destinations.errors import DestinationError
 from pipelines.config import ConfigError
-from pipelines.exit_codes import ExitCode, cause_of, code_of_error
+from pipelines.exit_codes import ExitCode, behind, cause_of, code_of_error
 from sources.posthog import TABLES, PostHogError
 from sources.posthog.errors import ScopeMissing, WaitTooLong
 from sources.posthog.keys import ApiKey, redact
@@ -109,11 +109,18 @@ def _of_posthog(error: PostHogError, code: ExitCode, key: ApiKey | None) -> Prob
 
 
 def _innermost(error: BaseException) -> BaseException:
+    """What dlt's errors are about. What another library handled before it raised its own is not the fault."""
     seen = {id(error)}
-    while (inner := error.__cause__ or error.__context__) is not None and id(inner) not in seen:
+    while True:
+        inner = error.__cause__ or (behind(error) if _is_dlts(error) else None)
+        if inner is None or id(inner) in seen:
+            return error
         seen.add(id(inner))
         error = inner
-    return error
+
+
+def _is_dlts(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] == "dlt"
 
 
 def _first_line(error: BaseException, key: ApiKey | None) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from sources.posthog.errors import AnswerFromCache, AnswerMalformed, QueryRefused
 from sources.posthog.http.diagnosis import BYTES_READ, BYTES_REMAINING, header_count, query_status_failure
+from sources.posthog.shown import plain, shown
 
 # The server's Date has whole seconds, and PostHog may share one answer between equal queries for 5 s
 # (posthog/api/query_coalescer.py, autumn 2026): that is fresh enough.
@@ -19,7 +21,8 @@ _FRESH_WITHIN = timedelta(seconds=10)
 class QueryAnswer:
     """The rows of a HogQL query, and what it cost.
 
-    `types` are ClickHouse's, in the order of `columns`. `bytes_read` is what this query took from the project's
+    `types` are ClickHouse's, in the order of `columns`; either may be empty where there are no rows, and PostHog need
+    not tell the types at all. `bytes_read` is what this query took from the project's
     hourly budget and `budget_remaining` what is left of it, in bytes; both None where PostHog does not say. `seconds`
     is from sending the query to the end of the answer. `has_more` is None for a query with its own LIMIT.
     """
@@ -30,6 +33,8 @@ class QueryAnswer:
     bytes_read: int | None = None
     budget_remaining: int | None = None
     query_id: str = ""
+    path: str = ""
+    """Of the endpoint that answered."""
     seconds: float = 0.0
     timezone: str | None = None
     has_more: bool | None = None
@@ -96,7 +101,7 @@ def query_document(
         # Servers of 2023 gave the status of a long query without the wrapper.
         status, document = document, document["results"]
     if error := document.get("error"):
-        raise QueryRefused(f"PostHog says: {error}", path=path)
+        raise QueryRefused(f"PostHog says: {plain(error, 600) if isinstance(error, str) else shown(error)}", path=path)
     _refuse_cached(document, path, asked_at)
     told = status if isinstance(status, dict) else {}
     return document, Cost(
@@ -106,28 +111,52 @@ def query_document(
 
 
 def query_answer(document: Mapping[str, Any], cost: Cost, path: str, *, query_id: str, seconds: float) -> QueryAnswer:
-    """Give the checked answer to a HogQL query its type. Raises AnswerMalformed for rows that do not fit."""
-    rows, columns = document.get("results"), document.get("columns")
-    if not isinstance(rows, list) or not isinstance(columns, list):
-        raise AnswerMalformed("The answer to a query has no list of results and of columns", path=path)
-    types = tuple(_type(entry) for entry in document.get("types") or ())
-    if types and len(types) != len(columns):
+    """Give the checked answer to a HogQL query its type.
+
+    Raises AnswerMalformed for rows that do not fit. An answer without rows is one whatever else it lacks.
+    """
+    rows = document.get("results")
+    if not isinstance(rows, list):
+        raise AnswerMalformed(f"PostHog answered a query with {shown(rows)} where a list of rows was due", path=path)
+    columns = _described(document, "columns", _name, path)
+    types = _described(document, "types", _type, path)
+    if rows and len(types) not in {0, len(columns)}:
         raise AnswerMalformed(f"The answer has {len(columns)} columns and {len(types)} types", path=path)
-    if rows and (not isinstance(rows[0], list) or len(rows[0]) != len(columns)):
-        raise AnswerMalformed(f"The rows of the answer do not have its {len(columns)} columns", path=path)
-    has_more = document.get("hasMore")
+    if not ({*map(type, rows)} <= {list} and {*map(len, rows)} <= {len(columns)}):
+        odd = next(row for row in rows if not isinstance(row, list) or len(row) != len(columns))
+        is_list = isinstance(odd, list)
+        raise AnswerMalformed(
+            f"PostHog answered a row of {f'{len(odd)} cells' if is_list else shown(odd)} to a query of "
+            f"{len(columns)} columns",
+            path=path,
+        )
+    has_more, zone, warnings = (document.get(each) for each in ("hasMore", "timezone", "warnings"))
     return QueryAnswer(
-        columns=tuple(str(column) for column in columns),
+        columns=columns,
         types=types,
         rows=rows,
         bytes_read=cost.bytes_read,
         budget_remaining=cost.budget_remaining,
         query_id=query_id,
+        path=path,
         seconds=seconds,
-        timezone=document.get("timezone"),
+        timezone=zone if isinstance(zone, str) else None,
         has_more=has_more if isinstance(has_more, bool) else None,
-        warnings=tuple(document.get("warnings") or ()),
+        warnings=tuple(warnings) if isinstance(warnings, list) else (),
     )
+
+
+def _described(document: Mapping[str, Any], name: str, read: Callable[[Any], str], path: str) -> tuple[str, ...]:
+    """What an answer says of its columns; nothing where it does not."""
+    told = document.get(name)
+    if told is None:
+        return ()
+    if not isinstance(told, list):
+        raise AnswerMalformed(f"PostHog answered a query with {shown(told)} as its {name}", path=path)
+    try:
+        return tuple(map(read, told))
+    except TypeError:
+        raise AnswerMalformed(f"PostHog answered a query with {shown(told)} as its {name}", path=path) from None
 
 
 def project(document: Any, path: str) -> Project:
@@ -184,7 +213,13 @@ def _moment(value: object) -> datetime | None:
 
 def _type(entry: Any) -> str:
     """HogQL gives [column, type] pairs, older servers and other kinds of query the type alone."""
-    return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else str(entry)
+    return _name(entry[1] if isinstance(entry, list) and len(entry) == 2 else entry)
+
+
+def _name(entry: Any) -> str:
+    if not isinstance(entry, str):
+        raise TypeError
+    return entry
 
 
 def _first(*counts: int | None) -> int | None:
@@ -192,4 +227,6 @@ def _first(*counts: int | None) -> int | None:
 
 
 def _count(value: object) -> int | None:
-    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return int(value)

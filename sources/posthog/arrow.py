@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sources.posthog.errors import AnswerMalformed
 from sources.posthog.http import memory
 from sources.posthog.json_text import json_text, parsable
+from sources.posthog.shown import plain, shown
 from sources.posthog.tables import Column, Table
 
 _MANY_ROWS = 10_000
@@ -33,8 +36,15 @@ _ARROW_TYPES: dict[str, pa.DataType] = {
 }
 
 
-class ColumnMismatch(ValueError):
-    """A column of an answer does not hold what its type says."""
+_UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+
+
+MISFITS = (pa.ArrowException, ValueError, TypeError, OverflowError)
+"""What values raise that are not of the type that they are to become."""
+
+
+class ColumnMismatch(AnswerMalformed):
+    """A column of an answer does not hold what was asked for."""
 
 
 def times(values: Sequence[Any]) -> pa.Array:
@@ -62,27 +72,59 @@ def json_texts(values: Sequence[Any]) -> pa.Array | pa.ChunkedArray:
 
 
 def column_array(values: Sequence[Any], wanted: pa.DataType) -> pa.Array | pa.ChunkedArray:
-    """One column of decoded JSON as Arrow of type `wanted`."""
+    """One column of decoded JSON as Arrow of type `wanted`.
+
+    Raises Arrow's errors, ValueError, TypeError and OverflowError for what is not of that type in JSON already: Arrow
+    would make numbers of texts and of true, and true of any number.
+    """
     if pa.types.is_timestamp(wanted):
         return times(values)
     if pa.types.is_date(wanted) or pa.types.is_decimal(wanted):
         return pa.array(values, pa.string()).cast(wanted)
     if pa.types.is_boolean(wanted):
         # Comparisons and Int8 flags come as 0 and 1.
-        return pa.array(values).cast(pa.bool_()) if len(values) else pa.array([], pa.bool_())
+        _require(values, bool, int)
+        flags = pa.array(values, pa.int8() if int in {*map(type, values)} else pa.bool_())
+        if flags.type == pa.int8() and not pc.all(pc.is_in(flags, pa.array([0, 1, None], pa.int8()))).as_py():
+            raise ValueError("not all are 0 or 1")
+        return flags.cast(pa.bool_())
     if pa.types.is_floating(wanted):
+        _require(values, float, int)
         # JSON writes a whole float as an integer, and Arrow refuses those beyond 2^53 in a column of floats.
         return pa.array([float(v) if isinstance(v, int) else v for v in values], wanted)
     if pa.types.is_signed_integer(wanted):
+        _require(values, float, int)
         # Not `pa.array(values, wanted)`, which cuts 1.5 to 1 in silence.
-        return pa.array(values).cast(wanted)
+        return pa.array(values).cast(wanted) if len(values) else pa.array([], wanted)
     return texts(values) if pa.types.is_string(wanted) else pa.array(values, wanted)
 
 
-def declared_table(types: Sequence[str], rows: list[Any], columns: Sequence[Column]) -> pa.Table:
+def uuids(values: Sequence[Any]) -> pa.Array | pa.ChunkedArray:
+    """UUIDs as text. Raises ValueError for what is none."""
+    array = texts(values)
+    if not pc.all(pc.match_substring_regex(array, _UUID)).as_py() and len(array) > array.null_count:
+        raise ValueError("not all are UUIDs")
+    return array
+
+
+def odd_value(read: Callable[[Sequence[Any]], object], values: Sequence[Any]) -> str:
+    """The first of `values` of which `read` can make nothing, to be shown."""
+    return next((shown(value) for value in values if not _fits(read, value)), "values of several types")
+
+
+def _fits(read: Callable[[Sequence[Any]], object], value: Any) -> bool:
+    try:
+        read([value])
+    except MISFITS:
+        return False
+    return True
+
+
+def declared_table(types: Sequence[str], rows: list[Any], columns: Sequence[Column], path: str = "") -> pa.Table:
     """The rows of an answer, which selected `columns` in this order, as a table of their declared types.
 
-    `rows` are lists of cells, and gone afterwards: memory is not to hold a decoded page and what is made of it.
+    `rows` are lists of cells, and gone afterwards: memory is not to hold a decoded page and what is made of it. `types`
+    are the server's, for errors only; they may be missing. `path` is the endpoint's.
 
     Raises:
         ColumnMismatch: the answer has other columns, or a value is not of the declared type.
@@ -90,18 +132,23 @@ def declared_table(types: Sequence[str], rows: list[Any], columns: Sequence[Colu
     cells: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     is_large = len(rows) > _MANY_ROWS
     rows.clear()
-    if len(cells) != len(columns) or len(types) != len(columns):
-        raise ColumnMismatch(f"The answer has {len(cells)} columns where {len(columns)} were asked for.")
+    if len(cells) != len(columns):
+        raise ColumnMismatch(f"PostHog answered {len(cells)} columns where {len(columns)} were asked for", path=path)
+    if len(types) != len(columns):
+        types = [""] * len(columns)
     arrays, fields = [], []
     cells.reverse()
     for column, server_type in zip(columns, types, strict=True):
+        values = cells.pop()
+        read = partial(_declared, column)
         try:
-            values = cells.pop()
-            is_json = column.data_type == "json"
-            array = json_texts(values) if is_json else column_array(values, _ARROW_TYPES[column.data_type])
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+            array = read(values)
+        except MISFITS:
             raise ColumnMismatch(
-                f"Column {column.name} ({server_type} on the server) does not fit {column.data_type}: {error}"
+                f"PostHog answered {odd_value(read, values)} in the column {column.name}, where "
+                f"{'a UUID' if column.is_uuid else column.data_type} was due"
+                + (f" (on the server it is {plain(server_type, 80)})" if server_type else ""),
+                path=path,
             ) from None
         if column.empty_is_null:
             array = pc.if_else(pc.equal(array, ""), pa.scalar(None, pa.string()), array)
@@ -114,6 +161,21 @@ def declared_table(types: Sequence[str], rows: list[Any], columns: Sequence[Colu
         if column.data_type == "json":
             arrays[place] = parsable(arrays[place])
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _declared(column: Column, values: Sequence[Any]) -> pa.Array | pa.ChunkedArray:
+    if column.data_type == "json":
+        return json_texts(values)
+    array = uuids(values) if column.is_uuid else column_array(values, _ARROW_TYPES[column.data_type])
+    if array.null_count and not column.nullable:
+        raise ValueError("it is never NULL")
+    return array
+
+
+def _require(values: Sequence[Any], *kinds: type) -> None:
+    """Raises TypeError unless each is of one of these kinds, or None."""
+    if not {*map(type, values)} <= {*kinds, type(None)}:
+        raise TypeError(f"not all are {kinds[0].__name__}")
 
 
 def empty_table(table: Table) -> pa.Table:

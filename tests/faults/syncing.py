@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from destinations.destination import Destination
@@ -52,6 +53,7 @@ def sync_here(
     attempts: int = 6,
     timeout_seconds: float = 310.0,
     listener: Listener | None = None,
+    transport: httpx.BaseTransport | None = None,
     **options: Any,
 ) -> Synced:
     """One sync. Our own limits of requests are out of the way, so that the server's are what is met."""
@@ -68,6 +70,7 @@ def sync_here(
             attempts=attempts,
             backoff_seconds=(0.02, 0.2),
             timeout_seconds=timeout_seconds,
+            transport=transport,
         )
 
     with DuckDbFile(database) if isinstance(database, Path) else database as destination:

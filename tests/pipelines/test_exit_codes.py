@@ -50,6 +50,7 @@ CODES = {
         "ConnectionFailed",
         "AnswerTruncated",
         "AnswerMalformed",
+        "ColumnMismatch",
         "WrongContentType",
         "AnswerFromCache",
         "ListUnreadable",
@@ -100,6 +101,20 @@ def test_an_error_is_found_inside_what_dlt_wraps_around_it() -> None:
         outer = error
     assert cause_of(outer) is inner
     assert code_of_error(outer) == 3
+
+
+def test_what_another_library_handled_on_the_way_is_not_named_as_the_fault() -> None:
+    """tenacity handles a StopIteration of its own before an error gets through."""
+
+    def fail() -> None:
+        try:
+            next(iter([]))
+        except StopIteration:
+            raise ZeroDivisionError("division by zero")  # noqa: B904 - as libraries do
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        fail()
+    assert problem_of(caught.value).error == "ZeroDivisionError"
 
 
 def test_no_key_is_in_a_traceback_or_a_message() -> None:

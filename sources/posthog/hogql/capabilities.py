@@ -11,9 +11,10 @@ from datetime import datetime, timezone
 
 from sources.posthog.answers import QueryAnswer
 from sources.posthog.client import PostHogClient
-from sources.posthog.errors import QueryRefused, RequestRefused, ServerFault
+from sources.posthog.errors import AnswerMalformed, QueryRefused, RequestRefused, ServerFault
 from sources.posthog.hogql.dialect import FEWEST_ROWS, Dialect
 from sources.posthog.hogql.windows import to_micros
+from sources.posthog.shown import shown
 
 MODERN_MODIFIERS: Mapping[str, object] = {
     # Without it datetimes are in the project's zone and filters on them skip less (posthog-api 6.7, autumn 2026).
@@ -44,8 +45,8 @@ def probe(client: PostHogClient) -> tuple[Dialect, int]:
     """
     try:
         answer = _ask(client, f"SELECT toString(now(), 'UTC'), {_TYPED_TIME}, {_HASHES} LIMIT 1", MODERN_MODIFIERS)
-        if answer.rows and answer.rows[0][1] == _PROBE_TIME:
-            return _with_row_cap(client, _MODERN), _clock(answer.rows[0][0])
+        if answer.rows and answer.rows[0][1:2] == [_PROBE_TIME]:
+            return _with_row_cap(client, _MODERN), _clock(answer)
     except (QueryRefused, RequestRefused):
         pass
     return _probe_piece_by_piece(client)
@@ -65,7 +66,7 @@ def _probe_piece_by_piece(client: PostHogClient) -> tuple[Dialect, int]:
         max_rows=_MODERN.max_rows if has_hashes else _OLD_SERVER_ROWS,
     )
     answer = _ask(client, f"SELECT {dialect.time_text('now()')} LIMIT 1", modifiers)
-    return _with_row_cap(client, dialect), _clock(answer.rows[0][0])
+    return _with_row_cap(client, dialect), _clock(answer)
 
 
 def _with_row_cap(client: PostHogClient, dialect: Dialect) -> Dialect:
@@ -91,5 +92,11 @@ def _ask(client: PostHogClient, sql: str, modifiers: Mapping[str, object]) -> Qu
     return client.query(sql, modifiers=modifiers, name="posthog-warehouse probe")
 
 
-def _clock(text: str) -> int:
-    return to_micros(datetime.strptime(text[:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc))
+def _clock(answer: QueryAnswer) -> int:
+    """The time that PostHog answered in the first cell, microseconds UTC."""
+    text = answer.rows[0][0] if answer.rows and answer.rows[0] else None
+    try:
+        return to_micros(datetime.strptime(str(text)[:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc))
+    except ValueError:
+        fault = f"PostHog answered {shown(text)} when it was asked for its time"
+    raise AnswerMalformed(fault, path=answer.path)

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from sources.posthog.answers import QueryAnswer
 from sources.posthog.arrow import declared_table, empty_table
+from sources.posthog.cells import ANY, COUNT, HASH, INTEGER
 from sources.posthog.client import PostHogClient
 from sources.posthog.errors import AnswerMalformed, Narrow
 from sources.posthog.hogql.counting import EventCounter
@@ -181,7 +182,7 @@ class EventsReader:
         while table.num_rows < limit:
             if self._has_all(leaf, table.num_rows):
                 return table
-            there = int(self._counter.ask(leaf.count_query(self._dialect)).rows[0][0])
+            [(there,)] = self._counter.ask(leaf.count_query(self._dialect), COUNT, is_one=True)
             if there <= table.num_rows:
                 return table
             # Either more rows came meanwhile, and are there when asked again, or the server cuts its answers short.
@@ -256,15 +257,16 @@ class EventsReader:
                 return leaves
             leaf = replace(leaf, is_one_event=True)
         if not leaf.is_one_part:
-            answer = self._counter.ask(leaf.part_query(dialect, self._cap.most))
-            bars = [Bar(int(low), int(high), int(rows)) for low, high, rows in answer.rows]
+            query = leaf.part_query(dialect, self._cap.most)
+            axis = HASH if dialect.has_hashes else INTEGER
+            bars = [Bar(*row) for row in self._counter.ask(query, axis, axis, COUNT)]
             leaves = cut_by_bars(leaf, bars, target, dialect) if bars else []
             return leaves if len(leaves) != 1 else cut_in_two(leaf, bars, dialect)
-        ((first, last, rows),) = self._counter.ask(leaf.tail_query(dialect)).rows
-        if not int(rows) or first == last:
-            return [leaf] if int(rows) else []
-        return cut_evenly(leaf, max(2, math.ceil(int(rows) / target)), dialect)
+        [(first, last, rows)] = self._counter.ask(leaf.tail_query(dialect), ANY, ANY, COUNT, is_one=True)
+        if not rows or first == last:
+            return [leaf] if rows else []
+        return cut_evenly(leaf, max(2, math.ceil(rows / target)), dialect)
 
 
 def _events_table(answer: QueryAnswer) -> pa.Table:
-    return declared_table(answer.types, answer.rows, EVENTS.columns)
+    return declared_table(answer.types, answer.rows, EVENTS.columns, answer.path)

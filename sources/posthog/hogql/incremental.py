@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sources.posthog.arrow import empty_table
+from sources.posthog.cells import COUNT, INTEGER
+from sources.posthog.cells import DAY as A_DAY
 from sources.posthog.errors import Narrow
-from sources.posthog.hogql.leaves import day_of
 from sources.posthog.hogql.ledger import Ledger, Plan
 from sources.posthog.hogql.parallel import Job, Split, run_jobs
 from sources.posthog.hogql.rows import Rows
@@ -122,7 +123,7 @@ class WindowReader:
         target = min(self._run.settings.leaf_rows, self.rows.max_rows * 8 // 10)
         day = self._run.dialect.day(self.reads.started)
         try:
-            answer = self.rows.ask([day, "count()"], self._conditions(window), group_by=day, order_by=day)
+            days = self.rows.ask([day, "count()"], [A_DAY, COUNT], self._conditions(window), group_by=day, order_by=day)
         except Narrow:
             parts = _halves(window, (_FIRST, self._run.now + DAY), DAY)
             if len(parts) == 1:
@@ -130,7 +131,6 @@ class WindowReader:
             for part in parts:
                 yield from self._plan(part)
             return
-        days = [(day_of(str(text)), int(count)) for text, count in answer.rows]
         self._run.progress.expect(self._table.name, sum(count for _, count in days))
         starts, room = [window.ts_from], target
         for place, (start, count) in enumerate(days):
@@ -165,9 +165,10 @@ class WindowReader:
     def _span(self, conditions: list[str]) -> tuple[int, int] | None:
         """The first and the last second in which rows of a leaf began; None where it has no rows."""
         seconds = f"toUnixTimestamp({self.reads.started})"
-        answer = self.rows.ask([f"min({seconds})", f"max({seconds})", "count()"], conditions, limit=1)
-        ((first, last, count),) = answer.rows
-        return (int(first) * SECOND, (int(last) + 1) * SECOND) if int(count) else None
+        ends = [f"min({seconds})", f"max({seconds})", "count()"]
+        kinds = [INTEGER, INTEGER, COUNT]
+        [(first, last, count)] = self.rows.ask(ends, kinds, conditions, limit=1, is_one=True)
+        return (first * SECOND, (last + 1) * SECOND) if count else None
 
 
 def read_changing(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:

@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 
 from sources.posthog.answers import QueryAnswer
 from sources.posthog.arrow import declared_table, empty_table
+from sources.posthog.cells import COUNT, HASH, TEXT, Kind, cells
 from sources.posthog.client import PostHogClient
-from sources.posthog.errors import Narrow
+from sources.posthog.errors import AnswerMalformed, Narrow
 from sources.posthog.hogql.dialect import Dialect, select, text_literal
 from sources.posthog.hogql.manifest import (
     FEWEST_BUCKETS,
@@ -122,7 +123,9 @@ class KeyedReader:
         """How many keys PostHog holds now, deleted ones left out."""
         key = self._key.hogql
         live = f"SELECT {key} AS k FROM {self._from} GROUP BY {key} HAVING argMax(is_deleted, version) = 0"
-        return int(self._ask(f"SELECT count() AS live_count FROM ({live}) LIMIT 1").rows[0][0])
+        sql = f"SELECT count() AS live_count FROM ({live}) LIMIT 1"
+        [(count,)] = self._ask(sql, COUNT, is_one=True)
+        return int(count)
 
     def _manifest(self, buckets: int) -> Manifest:
         """The server's manifest, in as many buckets as last time if they still suit."""
@@ -136,23 +139,29 @@ class KeyedReader:
         )
         # HogQL's cityHash64 takes one argument (hogql/functions/mapping.py, autumn 2026).
         newest = "cityHash64(concat(toString(k), ' ', toString(v), ' ', toString(d)))"
-        rows: list[list[Any]] = []
+        rows: list[tuple[Any, ...]] = []
         more = True
         while more:
             beyond = f" WHERE bucket > {rows[-1][0]}" if rows else ""
-            answer = self._ask(
+            answered = self._ask(
                 "SELECT bucket, groupBitXor(checksum), count(), countIf(d = 0) FROM "
                 f"(SELECT cityHash64(k) % {buckets} AS bucket, {newest} AS checksum, d FROM ({latest})){beyond} "
-                f"GROUP BY bucket ORDER BY bucket LIMIT {MOST_BUCKETS}"
+                f"GROUP BY bucket ORDER BY bucket LIMIT {MOST_BUCKETS}",
+                COUNT,
+                HASH,
+                COUNT,
+                COUNT,
             )
-            rows += answer.rows
+            rows += answered
             # An answer that ends early was cut, or its last buckets are empty.
-            more = int(rows[-1][0]) < buckets - 1 if rows and not self._is_whole(len(answer.rows)) else False
+            more = rows[-1][0] < buckets - 1 if rows and not self._is_whole(len(answered)) else False
+        if any(bucket >= buckets for bucket, *_ in rows):
+            raise AnswerMalformed(f"PostHog answered the bucket {rows[-1][0]:,} of {buckets:,}")
         return Manifest(
             buckets,
-            {int(row[0]): int(row[1]) for row in rows},
-            {int(row[0]): int(row[2]) for row in rows},
-            sum(int(row[3]) for row in rows),
+            {bucket: checksum for bucket, checksum, _, _ in rows},
+            {bucket: keys for bucket, _, keys, _ in rows},
+            sum(live for _, _, _, live in rows),
         )
 
     # Everything, in order of the key
@@ -300,7 +309,7 @@ class KeyedReader:
             order_by=key,
             limit=self._max_rows,
         )
-        return [str(row[0]) for row in self._ask(sql).rows]
+        return [key for (key,) in self._ask(sql, TEXT)]
 
     def _between(self, after: str | None, upto: str | None) -> list[str]:
         """Compared on the server only: its order of UUIDs is not the order of their text."""
@@ -314,17 +323,20 @@ class KeyedReader:
     def _literal(self, key: str) -> str:
         return f"toUUID({text_literal(key)})" if self._key.is_uuid else text_literal(key)
 
-    def _ask(self, sql: str) -> QueryAnswer:
-        """A query over all keys: asked again as a long one if it takes too long."""
-        name = _QUERY + self._table.name
+    def _ask(self, sql: str, *kinds: Kind, is_one: bool = False) -> list[tuple[Any, ...]]:
+        """A query over all keys, by the kinds of its columns: asked again as a long one if it takes too long.
+
+        `is_one`: its answer has one row whatever there is.
+        """
+        name, read = _QUERY + self._table.name, partial(cells, kinds=kinds, is_one=is_one)
         try:
-            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name)
+            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, read=read)
         except Narrow:
-            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=True)
+            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=True, read=read)
 
 
 def _read_page(answer: QueryAnswer, columns: Sequence[Column]) -> pa.Table:
-    table = declared_table(answer.types, answer.rows, columns)
+    table = declared_table(answer.types, answer.rows, columns, answer.path)
     if not table.num_rows or not pc.any(table.column("is_deleted")).as_py():
         return table
     # Nothing personal stays of the deleted: only what says that they are gone.

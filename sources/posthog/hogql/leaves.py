@@ -15,12 +15,11 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from sources.posthog.hogql.dialect import HASH_SPACE, LAST_DAY, Dialect, select, text_literal
-from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND, Window, to_micros
+from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND, Window
 from sources.posthog.tables import EVENTS, Column
 
 _UUID_TAIL_DIGITS = 12
@@ -300,11 +299,6 @@ def _end(day: int, following: int) -> int:
         case (0, 1):
             return LAST_DAY
     return day + DAY
-
-
-def day_of(text: str) -> int:
-    """Microseconds of the start of the day `YYYY-MM-DD` (UTC)."""
-    return to_micros(datetime.strptime(text[:10], "%Y-%m-%d").replace(tzinfo=timezone.utc))
 
 
 def _even_edges(whole: tuple[int, int], pieces: int) -> list[int]:

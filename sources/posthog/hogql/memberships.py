@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from sources.posthog.arrow import empty_table
+from sources.posthog.cells import COUNT, HASH, INTEGER, TEXT
 from sources.posthog.errors import AnswerMalformed, TableMissing
 from sources.posthog.hogql.engine import note
 from sources.posthog.hogql.rows import Rows
@@ -54,15 +55,16 @@ def _cohorts(run: Run, rows: Rows, reading: TableReading) -> list[_Cohort] | Non
     """What cohorts a table has; None where the server does not have the table."""
     expressions = ["cohort_id", f"uniqExact({_MEMBER})", _CHECKSUM if run.dialect.has_hashes else "''"]
     try:
-        answer = rows.ask(expressions, group_by="cohort_id", order_by="cohort_id")
+        kinds = [INTEGER, COUNT, HASH if run.dialect.has_hashes else TEXT]
+        found = rows.ask(expressions, kinds, group_by="cohort_id", order_by="cohort_id")
     except TableMissing as missing:
         words = f"this PostHog has not all kinds of cohorts: {missing.message}"
         if words not in reading.notes:
             reading.notes.append(words)
         return None
-    if len(answer.rows) >= rows.max_rows:
+    if len(found) >= rows.max_rows:
         raise AnswerMalformed(f"PostHog has {rows.max_rows:,} cohorts or more: too many to tell them apart")
-    return [(int(cohort), int(count), str(checksum)) for cohort, count, checksum in answer.rows]
+    return [(cohort, count, str(checksum)) for cohort, count, checksum in found]
 
 
 def _recount(run: Run, sources: Sequence[Rows], reading: TableReading) -> int:

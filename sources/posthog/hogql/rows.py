@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from sources.posthog.answers import QueryAnswer
 from sources.posthog.arrow import declared_table
+from sources.posthog.cells import COUNT, Kind, cells
 from sources.posthog.errors import AnswerMalformed, Narrow, QueryRefused, TableMissing
 from sources.posthog.hogql.dialect import select, text_literal
 from sources.posthog.hogql.windows import to_micros, to_text
@@ -103,18 +104,24 @@ class Rows:
 
     def count(self, conditions: Sequence[str], counted: str = "count()") -> int:
         """How many rows meet `conditions`."""
-        return int(self.ask([counted], conditions, limit=1).rows[0][0])
+        [(count,)] = self.ask([counted], [COUNT], conditions, limit=1, is_one=True)
+        return int(count)
 
     def ask(
         self,
         expressions: Sequence[str],
+        kinds: Sequence[Kind],
         conditions: Sequence[str] = (),
         *,
         group_by: str = "",
         order_by: str = "",
         limit: int | None = None,
-    ) -> QueryAnswer:
-        """A small answer over many rows: asked again as a long query if it takes too long."""
+        is_one: bool = False,
+    ) -> list[tuple[Any, ...]]:
+        """A small answer over many rows, by the kinds of its columns: asked again as a long query if it takes too long.
+
+        `is_one`: it has one row whatever there is.
+        """
         sql = select(
             expressions,
             self._source,
@@ -123,13 +130,14 @@ class Rows:
             order_by=order_by,
             limit=limit or self.max_rows,
         )
-        query = partial(self._run.client.query, sql, modifiers=self._run.dialect.modifiers, name=self._name)
+        read = partial(cells, kinds=kinds, is_one=is_one)
+        modifiers, client = self._run.dialect.modifiers, self._run.client
 
-        def ask() -> QueryAnswer:
+        def ask() -> list[tuple[Any, ...]]:
             try:
-                return query()
+                return client.query(sql, modifiers=modifiers, name=self._name, read=read)
             except Narrow:
-                return query(long=True)
+                return client.query(sql, modifiers=modifiers, name=self._name, long=True, read=read)
 
         return self._translated(ask)
 
@@ -182,4 +190,4 @@ def literal(column: Column, value: object) -> str:
 
 
 def _read(answer: QueryAnswer, columns: Sequence[Column]) -> pa.Table:
-    return declared_table(answer.types, answer.rows, columns)
+    return declared_table(answer.types, answer.rows, columns, answer.path)

@@ -10,8 +10,16 @@ from itertools import count
 from typing import Any
 
 from sources.posthog.answers import QueryAnswer
+from sources.posthog.cells import TEXT, cells
 from sources.posthog.client import PostHogClient
-from sources.posthog.errors import OwnQueryRefused, QueryRefused, QueryTimedOut, RequestRefused, ServerFault
+from sources.posthog.errors import (
+    AnswerMalformed,
+    OwnQueryRefused,
+    QueryRefused,
+    QueryTimedOut,
+    RequestRefused,
+    ServerFault,
+)
 from sources.posthog.hogql.dialect import Dialect
 from sources.posthog.queries.clickhouse_types import ClickHouseType, parse_type
 from sources.posthog.queries.forms import Form, UnreadableType, form_of
@@ -207,12 +215,24 @@ def _columns(ask: Any, query: Query) -> tuple[tuple[str, ...], tuple[str, ...]]:
     except QueryRefused:
         # Servers of 2023 do not. There the query is run as it is: a subquery would not tell columns without a name.
         answer = ask(query.sql)
+    if answer.columns and not answer.types:
+        # Some tell the types with rows only, and a query may have none: an aggregation over it always has one.
+        refs = [f"{_ALIAS}{place}" for place in range(1, len(answer.columns) + 1)]
+        told = ", ".join(f"toTypeName(any({ref}))" for ref in refs)
+        kinds = [TEXT] * len(refs)
+        sql = f"SELECT {told} FROM ({query.sql}\n) AS pw_query ({', '.join(refs)}) LIMIT 1"
+        [types] = ask(sql, read=partial(cells, kinds=kinds, is_one=True))
+        return answer.columns, types
+    if not answer.columns or len(answer.columns) != len(answer.types):
+        raise AnswerMalformed(f"PostHog does not tell the columns of the query {query.name}", path=answer.path)
     return answer.columns, answer.types
 
 
 def _refs_by_name(run: Run, query: Query, hogql: tuple[str, ...]) -> list[str]:
     """The columns by their names, where each has one of its own."""
     answer: QueryAnswer = ask_for(run, query, f"SELECT * FROM ({query.sql}\n) AS pw_query LIMIT 0")
+    if not answer.columns:
+        raise AnswerMalformed(f"PostHog does not tell the columns of the query {query.name}", path=answer.path)
     if answer.columns != hogql:
         nameless = [name for name in hogql if hogql.count(name) > 1 or name not in answer.columns]
         raise OwnQueryRefused(

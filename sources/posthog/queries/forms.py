@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from sources.posthog.arrow import UTC_MICROS, column_array, json_texts, times
+from sources.posthog.arrow import UTC_MICROS, column_array, json_texts, times, uuids
 from sources.posthog.hogql.dialect import Dialect
 from sources.posthog.json_text import parsable
 from sources.posthog.queries.clickhouse_types import ClickHouseType
@@ -109,10 +108,6 @@ def _whole_numbers(values: Sequence[Any]) -> pa.Array:
     return pa.array(values, pa.string()).cast(pa.int64())
 
 
-def _flags(values: Sequence[Any]) -> pa.Array:
-    return pc.cast(pa.array(values, pa.int8() if any(type(v) is int for v in values) else pa.bool_()), pa.bool_())
-
-
 def _nested(kind: ClickHouseType) -> Callable[[Sequence[Any]], pa.Array]:
     def read(values: Sequence[Any]) -> pa.Array:
         if kind.has_names:
@@ -126,7 +121,7 @@ def _named(value: Any, kind: ClickHouseType) -> Any:
     """A nested value with named tuples as objects: PostHog gives them as lists."""
     if value is None or not kind.has_names:
         return value
-    if kind.name == "Map":
+    if kind.name == "Map" and isinstance(value, dict):
         return {key: _named(each, kind.members[1][1]) for key, each in value.items()}
     if kind.name == "Tuple" and isinstance(value, list):
         items = [_named(each, member) for each, (_, member) in zip(value, kind.members, strict=True)]
@@ -182,8 +177,8 @@ _TIME = Form("timestamp", UTC_MICROS, lambda dialect, expression: dialect.time_t
 _JSON = Form("json", pa.string(), _call("toJSONString"), lambda texts: parsable(json_texts(texts)))
 
 _FORMS: Mapping[str, Form] = {
-    "Bool": Form("bool", pa.bool_(), _bare, _flags),
-    "UUID": Form("text", pa.string(), _call("toString"), _reader(pa.string()), is_uuid=True),
+    "Bool": Form("bool", pa.bool_(), _bare, _reader(pa.bool_())),
+    "UUID": Form("text", pa.string(), _call("toString"), uuids, is_uuid=True),
     # Arrow's uint64 would become a BIGINT, which ends at 2^63.
     "UInt64": Form(
         "decimal", pa.decimal128(20, 0), _bare, _reader(pa.decimal128(20, 0)), precision=(20, 0), is_unsigned=True

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sources.posthog.cells import FLAG, INTEGER, TEXT, Kind
 from sources.posthog.errors import OwnQueryRefused
 from sources.posthog.hogql.dialect import Dialect, text_literal
 from sources.posthog.queries.clickhouse_types import ClickHouseType
@@ -43,6 +44,8 @@ class Part:
     """What gives the value so that JSON keeps it."""
     literal: Callable[[Any], str]
     """HogQL for a value."""
+    kind: Kind = TEXT
+    """What the exact value is in JSON."""
     is_flag: bool = False
     """Whether it only tells NULL, which is neither the first nor the last of anything, from the rest."""
 
@@ -62,6 +65,11 @@ class Order:
     def latest_first(self) -> str:
         """For ORDER BY, the other way round; NULL stays behind."""
         return ", ".join(part.order if part.is_flag else f"{part.order} DESC" for part in self.parts)
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """What the exact values are in JSON."""
+        return [part.kind for part in self.parts]
 
     @property
     def exact(self) -> list[str]:
@@ -122,17 +130,17 @@ def _parts(dialect: Dialect, column: QueryColumn) -> tuple[Part, ...]:
     if not kind.is_nullable:
         return (_part(dialect, kind, ref),)
     # NULL compares to nothing: whether there is one comes first, and some value stands for it.
-    flag = Part(f"isNull({ref})", f"isNull({ref})", lambda value: str(int(value)), is_flag=True)
+    flag = Part(f"isNull({ref})", f"isNull({ref})", lambda value: str(int(value)), FLAG, is_flag=True)
     if kind.name in _INSTEAD and (kind.name not in _TIMES or dialect.has_typed_times):
         return flag, _part(dialect, kind, f"ifNull({ref}, {_INSTEAD[kind.name]})")
     text = _text(dialect, kind, ref)
-    return flag, Part(f"ifNull({text.order}, '')", f"ifNull({text.exact}, '')", text.literal)
+    return flag, Part(f"ifNull({text.order}, '')", f"ifNull({text.exact}, '')", text.literal, text.kind)
 
 
 def _part(dialect: Dialect, kind: ClickHouseType, ref: str) -> Part:
     """A value in its own order, which the server can use to read less, where a literal can say it exactly."""
     if kind.name in _INTEGERS:
-        return Part(ref, ref, lambda value: str(int(value)))
+        return Part(ref, ref, lambda value: str(int(value)), INTEGER)
     if kind.name == "Date":
         return Part(ref, ref, lambda value: f"toDate({text_literal(str(value))})")
     if kind.name == "UUID":

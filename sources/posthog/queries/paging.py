@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from sources.posthog.answers import QueryAnswer
-from sources.posthog.arrow import ColumnMismatch
+from sources.posthog.arrow import MISFITS, ColumnMismatch, odd_value
+from sources.posthog.cells import COUNT, HASH, cells, cells_from
 from sources.posthog.errors import Narrow, OwnQueryRefused, QueryRefused
 from sources.posthog.queries.describing import Described, abilities, ask_for, explained
 from sources.posthog.queries.ordering import Order, Part, Values, order_of
 from sources.posthog.run import Run
+from sources.posthog.shown import plain
 
 _FEWEST_ROWS = 500
 """Pages are not made smaller than this where PostHog cannot answer larger ones."""
@@ -57,13 +59,17 @@ class Pager:
         if distinct is not None:
             source = f"(SELECT {distinct.by} FROM {source}{_where(conditions)} GROUP BY {distinct.by})"
             conditions = ()
-        return int(self._ask(f"SELECT count() FROM {source}{_where(conditions)} LIMIT 1").rows[0][0])
+        read = partial(cells, kinds=[COUNT], is_one=True)
+        [(count,)] = self._ask(f"SELECT count() FROM {source}{_where(conditions)} LIMIT 1", read=read)
+        return int(count)
 
     def greatest(self, order: Order, conditions: Sequence[str] = ()) -> Values | None:
         """Where the last row in `order` stands; None where there is no row."""
         sql = f"SELECT {', '.join(order.exact)} FROM {self.described.source}{_where(conditions)}"
-        rows = self._ask(f"{sql} ORDER BY {order.latest_first} LIMIT 1").rows
-        return tuple(rows[0]) if rows else None
+        rows: list[Values] = self._ask(
+            f"{sql} ORDER BY {order.latest_first} LIMIT 1", read=partial(cells, kinds=order.kinds)
+        )
+        return rows[0] if rows else None
 
     def first(self, rows: int) -> tuple[pa.Table, bool]:
         """So many rows, or as many as one answer holds, and whether there are more."""
@@ -196,7 +202,7 @@ class Pager:
         texts = ", ".join(f"ifNull(toString({column.ref}), 'NULL')" for column in self.described.columns)
         # HogQL's cityHash64 takes one argument (hogql/functions/mapping.py, autumn 2026).
         row = f"cityHash64(toString(tuple({texts})))"
-        return Order((Part(row, row, lambda value: str(int(value))),))
+        return Order((Part(row, row, lambda value: str(int(value)), HASH),))
 
     def _repeated(self, page: RowPage, rows: int) -> Iterator[RowPage]:
         one = page.table.slice(0, 1)
@@ -228,10 +234,13 @@ class Pager:
 
     def _read(self, order: Order, limit: int, answer: QueryAnswer) -> RowPage:
         width = len(self._selected)
-        if len(answer.columns) != width + len(order.parts):
-            raise ColumnMismatch(f"The answer has {len(answer.columns)} columns where {width} were asked for.")
+        if answer.rows and len(answer.columns) != width + len(order.parts):
+            raise ColumnMismatch(
+                f"PostHog answered {len(answer.columns)} columns where {width + len(order.parts)} were asked for",
+                path=answer.path,
+            )
         cells = [row[:width] for row in answer.rows] if order.parts else answer.rows
-        positions = [tuple(row[width:]) for row in answer.rows] if order.parts else []
+        positions = cells_from(answer, order.kinds, width) if order.parts else []
         rows = len(cells)
         is_whole = rows < limit and rows < max(self._proven_rows, 1)
         return RowPage(self._table(cells), positions[-1] if positions else (), positions, cells, is_whole)
@@ -244,9 +253,10 @@ class Pager:
             form = column.form
             try:
                 array = form.read(values)
-            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+            except MISFITS:
                 raise ColumnMismatch(
-                    f"Column {column.hogql} ({column.clickhouse_type}) does not fit {form.data_type}: {error}"
+                    f"PostHog answered {odd_value(form.read, values)} in the column {plain(column.hogql, 80)}, where "
+                    f"{form.data_type} was due (it calls it {plain(column.clickhouse_type, 80)})"
                 ) from None
             arrays.append(array)
             fields.append(pa.field(column.name, form.arrow))

@@ -112,11 +112,40 @@ def test_an_empty_text_is_null_where_posthog_has_no_null() -> None:
 
 @pytest.mark.parametrize(
     ("data_type", "value"),
-    [("bigint", "x"), ("bigint", 2**63), ("bigint", 1.5), ("timestamp", "soon"), ("text", 5), ("double", "x")],
+    [
+        ("bigint", "x"),
+        ("bigint", "12"),
+        ("bigint", True),
+        ("bigint", 2**63),
+        ("bigint", 2**70),
+        ("bigint", 1.5),
+        ("timestamp", "soon"),
+        ("timestamp", 1_763_596_800),
+        ("text", 5),
+        ("text", {"a": 1}),
+        ("double", "x"),
+        ("double", True),
+        ("bool", 2),
+        ("bool", "true"),
+        ("bool", 0.5),
+        ("date", "2026-13-45"),
+    ],
 )
 def test_what_does_not_fit_names_the_column(data_type: Any, value: object) -> None:
     with pytest.raises(ColumnMismatch, match="my_column"):
         declared_table(["String"], [[value]], (Column("my_column", data_type, "x", ""),))
+
+
+@pytest.mark.parametrize("value", ["not-a-uuid", 5, "018c516422770e-a285-ee611c2c2789-018c", None])
+def test_a_uuid_is_one(value: object) -> None:
+    column = Column("uuid", "text", "uuid", "", nullable=False, is_uuid=True)
+    good = "018c5164-2314-770e-a285-ee611c2c2789"
+    with pytest.raises(ColumnMismatch, match="in the column uuid, where a UUID was due") as caught:
+        declared_table(["UUID"], [[good], [value]], (column,), "/api/projects/1/query/")
+    assert caught.value.path == "/api/projects/1/query/"
+    assert good not in caught.value.message
+    nullable = Column("uuid", "text", "uuid", "", is_uuid=True)
+    assert declared_table([], [[good], [None]], (nullable,)).column("uuid").to_pylist() == [good, None]
 
 
 def test_another_number_of_columns_is_refused() -> None:
