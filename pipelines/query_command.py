@@ -23,6 +23,7 @@ from pipelines.defaults import Flags, Format
 from pipelines.program import Run
 from pipelines.sync_command import sync_with
 from sources.posthog import Extraction, Settings
+from sources.posthog.http.decoding import decode
 from sources.posthog.queries.describing import Described, describe
 from sources.posthog.queries.paging import Pager
 from sources.posthog.tables.queries import BadQuery, Query, query_table
@@ -135,7 +136,7 @@ def _rows(about: Described, found: pa.Table) -> Iterator[Mapping[str, Any]]:
 def _value(value: Any, kind: str) -> Any:
     """A value as JSON has it, losing nothing."""
     if kind == "json" and value is not None:
-        return orjson.loads(value)
+        return decode(value.encode(), "query")
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else str(value)
     if isinstance(value, float) and not math.isfinite(value):

@@ -97,6 +97,8 @@ def add_events_at(
     event: str | None = None,
     seed: int = 0,
     spread_seconds: float = 0,
+    created_at: datetime | None = None,
+    properties: str | None = None,
 ) -> list[str]:
     """Add events that share one timestamp, one distinct_id or one name: what paging finds hardest to part.
 
@@ -109,16 +111,23 @@ def add_events_at(
         event: the name of all of them; else names as in a real project.
         seed: equal seeds on equal data give equal events.
         spread_seconds: spread them evenly over so long, from `timestamp` on.
+        created_at: when they were ingested by the clock of who did it (with a time zone); now by default.
+        properties: the text that is stored as theirs, whatever it is; else such as a real project has.
 
     Returns:
         The uuids of the events.
     """
-    if timestamp.tzinfo is None:
-        raise ValueError("The timestamp of events needs a time zone, as in 2026-11-20T12:00:00Z")
+    if timestamp.tzinfo is None or (created_at is not None and created_at.tzinfo is None):
+        raise ValueError("The times of events need a time zone, as in 2026-11-20T12:00:00Z")
     start = microseconds(timestamp)
     spread = int(spread_seconds * _SECOND)
     moment = f"{start} + intDiv({spread} * toInt64(n - first_number), {max(1, count)})"
-    return _add(store, clock, Recipe(seed), count, (str(start), 0, moment), distinct_id=distinct_id, event=event)
+    times = (str(start), 0, moment)
+    created = None if created_at is None else microseconds(created_at)
+    recipe = Recipe(seed)
+    return _add(
+        store, clock, recipe, count, times, distinct_id=distinct_id, event=event, created=created, properties=properties
+    )
 
 
 def delete_events(
@@ -198,6 +207,8 @@ def _add(
     *,
     distinct_id: str | None = None,
     event: str | None = None,
+    created: int | None = None,
+    properties: str | None = None,
 ) -> list[str]:
     """Add events; `times` are a session's start (SQL over `s`), its length and an event's time, in microseconds."""
     if count < 1:
@@ -225,9 +236,11 @@ SELECT {", ".join(SESSION_COLUMNS)} FROM (
     FROM numbers({-(-count // _SESSION_EVENTS)}) AS numbered
     INNER JOIN ({senders}) AS senders ON numbered.number % {many} = senders.place
 )"""
-    rows = recipe.events(sessions, moment.replace("first_number", str(first)), now, now, event)
+    created_us = now if created is None else str(created)
+    rows = recipe.events(sessions, moment.replace("first_number", str(first)), created_us, now, event)
     columns = ", ".join(EVENT_COLUMNS)
-    store.execute(f"INSERT INTO events ({columns}) SELECT {columns} FROM ({rows})", settings=INSERT_SETTINGS)
+    values = columns if properties is None else columns.replace(" properties", f" {quoted(properties)}", 1)
+    store.execute(f"INSERT INTO events ({columns}) SELECT {values} FROM ({rows})", settings=INSERT_SETTINGS)
     return [uuid for (uuid,) in store.rows(f"SELECT toString(uuid) FROM ({rows})")]
 
 

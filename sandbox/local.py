@@ -151,16 +151,21 @@ class Sandbox:
         distinct_id: str | None = None,
         event: str | None = None,
         spread_seconds: float = 0,
+        created_at: str | None = None,
+        properties: str | None = None,
     ) -> list[str]:
         """Events that arrive now (``created_at``) with older timestamps, or all with one. Returns their uuids.
 
-        ``spread_seconds`` spreads those with a ``timestamp`` evenly over so long from there on.
+        ``spread_seconds`` spreads those with a ``timestamp`` evenly over so long from there on; their ``created_at``
+        and the text of their ``properties`` may be given.
         """
         body: dict[str, Any] = {"count": count, "seed": seed}
         if timestamp is None:
             body |= {"days_back": days_back, "days_back_min": days_back_min}
         else:
             body |= {"timestamp": timestamp, "spread_seconds": spread_seconds}
+            body |= {} if created_at is None else {"created_at": created_at}
+            body |= {} if properties is None else {"properties": properties}
         body |= {} if distinct_id is None else {"distinct_id": distinct_id}
         body |= {} if event is None else {"event": event}
         uuids: list[str] = self._call("POST", "events", body)["uuids"]

@@ -143,7 +143,10 @@ def _texts(body: Body, name: str) -> list[str]:
 
 
 async def add_events(state: State, body: Body) -> object:
-    """Events that arrive now: {"count", "days_back", "days_back_min"} or {"count", "timestamp", "distinct_id"?}."""
+    """Events that arrive now: {"count", "days_back", "days_back_min"} or {"count", "timestamp", "distinct_id"?}.
+
+    With a `timestamp` also "event"?, "spread_seconds"?, "properties"? (any text) and "created_at"?.
+    """
     count, seed = _whole(body, "count"), _whole(body, "seed", 0)
     if "timestamp" not in body:
         uuids = await state.in_thread(
@@ -156,9 +159,13 @@ async def add_events(state: State, body: Body) -> object:
             seed=seed,
         )
         return {"uuids": uuids}
-    timestamp = dates.parse(str(body["timestamp"]), state.clock.now())
-    if timestamp is None:
-        raise BadRequestError(f"timestamp is {body['timestamp']!r}; it must be an ISO time")
+    times = {}
+    for name in ("timestamp", "created_at"):
+        times[name] = dates.parse(str(body[name]), state.clock.now()) if name in body else None
+        if name in body and times[name] is None:
+            raise BadRequestError(f"{name} is {body[name]!r}; it must be an ISO time")
+    timestamp = times["timestamp"]
+    assert timestamp is not None  # noqa: S101 - it is in the body
     uuids = await state.in_thread(
         changes.add_events_at,
         state.store,
@@ -169,6 +176,8 @@ async def add_events(state: State, body: Body) -> object:
         event=body.get("event"),
         seed=seed,
         spread_seconds=float(body.get("spread_seconds", 0)),
+        created_at=times["created_at"],
+        properties=body.get("properties"),
     )
     return {"uuids": uuids}
 

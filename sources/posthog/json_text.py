@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sources.posthog.nesting import READABLE, deep_values, json_parts
 from sources.posthog.scratch import column_of
 
 logger = logging.getLogger(__name__)
@@ -28,19 +29,25 @@ _CONTROL = re.compile(r"[\x00-\x1f]")
 
 
 def json_text(value: Any) -> str:
-    """`value` as JSON, keys in their order; whole numbers of any size as they are."""
+    """`value` as JSON, keys in their order; whole numbers of any size, and nesting of any depth, as they are."""
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # a whole number of more than 64 bits
+    except TypeError:  # a whole number of more than 64 bits, or some 250 levels
+        pass
+    try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        return "".join(json_parts(value, json_text))
 
 
 def parsable(texts: _Texts) -> _Texts:
-    """`texts`, with those mended that are no JSON; NULL stays NULL.
+    """`texts`, with those mended that are no JSON, or too deep for who reads it; NULL stays NULL.
 
     Half a surrogate pair becomes U+FFFD, a bare control character its escape; what is no JSON even then becomes a JSON
-    string that holds the whole text, so that nothing is lost.
+    string that holds the whole text, so that nothing is lost. So does a field of an object with more levels than
+    destinations take (see `sources.posthog.nesting`), and a list with more of them as a whole.
     """
+    texts = _readable(texts)
     if column_of("SELECT coalesce(bool_and(json_valid(json_text)), true) FROM page", texts)[0].as_py():
         return texts
     if isinstance(texts, pa.ChunkedArray):
@@ -49,6 +56,35 @@ def parsable(texts: _Texts) -> _Texts:
     mended = [_mend(text) for text in texts.filter(mask).to_pylist()]
     logger.info("Mended %d JSON texts that no parser takes.", len(mended))
     return pc.replace_with_mask(texts, mask, pa.array(mended, pa.string()))
+
+
+def _readable(texts: _Texts) -> _Texts:
+    """`texts`, with fields that are nested too deeply as JSON strings."""
+    if isinstance(texts, pa.ChunkedArray):
+        return pa.chunked_array([_readable(chunk) for chunk in texts.chunks], texts.type)
+    # Each level takes a byte to open it and one to close it, so nearly all texts are too short to be looked into.
+    mask = pc.greater(pc.binary_length(texts), 2 * READABLE)
+    if not pc.any(mask).as_py():
+        return texts
+    long = texts.filter(mask)
+    levels = pc.add(pc.count_substring(long, "{"), pc.count_substring(long, "["))
+    if not pc.any(pc.greater(levels, READABLE)).as_py():
+        return texts
+    flat = [
+        _flattened(text) if brackets > READABLE else text
+        for text, brackets in zip(long.to_pylist(), levels.to_pylist(), strict=True)
+    ]
+    return pc.replace_with_mask(texts, pc.fill_null(mask, fill_value=False), pa.array(flat, texts.type))
+
+
+def _flattened(text: str) -> str:
+    data = text.encode()
+    level = 1 if data.lstrip(b" \t\r\n").startswith(b"{") else 0
+    parts, end = [], 0
+    for start, stop in deep_values(data, READABLE, level):
+        parts += [data[end:start], orjson.dumps(data[start:stop].decode())]
+        end = stop
+    return b"".join([*parts, data[end:]]).decode()
 
 
 def _mend(text: str) -> str:

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 
 import duckdb
+import orjson
 import pytest
 
+from pipelines import query_command
 from pipelines.config import load
 from sandbox.local import Sandbox
 from tests.pipelines.conftest import InProcess, Program, assert_one_screen
@@ -156,3 +158,11 @@ def test_ctrl_c_stops_the_query_at_posthog(program: Program, posthog: Sandbox, t
     assert process.returncode == 130
     assert "Stopped by Ctrl-C" in err
     assert any(entry["method"] == "DELETE" for entry in posthog.requests())
+
+
+@pytest.mark.parametrize("levels", [3, 300, 2_000])
+def test_a_json_column_of_any_depth_can_be_shown(levels: int) -> None:
+    text = "[" * levels + "]" * levels
+    shown = query_command._value(text, "json")
+    assert orjson.loads(orjson.dumps(shown)) == shown
+    assert str(shown) in (text, f"[[{text[2:-2]!r}]]")

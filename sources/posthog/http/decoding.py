@@ -10,10 +10,14 @@ import msgspec
 import orjson
 
 from sources.posthog.errors import AnswerMalformed, AnswerTruncated
+from sources.posthog.nesting import WRITABLE, NestedText, deep_values, is_deeper
 
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
 )
+_PLACE = "\0nested "
+"""What stands for a value that was taken out, before its number."""
+_ORJSON_LEVELS = 254
 _rows = msgspec.json.Decoder()
 
 
@@ -21,20 +25,18 @@ def decode(body: bytes | bytearray, path: str) -> Any:
     """The value of a JSON body. Numbers that JSON has no word for (NaN, Infinity) become None, lone surrogates U+FFFD.
 
     Older servers write bare `NaN` and `Infinity` for a division by zero (seen on one of December 2023); newer ones
-    write null, so null is what both give. Raises AnswerTruncated and AnswerMalformed, which name the place.
+    write null, so null is what both give. Values nested too deeply to be written again become `NestedText`: see
+    `sources.posthog.nesting`. Raises AnswerTruncated and AnswerMalformed, which name the place.
     """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        if not body or "unexpected end of data" in str(error):
-            raise AnswerTruncated(f"The JSON answer stops after {len(body):,} bytes", path=path) from None
-    return _decode_leniently(body, path)
+    document, is_deep = _decoded(body, path)
+    return _without_deep_values(body, path) if is_deep else document
 
 
 def decode_rows(body: bytes | bytearray, path: str) -> Any:
     """The same for pages of a hundred MB: in two thirds of the time, and without a copy of the text.
 
     Whole numbers of more than 64 bits are exact here. `decode` makes floats of them: dlt takes no others in JSON.
+    Values may be nested as deep as Python goes.
     """
     try:
         return _rows.decode(body)
@@ -42,7 +44,69 @@ def decode_rows(body: bytes | bytearray, path: str) -> Any:
         return decode(body, path)
 
 
+def fields_of(value: Any, path: str) -> Any:
+    """An object that may have come as its JSON text: as PostHog gave it, or for being nested too deeply.
+
+    Raises AnswerMalformed and AnswerTruncated.
+    """
+    return decode(value.encode(), path) if isinstance(value, str) else value
+
+
+def _decoded(body: bytes | bytearray, path: str) -> tuple[Any, bool]:
+    """The value, and whether it is nested too deeply; None for one that cannot be read for that."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if "depth limit" in str(error):
+            return None, True
+        if not body or "unexpected end of data" in str(error):
+            raise AnswerTruncated(f"The JSON answer stops after {len(body):,} bytes", path=path) from None
+        try:
+            document = _decode_leniently(body, path)
+        except RecursionError:
+            return None, True
+    return document, _is_deep(document)
+
+
+def _is_deep(document: Any) -> bool:
+    """Whether it has too many levels to be written again: orjson, which ends at some more, finds most that have not."""
+    try:
+        orjson.dumps(_within(document, _ORJSON_LEVELS - WRITABLE))
+    except TypeError:  # for its levels, or for a whole number of more than 64 bits
+        return is_deeper(document, WRITABLE)
+    return False
+
+
+def _within(document: Any, levels: int) -> Any:
+    for _ in range(levels):
+        document = [document]
+    return document
+
+
+def _without_deep_values(body: bytes | bytearray, path: str) -> Any:
+    parts: list[bytes | bytearray] = []
+    texts: list[NestedText] = []
+    end = 0
+    for start, stop in deep_values(body, WRITABLE):
+        parts += [body[end:start], orjson.dumps(f"{_PLACE}{len(texts)}")]
+        texts.append(NestedText(body[start:stop].decode(errors="replace")))
+        end = stop
+    document, is_deep = _decoded(b"".join([*parts, body[end:]]), path)
+    if is_deep:  # what is never closed cannot be taken out
+        raise AnswerTruncated(f"The JSON answer stops after {len(body):,} bytes, in many lists and objects", path=path)
+    return _put_back(document, {f"{_PLACE}{number}": text for number, text in enumerate(texts)})
+
+
+def _put_back(value: Any, texts: dict[str, NestedText]) -> Any:
+    if isinstance(value, list):
+        return [_put_back(item, texts) for item in value]
+    if isinstance(value, dict):
+        return {name: _put_back(item, texts) for name, item in value.items()}
+    return texts.get(value, value) if isinstance(value, str) else value
+
+
 def _decode_leniently(body: bytes | bytearray, path: str) -> Any:
+    """Raises RecursionError as well."""
     try:
         text = _ESCAPE.sub(lambda match: "\\ufffd" if match["lone"] else match[0], body.decode())
         return json.loads(text, parse_constant=lambda _: None)
@@ -50,8 +114,6 @@ def _decode_leniently(body: bytes | bytearray, path: str) -> Any:
         fault = f"The answer is not UTF-8 at byte {error.start:,}"
     except json.JSONDecodeError as error:
         fault = f"The answer is not JSON at character {error.pos:,}, near {_token(error.doc, error.pos)!r}"
-    except RecursionError:
-        fault = "The answer is JSON nested too deeply"
     raise AnswerMalformed(fault, path=path)
 
 

@@ -18,7 +18,6 @@ from collections.abc import Container, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,6 +25,7 @@ from sources.posthog.arrow import ColumnMismatch, declared_table, empty_table
 from sources.posthog.client import PostHogClient
 from sources.posthog.errors import ListUnreadable, RequestRefused
 from sources.posthog.hogql.windows import to_datetime, to_text
+from sources.posthog.http.decoding import fields_of
 from sources.posthog.json_text import json_text
 from sources.posthog.tables import EVENTS
 
@@ -289,8 +289,7 @@ def _cells(row: dict[str, Any], known: Container[str]) -> list[Any]:
     if uuid in known:
         # Nobody wants these rows again; most of the work would be theirs.
         return [uuid, row["event"], row["timestamp"], None, row["distinct_id"], None, None, None, "", None]
-    properties = row.get("properties")
-    properties = orjson.loads(properties) if isinstance(properties, str) else properties or {}
+    properties = fields_of(row.get("properties"), PATH) or {}
     session_id, window_id = properties.get("$session_id"), properties.get("$window_id")
     return [
         uuid,

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from sources.posthog.arrow import ColumnMismatch, declared_table, empty_table
 from sources.posthog.errors import ListUnreadable
+from sources.posthog.http.decoding import fields_of
 from sources.posthog.json_text import json_text
 from sources.posthog.listing.person_list import PATH, Person, PersonList
 from sources.posthog.reading import Noted, State, TableReading
@@ -97,7 +98,7 @@ def _persons(page: list[Person]) -> pa.Table:
                 person.uuid,
                 person.row.get("created_at"),
                 person.row.get("is_identified"),
-                json_text(person.row.get("properties") or {}),
+                json_text(fields_of(person.row.get("properties"), PATH) or {}),
                 None,
                 False,
             ]

@@ -12,6 +12,7 @@ from dlt.common.schema.detections import is_iso_timestamp
 
 from sources.posthog.errors import ListUnreadable
 from sources.posthog.listing.canonical import canonical
+from sources.posthog.nesting import NestedText
 from sources.posthog.tables.declaration import Column, Table, json
 from sources.posthog.tables.listed import Listing
 
@@ -24,7 +25,8 @@ class Shape:
 
     Declared columns come first, by their path in the row (`created_by.email`); an object of which a part is declared
     gives that part only. Lists in `Listing.children` are left to dlt, which makes child tables of them. Every other
-    field is kept under its own name: a scalar as it is, a list or an object as JSON.
+    field is kept under its own name: a scalar as it is, a list or an object as JSON, or as a JSON string that holds its
+    text where it is nested too deeply.
 
     A value that its column cannot take lands beside it: dlt adds a column `<name>__v_<type>`. `notes` says so.
     """
@@ -113,9 +115,9 @@ class Shape:
             # dlt reads text that is meant for a JSON column as JSON, and writes what it found there as it is: so that
             # must be JSON text as well.
             return value if is_nested else canonical(canonical(value).decode()).decode()
-        if is_nested:
+        if is_nested or isinstance(value, NestedText):
             self._misfits[name, data_type, "json"] += 1
-            return canonical(value).decode()
+            return canonical(value).decode() if is_nested else str(value)
         found = py_type_to_sc_type(type(value))
         if found != data_type:
             try:
@@ -144,7 +146,7 @@ def _dig(raw: Any, path: list[str]) -> Any:
 
 
 def _type_of(value: Any) -> str:
-    if isinstance(value, (dict, list)):
+    if isinstance(value, (dict, list, NestedText)):
         return "json"
     if isinstance(value, str):
         return is_iso_timestamp(str, value) or "text"  # dlt makes timestamps of these by itself

@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from sources.posthog.arrow import UTC_MICROS, empty_table
 from sources.posthog.errors import EndpointNotFound, NotFound
-from sources.posthog.json_text import parsable
+from sources.posthog.http.decoding import decode
+from sources.posthog.json_text import json_text, parsable
 from sources.posthog.listing.blobs import Blobs, Stored
 from sources.posthog.listing.chosen import chosen_recordings
 from sources.posthog.reading import Noted, State, TableReading
@@ -134,7 +135,10 @@ def _rows(recording_id: str, part: int, lines: Sequence[bytes], position: int = 
 
 def _events(text: str) -> Iterator[tuple[str | None, Any]]:
     """The events of a line, with their window: today one in `[window_id, event]`, once many in an object."""
-    line = orjson.loads(text)
+    try:
+        line = orjson.loads(text)
+    except orjson.JSONDecodeError:  # for its levels: all else was mended
+        line = decode(text.encode(), "snapshots")
     if isinstance(line, list) and len(line) == 2:
         yield (None if line[0] is None else str(line[0])), line[1]
     elif isinstance(line, dict) and isinstance(line.get("data"), list) and "window_id" in line:
@@ -146,7 +150,7 @@ def _events(text: str) -> Iterator[tuple[str | None, Any]]:
 
 def _row(recording_id: str, part: int, position: int, window_id: str | None, event: Any) -> Row:
     if not isinstance(event, dict):
-        return (recording_id, part, position, window_id, None, None, _json(event), None, None)
+        return (recording_id, part, position, window_id, None, None, json_text(event), None, None)
     moment, kind, packed = event.get("timestamp"), event.get("type"), event.get("cv")
     micros = int(moment * 1000) if isinstance(moment, (int, float)) and not isinstance(moment, bool) else None
     rest = {name: value for name, value in event.items() if name not in _OWN}
@@ -157,14 +161,10 @@ def _row(recording_id: str, part: int, position: int, window_id: str | None, eve
         window_id,
         micros,
         kind if isinstance(kind, int) else None,
-        _json(event["data"]) if "data" in event else None,
+        json_text(event["data"]) if "data" in event else None,
         None if packed is None else str(packed),
-        _json(rest) if rest else None,
+        json_text(rest) if rest else None,
     )
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
 
 
 def _table(rows: Sequence[Row]) -> pa.Table:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import orjson
 import pyarrow as pa
 
 from sources.posthog.errors import OwnQueryRefused
 from sources.posthog.hogql.engine import note
+from sources.posthog.listing.canonical import canonical
 from sources.posthog.queries.describing import Described, QueryColumn
 from sources.posthog.queries.ordering import Order, Values, growing, order_of
 from sources.posthog.queries.paging import Pager, RowPage
@@ -172,7 +172,7 @@ def _refuse_missing(
 
 
 def _content(cells: Sequence[Any]) -> str:
-    return hashlib.blake2b(orjson.dumps(cells, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+    return hashlib.blake2b(canonical(cells), digest_size=8).hexdigest()
 
 
 def _listed(values: Values | None) -> list[Any] | None:

@@ -44,14 +44,14 @@ def test_whole_numbers_beyond_64_bits_are_exact_in_rows() -> None:
     assert decode(body, "/query/") == [float(2**64), float(-(2**63) - 1), 1.2345678901234568e29]
 
 
-@pytest.mark.parametrize("body", [b"", b"[1,2", b'{"a":', b'["x'])
+@pytest.mark.parametrize("body", [b"", b"[1,2", b'{"a":', b'["x', b"[" * 100_000, b"[" * 100_000 + b'"x'])
 def test_what_breaks_off_is_truncated(body: bytes) -> None:
     for way in (decode, decode_rows):
         with pytest.raises(AnswerTruncated):
             way(body, "/query/")
 
 
-@pytest.mark.parametrize("body", [b"[1]x", b"<html>", b"\xff", b'["a\nb"]', b"[" * 100_000 + b"]" * 100_000, b"[01]"])
+@pytest.mark.parametrize("body", [b"[1]x", b"<html>", b"\xff", b'["a\nb"]', b"[01]"])
 def test_what_is_no_json_is_malformed(body: bytes) -> None:
     for way in (decode, decode_rows):
         with pytest.raises(AnswerMalformed):

@@ -219,3 +219,14 @@ def test_a_filter_and_a_limit_choose_the_newest(posthog: Sandbox) -> None:
 def test_a_filter_cannot_page(posthog: Sandbox) -> None:
     with pytest.raises(NothingRequested, match="offset"):
         Reader(posthog, RECORDING_SHARING).run(requests=Requests(recording_filter={"offset": 3}))
+
+
+@pytest.mark.parametrize("levels", [300, 1_500])
+def test_a_page_whose_elements_are_nested_deeply_is_shown_whole(levels: int) -> None:
+    tree = '{"childNodes": [' * (levels // 2) + "]}" * (levels // 2)
+    event = f'["window", {{"type": 2, "timestamp": 1, "data": {tree}, "extra": 1}}]'
+    ((_, _, _, window, micros, kind, data, _, rest),) = snapshots._rows("recording", 0, [event.encode()])
+    assert (window, micros, kind, rest) == ("window", 1_000, 2, '{"extra":1}')
+    # What Python's readers do not take is there as a text that holds it.
+    expected = tree if levels < 1_000 else orjson.dumps(tree).decode()
+    assert str(data).replace(" ", "") == expected.replace(" ", "")

@@ -1,0 +1,98 @@
+"""JSON nested deeper than its readers and writers go: such a value is kept as a text that holds it.
+
+Nothing here recurses, so nothing here has a limit of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+WRITABLE = 240
+"""Levels of objects and lists that may be written again: orjson, by which dlt writes rows, ends at 254 (3.13), and
+there has to be room for what is around the values of a row."""
+
+READABLE = 4_000
+"""Levels that destinations take in a JSON column. PostgreSQL refuses a whole COPY for one value of more than it has
+stack for (some 15,000 levels with its default of 2 MB), and DuckDB's json_structure and json_pretty kill their process
+from 20,000 on (1.5.5; both tried in autumn 2026)."""
+
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\Z)|[\[\]{}]', re.DOTALL)
+_OPENING = frozenset(b"[{")
+_QUOTE, _LIST = ord('"'), ord("[")
+
+
+class NestedText(str):
+    """The JSON of a value that is nested too deeply to be anything else."""
+
+    __slots__ = ()
+
+
+def deep_values(text: bytes | bytearray, most: int, level: int | None = None) -> Iterator[tuple[int, int]]:
+    """Where values of a JSON document begin and end of which some part has more than `most` levels around it.
+
+    `level` says which values: those inside so many objects and lists; None: the fields and cells of rows, which are the
+    items of a list, or of a list in an object, as PostHog's lists and answers have them, or else the fields of the
+    object that `text` is.
+    """
+    opened: list[int] = []
+    deep: int | None = None
+    for token in _TOKEN.finditer(text):
+        first = text[token.start()]
+        if first == _QUOTE:
+            continue
+        if first in _OPENING:
+            opened.append(token.start())
+            if len(opened) > most and deep is None:
+                deep = opened[_level(text, opened) if level is None else min(level, most)]
+        elif opened and opened.pop() == deep:
+            yield deep, token.end()
+            deep = None
+
+
+def _level(text: bytes | bytearray, opened: list[int]) -> int:
+    if text[opened[0]] == _LIST:
+        return 2
+    return 3 if text[opened[1]] == _LIST else 1
+
+
+def is_deeper(value: Any, most: int) -> bool:
+    """Whether a value, of what JSON knows, has parts with more than `most` lists and objects around them."""
+    level = [value]
+    for _ in range(most):
+        nested = [part for part in level if isinstance(part, (dict, list))]
+        if not nested:
+            return False
+        level = [part for parts in nested for part in (parts.values() if isinstance(parts, dict) else parts)]
+    return any(isinstance(part, (dict, list)) for part in level)
+
+
+def json_parts(value: Any, scalar: Callable[[Any], str], *, sorts: bool = False) -> Iterator[str]:
+    """The JSON of a value, piece by piece; `sorts`: with the keys of objects in order. `scalar` writes all else."""
+    todo: list[Any] = [value]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, _Written):
+            yield part
+        elif isinstance(part, dict):
+            items = sorted(part.items()) if sorts else part.items()
+            inner = [piece for name, item in items for piece in (_Written(f"{scalar(name)}:"), item)]
+            todo += reversed([_Written("{"), *_separated(inner, 2), _Written("}")])
+        elif isinstance(part, (list, tuple)):
+            todo += reversed([_Written("["), *_separated(part, 1), _Written("]")])
+        else:
+            yield scalar(part)
+
+
+class _Written(str):
+    """JSON, and no text that is still to become JSON."""
+
+    __slots__ = ()
+
+
+def _separated(pieces: Sequence[Any], each: int) -> Iterator[Any]:
+    for place, piece in enumerate(pieces):
+        if place and not place % each:
+            yield _Written(",")
+        yield piece
