@@ -96,7 +96,7 @@ _Events = Annotated[int, typer.Option(min=1, help="How many events to make.")]
 _Persons = Annotated[int, typer.Option(min=1, help="How many persons to make.")]
 _Seed = Annotated[int, typer.Option(help="Same seed, same data.")]
 _Days = Annotated[int, typer.Option(min=1, help="Days that the data spans.")]
-_Profile = Annotated[str, typer.Option(help="Which server to be like: cloud or selfhosted-2023.")]
+_Profile = Annotated[str, typer.Option(help="Which server to be like: cloud, selfhosted-2025 or selfhosted-2023.")]
 
 
 def _exit(command: Callable[[Run], int], output: Format, *, debug: bool) -> NoReturn:

@@ -1,8 +1,8 @@
 """Every way in which a PostHog server can surprise a client, each a field that can be switched.
 
 A field's comment says what it does and why a client has to care. Facts are PostHog's own code and
-documentation as of autumn 2026, except the profile ``selfhosted-2023``: that one was seen on a running server
-of December 2023.
+documentation as of autumn 2026, except the self-hosted profiles: ``selfhosted-2023`` was seen on a running server of
+December 2023, ``selfhosted-2025`` on PostHog's own server code of 4 August 2025.
 """
 
 from __future__ import annotations
@@ -12,134 +12,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: Query functions that a server of December 2023 refused, or that its list of functions did not have; "name/2" is
-#: the form of a function with so many arguments.
-FUNCTIONS_UNKNOWN_IN_2023 = frozenset(
-    {
-        "cityHash64",
-        "toUnixTimestamp64Micro",
-        "toDateTime64",
-        "toString/2",
-        "toDateTime/2",
-        "hex",
-        "unhex",
-        "_toUInt64",
-        "md5",
-        "JSONExtract",
-        "toTypeName",
-        "toBool",
-        "lag",
-        "lead",
-        "toStartOfInterval",
-        "fromUnixTimestamp64Milli",
-        "reinterpretAsUInt8",
-        "reinterpretAsUInt16",
-        "reinterpretAsUInt32",
-        "reinterpretAsUInt64",
-        "reinterpretAsInt64",
-        "reinterpretAsString",
-        "reinterpretAsUUID",
-        "groupBitXor",
-    }
-)
-
-#: Tables that a server of December 2023 did not have; a name ending in ".*" stands for a whole namespace.
-TABLES_UNKNOWN_IN_2023 = frozenset(
-    {
-        "system.*",
-        "sessions",
-        "raw_sessions",
-        # "table.column" hides one column.
-        "events.person_mode",
-        "events.event_person_id",
-        "persons.last_seen_at",
-        "raw_persons.last_seen_at",
-    }
-)
-
-#: Values of the modifier ``personsOnEventsMode`` today.
-PERSONS_ON_EVENTS_MODES = frozenset(
-    {
-        "disabled",
-        "person_id_no_override_properties_on_events",
-        "person_id_override_properties_on_events",
-        "person_id_override_properties_joined",
-    }
-)
-
-#: The same in December 2023.
-PERSONS_ON_EVENTS_MODES_2023 = frozenset({"disabled", "v1_enabled", "v1_mixed", "v2_enabled"})
-
-#: Modifiers that today's server takes; another name is refused when the request is read.
-MODIFIERS = frozenset(
-    {
-        "bounceRateDurationSeconds",
-        "bounceRatePageViewMode",
-        "convertToProjectTimezone",
-        "customChannelTypeRules",
-        "dataWarehouseEventsModifiers",
-        "debug",
-        "formatCsvAllowDoubleQuotes",
-        "inCohortVia",
-        "materializationMode",
-        "optimizeJoinedFilters",
-        "optimizeProjections",
-        "personsArgMaxVersion",
-        "personsJoinMode",
-        "personsOnEventsMode",
-        "propertyGroupsMode",
-        "s3TableUseInvalidColumns",
-        "sessionTableVersion",
-        "sessionsV2JoinMode",
-        "timings",
-        "useMaterializedViews",
-        "usePreaggregatedIntermediateResults",
-        "usePreaggregatedTableTransforms",
-        "usePresortedEventsTable",
-        "useWebAnalyticsPreAggregatedTables",
-    }
-)
-
-#: The same in December 2023.
-MODIFIERS_2023 = frozenset(
-    {"inCohortVia", "materializationMode", "personsArgMaxVersion", "personsJoinMode", "personsOnEventsMode"}
-)
-
-#: Endpoints that came after December 2023, from the history of PostHog/posthog (autumn 2026).
-ENDPOINTS_UNKNOWN_IN_2023 = frozenset(
-    {
-        "error_tracking",
-        "evaluations",
-        "file_download_batch_exports",
-        "file_system",
-        "hog_functions",
-        "organizations",
-        "persons/deletion_status",
-    }
-)
-
-#: Fields of lists, as ``list.field``, that came after it: among them what an incremental reader would look for.
-FIELDS_UNKNOWN_IN_2023 = frozenset(
-    {
-        "actions.bytecode_error",
-        "actions.creation_context",
-        "actions.pinned_at",
-        "annotations.dashboard_id",
-        "annotations.dashboard_name",
-        "cohorts.cohort_type",
-        "cohorts.last_error_message",
-        "cohorts.pending_version",
-        "feature_flags.archived",
-        "feature_flags.bucketing_identifier",
-        "feature_flags.evaluation_contexts",
-        "feature_flags.evaluation_runtime",
-        "feature_flags.last_called_at",
-        "feature_flags.last_modified_by",
-        "feature_flags.updated_at",
-        "feature_flags.version",
-        "insights.last_viewed_at",
-        "notebooks.user_access_level",
-    }
+from sandbox.versions import (
+    ENDPOINTS_CLOSED_IN_2025,
+    ENDPOINTS_UNKNOWN_IN_2023,
+    ENDPOINTS_UNKNOWN_IN_2025,
+    FIELDS_UNKNOWN_IN_2023,
+    FIELDS_UNKNOWN_IN_2025,
+    FUNCTIONS_UNKNOWN_IN_2023,
+    FUNCTIONS_UNKNOWN_IN_2025,
+    MODIFIERS,
+    MODIFIERS_2023,
+    PERSONS_ON_EVENTS_MODES,
+    PERSONS_ON_EVENTS_MODES_2023,
+    TABLES_UNKNOWN_IN_2023,
+    TABLES_UNKNOWN_IN_2025,
 )
 
 
@@ -167,8 +53,21 @@ class Behaviour:
     missing_tables: frozenset[str] = frozenset()
     #: Older servers said ``invalid_input`` for every mistake in a query.
     legacy_error_codes: bool = False
+    #: An alias of a column may come without AS; until 2025 the grammar wanted it.
+    implicit_aliases: bool = True
+    #: Text such as ``2026-11-01T00:00:00Z`` can be compared with times; ClickHouse until 24.8 refused that.
+    iso_text_times: bool = True
+    #: Text with a fraction of a second can be compared with a DateTime of whole seconds (``groups.updated_at``);
+    #: ClickHouse 24.8 refused that, where today's reads it.
+    fractions_for_seconds: bool = True
     #: ``FROM (...) AS t (a, b)``, and a LIMIT behind a query in brackets; not in December 2023.
     column_lists: bool = True
+    #: Fields of a query's body that this version does not take (``name``, ...): 400 ``parse_error``.
+    refused_query_fields: frozenset[str] = frozenset()
+    #: ``refresh`` may be a word, such as ``force_blocking``; at first it was true or false only.
+    refresh_words: bool = True
+    #: ``refresh`` may be true or false.
+    refresh_flags: bool = True
     #: Names allowed in ``modifiers``; another one is 400 ``parse_error``.
     known_modifiers: frozenset[str] = MODIFIERS
     #: Values allowed for ``modifiers.personsOnEventsMode``.
@@ -296,6 +195,10 @@ class Behaviour:
     # --- lists of configuration ---
     #: Endpoints that this version does not have: 404. A name is a path under the project's, and covers what is below.
     missing_endpoints: frozenset[str] = frozenset()
+    #: Endpoints that this version takes for the id of a thing of the list above: 400.
+    endpoints_taken_for_ids: frozenset[str] = frozenset()
+    #: Endpoints that personal keys may not use: 403.
+    closed_endpoints: frozenset[str] = frozenset()
     #: Endpoints that the plan does not pay for: 402 ``payment_required``.
     unpaid_endpoints: frozenset[str] = frozenset()
     #: Endpoints that the key's owner may not use, whatever the key's scopes: 403.
@@ -394,12 +297,34 @@ def _checked(name: str, declared: str, value: object) -> object:
 
 PROFILES: Mapping[str, Behaviour] = {
     "cloud": Behaviour(),
+    "selfhosted-2025": Behaviour(
+        refuse_offset=False,
+        missing_functions=FUNCTIONS_UNKNOWN_IN_2025,
+        missing_tables=TABLES_UNKNOWN_IN_2025,
+        legacy_error_codes=True,
+        implicit_aliases=False,
+        iso_text_times=False,
+        fractions_for_seconds=False,
+        refused_query_fields=frozenset({"name"}),
+        refresh_flags=False,
+        query_cost_headers=False,
+        recordings_cursor=False,
+        recordings_retention_days=21,
+        missing_endpoints=ENDPOINTS_UNKNOWN_IN_2025,
+        endpoints_taken_for_ids=frozenset({"persons/deletion_status"}),
+        closed_endpoints=ENDPOINTS_CLOSED_IN_2025,
+        missing_fields=FIELDS_UNKNOWN_IN_2025,
+        project_secret_keys=False,
+    ),
     "selfhosted-2023": Behaviour(
         max_rows=10_000,
         refuse_offset=False,
         missing_functions=FUNCTIONS_UNKNOWN_IN_2023,
         missing_tables=TABLES_UNKNOWN_IN_2023,
         legacy_error_codes=True,
+        implicit_aliases=False,
+        iso_text_times=False,
+        fractions_for_seconds=False,
         column_lists=False,
         known_modifiers=MODIFIERS_2023,
         known_persons_on_events_modes=PERSONS_ON_EVENTS_MODES_2023,

@@ -61,7 +61,7 @@ class Sandbox:
             events: how many events to make.
             persons: how many persons to make.
             seed: same seed (and ``now``), same data.
-            profile: ``cloud`` or ``selfhosted-2023``.
+            profile: ``cloud``, ``selfhosted-2025`` or ``selfhosted-2023``.
             days: how many days the data spans.
             behaviour: fields of ``sandbox.behaviour.Behaviour`` that differ from the profile.
             now: the server's time at the start (ISO with a zone); the real time if not given.

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from . import auth
 from .auth import Key, Project
-from .envelope import ApiError, Reply, not_found, parse_error, payment_required, permission_denied
+from .envelope import ApiError, Reply, invalid, not_found, parse_error, payment_required, permission_denied
 from .request_log import Entry
 from .state import State
 
@@ -124,6 +124,8 @@ def endpoint(actions: Mapping[str, Action]) -> Callable[[Request], Awaitable[Rep
 async def _admit(state: State, entry: Entry, request: Request, actions: Mapping[str, Action]) -> tuple[Call, Action]:
     if _among(state.behaviour.missing_endpoints, request):
         raise not_found("Endpoint not found.")
+    if _among(state.behaviour.endpoints_taken_for_ids, request):
+        raise invalid("The ID provided does not look like a personID, distinct_id or UUID", code="invalid")
     raw_body = await request.body()
     if len(raw_body) > MAX_BODY_BYTES:
         raise ApiError(413, "invalid_request", "request_too_large", "Request body is larger than 20 MB.")
@@ -141,6 +143,8 @@ async def _admit(state: State, entry: Entry, request: Request, actions: Mapping[
         raise permission_denied("This action does not support project secret API key access")
     closed = state.behaviour.closed_actions
     auth.check_scopes(key, action.scopes, project=project, any_url=action.any_url, closed=closed)
+    if _among(state.behaviour.closed_endpoints, request):
+        raise permission_denied("This action does not support Personal API Key access")
     if _among(state.behaviour.forbidden_endpoints, request):
         raise permission_denied("You do not have viewer access to this resource.")
     if _among(state.behaviour.unpaid_endpoints, request):

@@ -128,7 +128,7 @@ def parse(body: object, behaviour: Behaviour, *, path_kind: str | None = None) -
     if not isinstance(query, dict):
         raise _schema_error("query", "Input should be an object [type=model_attributes_type]")
     for name in body:
-        if name not in _REQUEST_FIELDS:
+        if name not in _REQUEST_FIELDS or name in behaviour.refused_query_fields:
             raise _schema_error(name, "Extra inputs are not permitted [type=extra_forbidden]")
     kind = query.get("kind")
     if path_kind is not None and kind != path_kind:
@@ -155,17 +155,22 @@ def parse(body: object, behaviour: Behaviour, *, path_kind: str | None = None) -
         variables={**(query.get("variables") or {}), **overrides},
         filters=body.get("filters_override") or query.get("filters") or {},
         modifiers=query.get("modifiers") or {},
-        refresh=_refresh(body),
+        refresh=_refresh(body, behaviour),
         query_id=str(client_id) if client_id else str(uuid.uuid4()),
         named_by_client=bool(client_id),
         posthog_ai=limit_context == "posthog_ai",
     )
 
 
-def _refresh(body: Mapping[str, Any]) -> str:
+def _refresh(body: Mapping[str, Any], behaviour: Behaviour) -> str:
     refresh = body.get("refresh")
+    if isinstance(refresh, bool) and not behaviour.refresh_flags:
+        expected = ", ".join(f"'{mode}'" for mode in REFRESH_MODES)
+        raise _schema_error("refresh", f"Input should be {expected} [type=enum, input_value={refresh}]")
+    if isinstance(refresh, str) and not behaviour.refresh_words:
+        raise _schema_error("refresh", "Input should be a valid boolean, unable to interpret input [type=bool_parsing]")
     if refresh is True:
-        return "force_blocking"
+        return "force_async" if body.get("async") is True else "force_blocking"
     if refresh is None or refresh is False:
         return "async" if body.get("async") is True else "blocking"
     if refresh not in REFRESH_MODES:

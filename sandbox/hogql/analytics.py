@@ -7,13 +7,13 @@ read in autumn 2026.
 from __future__ import annotations
 
 from sandbox.hogql.fields import Column, Field, Join, Table
-from sandbox.hogql.values import DATETIME, INT, JSON, STRING, UUID
+from sandbox.hogql.values import DATETIME, INT, JSON, SECONDS, STRING, UUID
 
 _GROUP_FIELDS: dict[str, Field] = {
     "index": Column(INT, physical="group_type_index"),
     "key": Column(STRING, physical="group_key"),
     "created_at": Column(DATETIME),
-    "updated_at": Column(DATETIME, physical="_timestamp"),
+    "updated_at": Column(SECONDS, physical="_timestamp"),
     "properties": Column(JSON, physical="group_properties"),
 }
 

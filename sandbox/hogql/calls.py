@@ -206,7 +206,9 @@ def _time_conversion(printer: Expressions, name: str, signature: Signature, node
         text = f"{signature.sql}({', '.join(given)})"
     else:
         text = _lenient(name, signature, nodes[0], first, given[1] if len(given) > 1 else zone)
-    return Sql(text, ValueType("datetime", first.type.nullable))
+    # Only a change of zone keeps what the value was.
+    seconds = name == "toTimeZone" and first.type.whole_seconds
+    return Sql(text, ValueType("datetime", first.type.nullable, seconds))
 
 
 def _lenient(name: str, signature: Signature, node: Node, value: Sql, zone: str) -> str:

@@ -36,6 +36,7 @@ _REGEXPS: dict[str, tuple[str, bool]] = {
     "=~*": ("(?i)", False),
     "!~*": ("(?i)", True),
 }
+_FRACTION = re.compile(r":\d{2}\.\d+")
 _ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T[\d:.]+(Z|[+-]\d{2}:?\d{2})?\Z")
 
 
@@ -98,13 +99,20 @@ def _regexp(printer: Expressions, node: Node, left: Sql) -> Sql:
 
 
 def _refuse_iso_text(printer: Expressions, node: Node, left: Sql, right: Sql) -> None:
-    """Say what ClickHouse of 2023 said to `timestamp > '2026-01-01T00:00:00Z'`; today's reads such text."""
-    if not printer.scope.context.behaviour.legacy_error_codes:
-        return
+    """Say what ClickHouse until 24.8 said to text that is no time to it; today's reads it.
+
+    That is `timestamp > '2026-01-01T00:00:00Z'`, and a fraction where the column has whole seconds.
+    """
+    behaviour = printer.scope.context.behaviour
     for time, other in ((left, node["right"]), (right, node["left"])):
         value = other.get("value") if other["node"] == "Constant" else None
-        if time.type.kind == "datetime" and isinstance(value, str) and _ISO_TIME.match(value):
+        if time.type.kind != "datetime" or not isinstance(value, str):
+            continue
+        is_iso = not behaviour.iso_text_times and _ISO_TIME.match(value)
+        is_finer = not behaviour.fractions_for_seconds and time.type.whole_seconds and _FRACTION.search(value)
+        if is_iso or is_finer:
+            kind = "DateTime('UTC')" if time.type.whole_seconds else "DateTime64(6, 'UTC')"
             raise HogQLError(
-                f"Cannot convert string {value} to type DateTime64(6, 'UTC')",
+                f"Cannot convert string '{value}' to type {kind}. (TYPE_MISMATCH)",
                 code="type_mismatch",
             )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from sandbox.hogql.context import CompiledQuery, HogQLContext
 from sandbox.hogql.errors import HogQLError
 from sandbox.hogql.nodes import Node, error_at, walk
 from sandbox.hogql.parser import parse_select
 from sandbox.hogql.placeholders import replace_placeholders
 from sandbox.hogql.select import Limits, Queries, has_own_limit
+
+_AS = re.compile(r"\bas\b", re.IGNORECASE)
 
 #: What PostHog says to OFFSET. Source: posthog/hogql/user_query_validator.py, autumn 2026.
 OFFSET_REFUSED = (
@@ -52,6 +56,8 @@ def _compile(text: str, context: HogQLContext) -> CompiledQuery:
     if context.personal_api_key and context.behaviour.refuse_offset:
         _refuse_offset(tree)
     behaviour = context.behaviour
+    if not behaviour.implicit_aliases:
+        _refuse_implicit_aliases(tree, text)
     single = tree["node"] == "SelectQuery"
     own = has_own_limit(tree)
     limits = Limits(behaviour.default_rows + (1 if single else 0), behaviour.max_rows)
@@ -74,6 +80,18 @@ def _refuse_offset(tree: Node) -> None:
             raise error_at(node["offset"], OFFSET_REFUSED)
         if node["node"] == "LimitByExpr" and node.get("offset_value") is not None:
             raise error_at(node["offset_value"], OFFSET_REFUSED)
+
+
+def _refuse_implicit_aliases(tree: Node, text: str) -> None:
+    """Columns called otherwise without AS: only today's grammar, which is the one that parses here, knows that."""
+    for node in walk(tree):
+        expression = node.get("expr")
+        if node["node"] != "Alias" or not isinstance(expression, dict) or "end" not in expression:
+            continue
+        between = text[expression["end"]["offset"] : node["end"]["offset"]]
+        if not _AS.search(between):
+            seen = text[: node["end"]["offset"]]
+            raise HogQLError(f"no viable alternative at input '{seen}'", code="hogql_syntax_error")
 
 
 def _offset(tree: Node) -> int:

@@ -42,6 +42,21 @@ class HogQLBehaviour(Protocol):
         ...
 
     @property
+    def implicit_aliases(self) -> bool:
+        """An alias of a column may come without AS."""
+        ...
+
+    @property
+    def iso_text_times(self) -> bool:
+        """Text such as `2026-11-01T00:00:00Z` can be compared with times."""
+        ...
+
+    @property
+    def fractions_for_seconds(self) -> bool:
+        """Text with a fraction of a second can be compared with a DateTime of whole seconds."""
+        ...
+
+    @property
     def column_lists(self) -> bool:
         """`FROM (...) AS t (a, b)` is known."""
         ...

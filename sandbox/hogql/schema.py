@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from sandbox.hogql import analytics, session_table
 from sandbox.hogql.fields import Column, Computed, Field, Join, Table, Virtual
-from sandbox.hogql.values import DATETIME, INT, JSON, STRING, UUID, Kind, ValueType
+from sandbox.hogql.values import DATETIME, INT, JSON, SECONDS, STRING, UUID, Kind, ValueType
 
 
 def _nullable(kind: Kind) -> Column:
@@ -132,7 +132,7 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "raw_session_replay_events",
-            {**_REPLAY_COMMON, "_timestamp": Column(DATETIME), **_REPLAY_JOINS},
+            {**_REPLAY_COMMON, "_timestamp": Column(SECONDS), **_REPLAY_JOINS},
             physical="session_replay_events",
         ),
         Table("sessions", session_table.FIELDS, lazy="sessions", key="session_id"),

@@ -16,6 +16,8 @@ class ValueType:
 
     kind: Kind
     nullable: bool = False
+    whole_seconds: bool = False
+    """Of a datetime: DateTime, where the others are DateTime64."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ INT = ValueType("int")
 FLOAT = ValueType("float")
 BOOL = ValueType("bool")
 DATETIME = ValueType("datetime")
+SECONDS = ValueType("datetime", whole_seconds=True)
 DATE = ValueType("date")
 UUID = ValueType("uuid")
 JSON = ValueType("json")
