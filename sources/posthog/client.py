@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, TypeVar, overload
@@ -110,6 +110,15 @@ class PostHogClient:
             waited_seconds=self.budget.waited_seconds,
             budget_remaining=self.budget.bytes_remaining,
         )
+
+    @property
+    def refused_fields(self) -> frozenset[str]:
+        """The fields of a query's body that this server does not take as they are (`http.query_body`)."""
+        return self._asking.body.refused
+
+    def refuse_fields(self, fields: Iterable[str]) -> None:
+        """Has these fields sent in their other form, or left out, from the first query on."""
+        self._asking.body.refuse(fields)
 
     def server_time(self) -> datetime | None:
         """PostHog's time now (UTC, up to a second behind), by its last answer; None before any."""

@@ -17,6 +17,7 @@ from sources.posthog.http import memory
 from sources.posthog.http.decoding import decode, decode_rows
 from sources.posthog.http.diagnosis import query_status_failure
 from sources.posthog.http.exchange import Counts, Exchange
+from sources.posthog.http.query_body import QueryBody
 from sources.posthog.http.retry import Retrier
 from sources.posthog.http.wire import Reply, Wire
 
@@ -54,6 +55,7 @@ class Asking:
         self._clock = budget.clock
         self._counts = counts
         self._path = path
+        self.body = QueryBody()
         self._lock = threading.Lock()
         self._in_flight: set[str] = set()
 
@@ -120,9 +122,7 @@ class Asking:
         started = self._clock()
         with self._registered(query_id), self._budget.query():
             self._counts.add(queries=1)
-            first = self._exchange.send(
-                "POST", self._path(), allowance, json={**body, "client_query_id": query_id}, is_query=True
-            )
+            first = self._post({**body, "client_query_id": query_id}, allowance)
             last = self._poll(first, query_id, started)
         with memory.one_page, memory.without_collector(), self._exchange.redacting():
             text = last.body.take()
@@ -140,9 +140,21 @@ class Asking:
                 memory.give_back()
             return result
 
+    def _post(self, body: dict[str, Any], allowance: Allowance) -> Reply:
+        """PostHog's first answer to a query, asked again without the fields of `body` that it does not take."""
+        while True:
+            fitting, known = self.body.fitting(body)
+            try:
+                return self._exchange.send("POST", self._path(), allowance, json=fitting, is_query=True)
+            except errors.RequestRefused as refused:
+                if not self.body.learn(refused, known):
+                    raise
+
     def _poll(self, reply: Reply, query_id: str, started: float) -> Reply:
         """Follow a query that runs in the background to its result; any other reply is its own."""
         pause = _POLL_SECONDS[0]
+        if "client_query_id" in self.body.refused:
+            query_id = _id_given(reply) or query_id
         while _runs(reply):
             if self._clock() - started > _LONG_SECONDS:
                 raise errors.QueryTimedOut(f"The query did not end within {_LONG_SECONDS:,.0f} s", path=reply.path)
@@ -200,6 +212,16 @@ def _runs(reply: Reply) -> bool:
     document = decode(reply.body.read(), reply.path)
     status = document.get("query_status") or document if isinstance(document, dict) else {}
     return isinstance(status, dict) and status.get("complete") is False
+
+
+def _id_given(reply: Reply) -> str | None:
+    """The id by which PostHog itself calls a query that runs in the background."""
+    if reply.status != 202:
+        return None
+    document = decode(reply.body.read(), reply.path)
+    status = document.get("query_status") if isinstance(document, dict) else None
+    given = status.get("id") if isinstance(status, dict) else None
+    return given if isinstance(given, str) and given else None
 
 
 def _tells_of_query(reply: Reply) -> bool:
