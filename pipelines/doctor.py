@@ -29,6 +29,7 @@ from sources.posthog.errors import AccessDenied
 from sources.posthog.hogql.capabilities import probe
 from sources.posthog.host import resolve_host
 from sources.posthog.keys import ApiKey, KeyKind
+from sources.posthog.listing.missing import endpoint_missing
 from sources.posthog.tables import Probe
 
 State = Literal["ok", "warn", "fail"]
@@ -55,7 +56,7 @@ def _asked(client: PostHogClient, probe: Probe) -> PostHogError | None:
         else:
             client.get(probe.path, dict(probe.params))
     except PostHogError as error:
-        return error
+        return endpoint_missing(error) or error
     return None
 
 

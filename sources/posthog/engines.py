@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sources.posthog import choice
+from sources.posthog.hogql.changing import read_changing
 from sources.posthog.hogql.console import read_console
-from sources.posthog.hogql.incremental import read_changing
 from sources.posthog.hogql.memberships import read_memberships
 from sources.posthog.hogql.stamped import read_stamped
 from sources.posthog.insights.actors import read_actors

@@ -28,7 +28,8 @@
         ├── NotFound               404, 410
         │   ├── ProjectNotFound
         │   ├── EndpointNotFound
-        │   └── TableMissing       HogQL has no such table on this server
+        │   ├── TableMissing       HogQL has no such table on this server
+    │   └── ColumnMissing      its table has no column `name`, which nothing can stand in for
         ├── PaymentRequired        402
         ├── RequestRefused         400 and other 4xx
         │   └── QueryRefused       400 on a query, with .code and .position
@@ -314,6 +315,14 @@ class TableMissing(NotFound):
 
     meaning = "This server has no such table: it is an older PostHog, or the key may not read it."
     advice = "A self-hosted PostHog may need an update."
+
+
+class ColumnMissing(NotFound):
+    """HogQL's table has no column `name` on this server, and the query cannot be asked without it."""
+
+    meaning = "This server's table has no such column: it is an older or a newer PostHog."
+    advice = "A self-hosted PostHog may need an update."
+    name: str = ""
 
 
 class PaymentRequired(Final):

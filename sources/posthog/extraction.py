@@ -11,6 +11,7 @@ from sources.posthog.client import PostHogClient
 from sources.posthog.engines import engine_of
 from sources.posthog.errors import AccessDenied, PostHogError
 from sources.posthog.hogql.manifest import KnownVersions
+from sources.posthog.hogql.windows import to_datetime
 from sources.posthog.progress import Progress
 from sources.posthog.properties.columns import PropertyColumns
 from sources.posthog.properties.definitions import definitions_of
@@ -68,6 +69,7 @@ class Extraction:
         self._spool = Spool(spool, SPOOLED) if spool is not None else None
         self.withheld: Mapping[str, Withheld] = {}
         self._run: Run | None = None
+        self._is_recalled = False
         self.columns: dict[str, PropertyColumns] = {}
         """Of the tables with properties that are being read."""
         self.readings = self._readings()
@@ -174,6 +176,23 @@ class Extraction:
                 f"These tables hold project {theirs['project_id']} of {theirs['host']}, "
                 f"and this run is for project {mine['project_id']} of {mine['host']}"
             )
+        if not self._is_recalled:
+            self._is_recalled = True
+            run.lacking.recall(source_state.get("server"), to_datetime(run.clock))
+            for table in self._tables:
+                if table.name in self._named:
+                    run.lacking.forget(*table.reads.things())
+            run.client.refuse_fields(run.lacking.fields)
+
+    def remember(self, source_state: dict[str, Any]) -> None:
+        """Notes in `source_state` what this server lacks, so that the next run need not be refused it again."""
+        if self._run is None:
+            return
+        self._run.lacking.fields = self._run.client.refused_fields
+        if state := self._run.lacking.to_state(to_datetime(self._run.clock)):
+            source_state["server"] = state
+        else:
+            source_state.pop("server", None)
 
     def close(self) -> None:
         """Ends all reading and the connection."""
@@ -186,6 +205,7 @@ class Extraction:
         """Ends this run and begins another: its pages are what is new since."""
         self.close()
         self._run = None
+        self._is_recalled = False
         self.columns = {}
         self.readings = self._readings()
 

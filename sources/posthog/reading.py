@@ -21,6 +21,7 @@ from sources.posthog.errors import (
     NotFound,
     PaymentRequired,
     PostHogError,
+    RequestRefused,
     Unreachable,
     Waitable,
     WaitTooLong,
@@ -168,6 +169,9 @@ class TableReading:
     def ends_run(self) -> bool:
         """Whether what failed here leaves no hope for other tables either, or leaves the run without a main table."""
         if self.failed is None:
+            return False
+        if isinstance(self.failed, RequestRefused):
+            # What PostHog has against one table's questions it need not have against the others'.
             return False
         is_gone = isinstance(self.failed, Unreachable) and isinstance(self.failed.last, (ConnectionFailed, type(None)))
         return is_gone or isinstance(self.failed, _ENDS_ALL) or not self.table.is_optional

@@ -56,6 +56,7 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
             if columns is not None:
                 _tell_property_columns(columns, state)
             yield from _items(page, unique, elements)
+        extraction.remember(dlt.current.source_state())
         if columns is not None and has_pages and PROPERTY_COLUMNS.name not in extraction.withheld:
             yield ChildPages(PROPERTY_COLUMNS, is_unique=True)(facts_of(columns.catalogue))
         if table.loads == "replace" and not has_pages:

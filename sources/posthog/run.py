@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from sources.posthog.answers import Project
 from sources.posthog.client import PostHogClient
+from sources.posthog.errors import PostHogError, RequestRefused
 from sources.posthog.hogql.capabilities import probe
 from sources.posthog.hogql.dialect import Dialect
 from sources.posthog.hogql.manifest import KnownVersions
 from sources.posthog.hogql.windows import to_micros
+from sources.posthog.lacking import Lacking
 from sources.posthog.progress import Progress
 from sources.posthog.requests import Requests
 from sources.posthog.settings import Settings
@@ -46,7 +48,9 @@ class Run:
     """Where pages of events wait for their load package; None: in memory."""
     known_keys: KnownKeys | None = None
     """None in a plain dlt script, which cannot look into its destination."""
-    _probed: tuple[Dialect, int] | None = None
+    lacking: Lacking = field(default_factory=Lacking)
+    """What this server lacks, as far as it was found out."""
+    _probed: tuple[Dialect, int] | PostHogError | None = None
     _shared: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -70,7 +74,7 @@ class Run:
     @property
     def clock(self) -> int:
         """The server's clock, microseconds UTC, for whom whole seconds are enough: it needs no HogQL."""
-        if self._probed is not None:
+        if isinstance(self._probed, tuple):
             return self._probed[1]
         return to_micros(self.client.server_time() or datetime.now(timezone.utc))
 
@@ -83,5 +87,11 @@ class Run:
 
     def _probe(self) -> tuple[Dialect, int]:
         if self._probed is None:
-            self._probed = probe(self.client)
+            try:
+                self._probed = probe(self.client, self.lacking)
+            except RequestRefused as refused:
+                # Whoever asks next would be refused likewise.
+                self._probed = refused
+        if isinstance(self._probed, PostHogError):
+            raise self._probed
         return self._probed

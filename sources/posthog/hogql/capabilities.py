@@ -1,19 +1,23 @@
 """What the server at hand understands, found by asking it once for each run.
 
-Today's servers answer one query; older ones refuse it, and are then asked piece by piece.
+Today's servers answer one query. Older ones refuse it and say why: each refusal costs what it names, until the rest is
+taken. What a server was found to lack is remembered (`Lacking`), so that the next run is refused nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from typing import Any
 
 from sources.posthog.answers import QueryAnswer
 from sources.posthog.client import PostHogClient
 from sources.posthog.errors import AnswerMalformed, QueryRefused, RequestRefused, ServerFault
 from sources.posthog.hogql.dialect import FEWEST_ROWS, Dialect
 from sources.posthog.hogql.windows import to_micros
+from sources.posthog.lacking import Lacking
 from sources.posthog.shown import shown
 
 MODERN_MODIFIERS: Mapping[str, object] = {
@@ -31,50 +35,121 @@ _MODIFIERS_TO_TRY: tuple[Mapping[str, object], ...] = (
 )
 _MODERN = Dialect(modifiers=MODERN_MODIFIERS)
 _PROBE_TIME = "2000-01-01 00:00:00.000001"
-_TYPED_TIME = f"toString(toTimeZone(toDateTime64('{_PROBE_TIME}', 6, 'UTC'), 'UTC'))"
-_HASHES = "groupBitXor(cityHash64('a'))"
 _OLD_SERVER_ROWS = 10_000
 """The silent cap of December 2023, assumed where it cannot be found out and the hashes are missing."""
+_ROW_CAP = "row cap"
 
 
-def probe(client: PostHogClient) -> tuple[Dialect, int]:
+@dataclass(frozen=True)
+class Ability:
+    """Something that not every server's HogQL has; without it the `Dialect` says the same in another way."""
+
+    flag: str
+    """The field of `Dialect` that says whether the server has it."""
+    expression: str
+    """What asks for it."""
+    named: re.Pattern[str]
+    """How a refusal names it."""
+    expect: object = None
+    """What the expression gives where it works as today; None: anything."""
+
+
+ABILITIES = (
+    Ability("has_zoned_text", "toString(now(), 'UTC')", re.compile(r"\btoString\b")),
+    Ability(
+        "has_typed_times",
+        f"toString(toTimeZone(toDateTime64('{_PROBE_TIME}', 6, 'UTC'), 'UTC'))",
+        re.compile(r"\btoDateTime64\b"),
+        _PROBE_TIME,
+    ),
+    Ability("has_hashes", "groupBitXor(cityHash64('a'))", re.compile(r"\b(cityHash64|groupBitXor)\b")),
+)
+"""Not in December 2023; `toDateTime64` not in August 2025 either."""
+_OF_MODIFIERS = re.compile(r"\bmodifiers\b")
+
+
+def probe(client: PostHogClient, lacking: Lacking | None = None) -> tuple[Dialect, int]:
     """The server's dialect and its clock (microseconds since 1970 UTC).
+
+    `lacking` is what is known of the server; what is found out now is noted there.
 
     Raises:
         PostHogError: the server cannot be asked at all.
     """
-    try:
-        answer = _ask(client, f"SELECT toString(now(), 'UTC'), {_TYPED_TIME}, {_HASHES} LIMIT 1", MODERN_MODIFIERS)
-        if answer.rows and answer.rows[0][1:2] == [_PROBE_TIME]:
-            return _with_row_cap(client, _MODERN), _clock(answer)
-    except (QueryRefused, RequestRefused):
-        pass
-    return _probe_piece_by_piece(client)
+    lacking = lacking or Lacking()
+    known = _MODERN if lacking.dialect is None else Dialect.from_state(lacking.dialect)
+    found = _ask_whole(client, known)
+    if found is None and known != _MODERN:
+        # It is another server than it was.
+        found = _ask_whole(client, _MODERN)
+    dialect, clock = found or _probe_piece_by_piece(client)
+    lacking.dialect = None if dialect == _MODERN else dialect.to_state()
+    return _with_row_cap(client, dialect, lacking), clock
+
+
+def _ask_whole(client: PostHogClient, dialect: Dialect) -> tuple[Dialect, int] | None:
+    """All of `dialect` in one query; each refusal that tells what it is about costs that. None where one does not."""
+    tried = _MODIFIERS_TO_TRY.index(dialect.modifiers) if dialect.modifiers in _MODIFIERS_TO_TRY else 0
+    modifiers = list(_MODIFIERS_TO_TRY[tried + 1 :])
+    while True:
+        abilities = [ability for ability in ABILITIES if getattr(dialect, ability.flag)]
+        expressions = [dialect.time_text("now()"), *(ability.expression for ability in abilities)]
+        try:
+            answer = _ask(client, f"SELECT {', '.join(expressions)} LIMIT 1", dialect.modifiers)
+        except (QueryRefused, RequestRefused) as refused:
+            if _OF_MODIFIERS.search(refused.message) and modifiers:
+                dialect = replace(dialect, modifiers=modifiers.pop(0))
+                continue
+            named = [ability.flag for ability in abilities if ability.named.search(refused.message)]
+            if not named:
+                return None
+            dialect = _lacking(dialect, named)
+            continue
+        if not answer.rows:
+            return None
+        values = answer.rows[0][1:]
+        if len(values) != len(abilities):
+            return None
+        wrong = [
+            ability.flag
+            for ability, value in zip(abilities, values, strict=True)
+            if ability.expect not in (None, value)
+        ]
+        return _lacking(dialect, wrong), _clock(answer)
+
+
+def _lacking(dialect: Dialect, flags: Sequence[str]) -> Dialect:
+    gone: dict[str, Any] = dict.fromkeys(flags, False)
+    lesser = replace(dialect, **gone)
+    return lesser if lesser.has_hashes else replace(lesser, max_rows=_OLD_SERVER_ROWS)
 
 
 def _probe_piece_by_piece(client: PostHogClient) -> tuple[Dialect, int]:
+    """For servers that refuse, and do not say what."""
     modifiers = next(
         (candidate for candidate in _MODIFIERS_TO_TRY if _knows(client, "1", candidate)), _MODIFIERS_TO_TRY[-1]
     )
-    has_zoned_text = _knows(client, "toString(now(), 'UTC')", modifiers)
-    has_hashes = _knows(client, _HASHES, modifiers)
-    dialect = Dialect(
-        modifiers=modifiers,
-        has_hashes=has_hashes,
-        has_typed_times=_knows(client, _TYPED_TIME, modifiers, expect=_PROBE_TIME),
-        has_zoned_text=has_zoned_text,
-        max_rows=_MODERN.max_rows if has_hashes else _OLD_SERVER_ROWS,
-    )
+    missing = [
+        ability.flag
+        for ability in ABILITIES
+        if not _knows(client, ability.expression, modifiers, expect=ability.expect)
+    ]
+    dialect = _lacking(Dialect(modifiers=modifiers), missing)
     answer = _ask(client, f"SELECT {dialect.time_text('now()')} LIMIT 1", modifiers)
-    return _with_row_cap(client, dialect), _clock(answer)
+    return dialect, _clock(answer)
 
 
-def _with_row_cap(client: PostHogClient, dialect: Dialect) -> Dialect:
+def _with_row_cap(client: PostHogClient, dialect: Dialect, lacking: Lacking) -> Dialect:
     """Finds out how many rows one answer may have: a larger LIMIT is lowered in silence, so it asks for that many."""
     most = _MODERN.max_rows
+    if lacking.lacks(_ROW_CAP):
+        return dialect
     try:
         answer = _ask(client, f"SELECT arrayJoin(range({most})) LIMIT {most}", dialect.modifiers)
-    except (QueryRefused, RequestRefused, ServerFault):
+    except RequestRefused:
+        lacking.add_way(_ROW_CAP)
+        return dialect
+    except ServerFault:
         return dialect
     rows = len(answer.rows)
     return replace(dialect, max_rows=rows, proven_rows=rows) if rows >= FEWEST_ROWS else dialect

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sources.posthog.hogql.windows import DAY, MAX, MIN, to_datetime, to_text
+from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND, to_datetime, to_text
 from sources.posthog.tables import Column
 
 HASH_SPACE = 2**64
@@ -61,6 +62,16 @@ class Dialect:
     proven_rows: int = FEWEST_ROWS
     """So many rows the server has been seen to answer: a shorter answer is not one that was cut."""
 
+    def to_state(self) -> dict[str, Any]:
+        """For dlt state: what the server knows, and not how many rows it was seen to answer."""
+        flags = ("has_hashes", "has_typed_times", "has_zoned_text", "max_rows")
+        return {"modifiers": dict(self.modifiers), **{name: getattr(self, name) for name in flags}}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Dialect:
+        """The same from there."""
+        return cls(**state)
+
     def time_text(self, column: str) -> str:
         """`column` as text in UTC with all six digits: as a datetime, some servers cut it to milliseconds."""
         if self.has_zoned_text:
@@ -99,6 +110,14 @@ class Dialect:
                 conditions.append(f"{column} {sign} '{coarse}'")
                 conditions.append(f"toTimeZone({column}, 'UTC') {sign} '{to_text(bound)}'")
         return conditions
+
+    def changed_since(self, column: str, start: int) -> str:
+        """The condition for `column >= start` (microseconds UTC), to the second: rows of that second are among them.
+
+        Some columns hold whole seconds, and ClickHouse until 24.8 compares those with no text that has a fraction; a
+        number of seconds is compared alike by all servers, in every zone.
+        """
+        return f"toUnixTimestamp({column}) >= {start // SECOND}"
 
     def day(self, column: str) -> str:
         """The UTC day of `column` as text; toDate would wrap around before 1970 and after 2149."""

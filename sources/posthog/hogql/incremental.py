@@ -65,13 +65,15 @@ _Outcome = tuple[Batch, pa.Table]
 class WindowReader:
     """Reads the rows of windows: `timestamp` stands for when a row began, `created_at` for when it last changed."""
 
-    def __init__(self, run: Run, table: Table) -> None:
+    def __init__(self, run: Run, table: Table, *, knows_changes: bool = True) -> None:
+        """`knows_changes`: whether windows may be bounded by when rows changed, which takes the column for it."""
         if not isinstance(table.reads, Changing):
             raise TypeError(f"{table.name} has no times of change")
         self._run = run
         self._table = table
         self.reads = table.reads
-        self.rows = Rows(run, table, table.reads.table)
+        needs = (self.reads.started, self.reads.changed) if knows_changes else (self.reads.started,)
+        self.rows = Rows(run, table, self.reads.table, needs=needs)
         self._lock = threading.Lock()
 
     def pages(self, windows: Sequence[Window]) -> Iterator[WindowPage]:
@@ -171,8 +173,11 @@ class WindowReader:
         return (first * SECOND, (last + 1) * SECOND) if count else None
 
 
-def read_changing(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
-    """The engine: what the ledger in `state` does not have yet of a table that is `Changing`."""
+def read_windows(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
+    """What the ledger in `state` does not have yet of a table that is `Changing`.
+
+    Raises ColumnMissing before anything is yielded where the server does not say when rows changed.
+    """
     # Rows that still change would be put off for ever by a lag; the overlap has what becomes visible late.
     settings = replace(run.settings, safety_lag=SECOND)
     ledger = Ledger(dict(state))
@@ -184,7 +189,7 @@ def read_changing(run: Run, reading: TableReading, state: State) -> Iterator[Not
             had += table.column(reading.table.key).to_pylist()
             yield table, lambda _: None
     for page in reader.pages(plan.windows):
-        yield _without(page.table, reading.table.key, had), partial(_cover, plan, page.completes)
+        yield without(page.table, reading.table.key, had), partial(_cover, plan, page.completes)
         ledger.cover(plan, page.completes)
     ledger.finish(plan)
     # What has changed again since it was read is no longer in these windows, and in the warehouse all the same.
@@ -197,7 +202,7 @@ def read_changing(run: Run, reading: TableReading, state: State) -> Iterator[Not
     yield empty_table(reading.table), partial(_finish, plan)
 
 
-def _without(table: pa.Table, key: str, had: list[Any]) -> pa.Table:
+def without(table: pa.Table, key: str, had: list[Any]) -> pa.Table:
     """The rows whose key was not had before: what is hidden behind some bounds may be found by others."""
     again = pc.is_in(table.column(key), value_set=pa.array(had, table.schema.field(key).type))
     return table.filter(pc.invert(again)) if pc.any(again).as_py() else table

@@ -19,8 +19,9 @@ import pyarrow as pa
 from sources.posthog.answers import QueryAnswer
 from sources.posthog.arrow import declared_table
 from sources.posthog.cells import COUNT, Kind, cells
-from sources.posthog.errors import AnswerMalformed, Narrow, QueryRefused, TableMissing
+from sources.posthog.errors import AnswerMalformed, ColumnMissing, Narrow, QueryRefused, TableMissing
 from sources.posthog.hogql.dialect import select, text_literal
+from sources.posthog.hogql.metadata import faults
 from sources.posthog.hogql.windows import to_micros, to_text
 from sources.posthog.run import Run
 from sources.posthog.tables import Column, Table
@@ -28,6 +29,9 @@ from sources.posthog.tables import Column, Table
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_MOST_REFUSALS = 8
+"""Of one table's questions in a run: more columns than that are not found out by being refused."""
 
 # As HogQL words it (hogql/database/database.py and hogql/resolver.py, autumn 2026; a server of December 2023).
 _NO_TABLE = re.compile(r"unknown table|table\b.{0,80}\bnot found|unknown_table|no such table", re.IGNORECASE)
@@ -39,15 +43,18 @@ _NO_FIELD = re.compile(
 class Rows:
     """Asks for rows of `table`, which is called `source` in HogQL. Safe to use from several threads.
 
-    Every method raises TableMissing where the server has no such table, and what the client raises.
+    Every method raises TableMissing where the server has no such table, ColumnMissing where the table lacks a column
+    that conditions name, and what the client raises. What was refused once is not asked for again (`Run.lacking`).
     """
 
-    def __init__(self, run: Run, table: Table, source: str) -> None:
+    def __init__(self, run: Run, table: Table, source: str, *, needs: Sequence[str] = ()) -> None:
+        """`needs` are columns that conditions name: lacking one of them is ColumnMissing."""
         self._run = run
         self._table = table
         self._source = source
+        self._needs = frozenset(needs)
         self._lock = threading.Lock()
-        self._lacking: set[str] = set()
+        self._refusals = 0
 
     @property
     def max_rows(self) -> int:
@@ -57,7 +64,8 @@ class Rows:
     @property
     def notes(self) -> list[str]:
         """What people should know of the columns."""
-        return [f"this PostHog has no {name}, so it is NULL" for name in sorted(self._lacking)]
+        names = {column.hogql for column in self._table.columns} & self._run.lacking.columns(self._source)
+        return [f"this PostHog has no {name}, so it is NULL" for name in sorted(names)]
 
     def fetch(
         self, conditions: Sequence[str], *, order_by: str = "", group_by: str = "", long: bool = False
@@ -146,7 +154,8 @@ class Rows:
         return f"posthog-warehouse {self._table.name}"
 
     def _cell(self, column: Column) -> str:
-        return "NULL" if column.hogql in self._lacking else self._run.dialect.cell(column, column.hogql)
+        is_lacking = column.hogql in self._run.lacking.columns(self._source)
+        return "NULL" if is_lacking else self._run.dialect.cell(column, column.hogql)
 
     def _after(self, keys: Sequence[Column], last: Sequence[object]) -> str:
         """The condition for rows behind the key `last`, in the order of `keys`."""
@@ -159,25 +168,68 @@ class Rows:
 
     def _translated(self, ask: Callable[[], T]) -> T:
         """What `ask` gives; asked again without the columns that the server does not have."""
-        # A column that conditions need is refused again and again, so there is an end to it.
-        for _ in self._table.columns:
+        if (missing := self._run.lacking.error(self._source)) is not None:
+            raise missing
+        self._check_needs()
+        while True:
+            known = self._run.lacking.columns(self._source)
             try:
                 return ask()
-            except QueryRefused as refused:  # noqa: PERF203 - nearly always there is one round
-                self._do_without(refused)
-        return ask()
+            except QueryRefused as refused:
+                self._do_without(refused, known)
 
-    def _do_without(self, refused: QueryRefused) -> None:
-        """Notes the column that is lacking; raises TableMissing, or `refused` where that is not the trouble."""
+    def _check_needs(self) -> None:
+        for name in sorted(self._needs & self._run.lacking.columns(self._source)):
+            error = ColumnMissing(f"This PostHog has no {name} in {self._source}")
+            error.name = name
+            raise error
+
+    def _do_without(self, refused: QueryRefused, known: frozenset[str]) -> None:
+        """Notes what is lacking; raises what that makes impossible, or `refused` where nothing is lacking.
+
+        `known` are the columns that the refused question was already asked without.
+        """
         if _NO_TABLE.search(f"{refused.code} {refused.message}"):
-            raise TableMissing(refused.message, status=refused.status, code=refused.code, path=refused.path) from None
-        found = _NO_FIELD.search(refused.message)
-        name = found[1].rstrip(".") if found else ""
+            missing = TableMissing(refused.message, status=refused.status, code=refused.code, path=refused.path)
+            if refused.code != "table_access_denied":
+                self._run.lacking.add(self._source, missing)
+            raise missing from None
         with self._lock:
-            if name not in {column.hogql for column in self._table.columns if column.nullable}:
+            self._refusals += 1
+            name = self._unknown_column(refused.message)
+            if name is None or name in known or self._refusals > _MOST_REFUSALS:
                 raise refused
-            self._lacking.add(name)
+            if name not in self._run.lacking.columns(self._source):
+                self._note(name)
+                self._look_for_more()
+        self._check_needs()
+
+    def _unknown_column(self, message: str) -> str | None:
+        """The column that a refusal names, if the table can be read without it, or says that it cannot."""
+        found = _NO_FIELD.search(message)
+        name = found[1].rstrip(".") if found else ""
+        dispensable = {column.hogql for column in self._table.columns if column.nullable}
+        return name if name in dispensable | self._needs else None
+
+    def _note(self, name: str) -> None:
+        self._run.lacking.add_column(self._source, name)
         logger.info("This PostHog has no %s in %s.", name, self._source)
+
+    def _look_for_more(self) -> None:
+        """Finds what else is lacking by asking what is wrong with the rest, which is no refusal each time."""
+        lacking = self._run.lacking
+        while lacking.has_metadata:
+            gone = lacking.columns(self._source)
+            wanted = [column.hogql for column in self._table.columns if column.hogql not in gone]
+            found = faults(self._run.client, f"SELECT {', '.join(wanted)} FROM {self._source} LIMIT 1")
+            if found is None:
+                lacking.has_metadata = False
+                return
+            names = {self._unknown_column(str(fault.get("message", ""))) for fault in found} - {None, *gone}
+            if not names:
+                return
+            for name in names:
+                self._note(str(name))
 
 
 def literal(column: Column, value: object) -> str:

@@ -12,7 +12,6 @@ from functools import partial
 from sources.posthog.arrow import empty_table
 from sources.posthog.hogql.engine import note
 from sources.posthog.hogql.rows import Rows
-from sources.posthog.hogql.windows import MAX
 from sources.posthog.reading import Noted, State, TableReading
 from sources.posthog.run import Run
 from sources.posthog.tables.analytics import Stamped
@@ -31,8 +30,10 @@ def read_stamped(run: Run, reading: TableReading, state: State) -> Iterator[Note
     reading.held = rows.count([])
     reading.recount = partial(rows.count, [])
     changed: list[str] = []
-    if (upto := state.get("upto")) is not None:
-        changed = run.dialect.time_bounds(table.reads.changed, int(upto) - run.settings.overlap, MAX)
+    # Where the column is lacking all rows are read each time.
+    is_lacking = table.reads.changed in run.lacking.columns(table.reads.table)
+    if (upto := state.get("upto")) is not None and not is_lacking:
+        changed = [run.dialect.changed_since(table.reads.changed, int(upto) - run.settings.overlap)]
     run.progress.expect(table.name, rows.count(changed))
     for page in rows.by_key(changed):
         run.progress.fetched(table.name, page.num_rows)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sources.posthog.errors import AccessDenied, NotFound, NothingRequested, PaymentRequired
 from sources.posthog.listing.canonical import canonical
+from sources.posthog.listing.missing import asked_once
 from sources.posthog.listing.pages import pages
 from sources.posthog.run import Run
 from sources.posthog.tables.listed import Contents, Each, EachRow, Listing, Values, Wanted, filled
@@ -84,8 +85,9 @@ def _of_rows(run: Run, each: EachRow) -> Iterator[Mapping[str, Any]]:
 
 def _rows_at(run: Run, each: EachRow) -> Iterator[Any]:
     try:
-        for page in pages(run.client, each.path):
-            yield from page.rows
+        with asked_once(run.lacking, each.path):
+            rows = [row for page in pages(run.client, each.path) for row in page.rows]
+        yield from rows
     except (AccessDenied, NotFound, PaymentRequired):
         if not each.is_extra:
             raise

@@ -9,6 +9,7 @@ from typing import Any
 from sources.posthog.errors import AccessDenied, EndpointNotFound, NotFound
 from sources.posthog.listing.asking import Asking, askings
 from sources.posthog.listing.canonical import canonical
+from sources.posthog.listing.missing import asked_once
 from sources.posthog.listing.passes import Whole, read_whole
 from sources.posthog.listing.rows import Shape
 from sources.posthog.reading import Noted, State, TableReading
@@ -99,7 +100,10 @@ class _Lists:
             return self._shape.key(raw, asking.values)
 
         try:
-            return read_whole(self._run.client, asking.path, asking.params, key_of=key_of, rows_in=self._reads.rows_in)
+            with asked_once(self._run.lacking, asking.path, names_thing=asking.path != self._reads.path):
+                return read_whole(
+                    self._run.client, asking.path, asking.params, key_of=key_of, rows_in=self._reads.rows_in
+                )
         except (AccessDenied, NotFound) as error:
             if self._reads.instead is not None:
                 raw = self._run.client.get(self._reads.instead)

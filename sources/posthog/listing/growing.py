@@ -14,6 +14,7 @@ from typing import Any, Literal
 from sources.posthog.errors import EndpointNotFound, NotFound, RequestRefused
 from sources.posthog.listing.asking import Asking, askings
 from sources.posthog.listing.engine import Row, nothing
+from sources.posthog.listing.missing import asked_once
 from sources.posthog.listing.pages import ListPage, pages
 from sources.posthog.listing.rows import Shape
 from sources.posthog.reading import Noted, State, TableReading
@@ -54,7 +55,8 @@ def _read_one(
     stream = _Stream(run, reads, asking, shape, state.get("streams", {}).get(asking.name, {}))
     try:
         # Before the rows are read: what is added meanwhile may come or not.
-        counts[asking] = _count(run, reads, asking)
+        with asked_once(run.lacking, asking.path, names_thing=asking.path != reads.path):
+            counts[asking] = _count(run, reads, asking)
         for rows, mark in stream.read():
             reading.columns = shape.more_columns
             run.progress.fetched(reading.table.name, len(rows))

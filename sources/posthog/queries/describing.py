@@ -11,7 +11,6 @@ from typing import Any
 
 from sources.posthog.answers import QueryAnswer
 from sources.posthog.cells import TEXT, cells
-from sources.posthog.client import PostHogClient
 from sources.posthog.errors import (
     AnswerMalformed,
     OwnQueryRefused,
@@ -20,7 +19,7 @@ from sources.posthog.errors import (
     RequestRefused,
     ServerFault,
 )
-from sources.posthog.hogql.dialect import Dialect
+from sources.posthog.hogql.metadata import faults
 from sources.posthog.queries.clickhouse_types import ClickHouseType, parse_type
 from sources.posthog.queries.forms import Form, UnreadableType, form_of
 from sources.posthog.queries.names import column_names, find_column, nearest
@@ -28,6 +27,7 @@ from sources.posthog.run import Run
 from sources.posthog.tables.declaration import Column
 from sources.posthog.tables.queries import Query
 
+_LIMIT_BEHIND = "LIMIT behind brackets"
 _ALIAS = "pw_column_"
 """Begins the names that columns get inside of our questions: not likely to be in a user's query."""
 
@@ -140,12 +140,11 @@ def _variants(name: str) -> Iterator[str]:
 
 def abilities(run: Run) -> Abilities:
     """What the server of this run knows, asked once."""
-    knows = partial(_knows, run.client, run.dialect)
     return run.shared(
         "own queries: abilities",
         lambda: Abilities(
-            has_column_lists=knows("SELECT a FROM (SELECT 1, 2) AS q (a, b) LIMIT 1"),
-            has_offset=knows("SELECT 1 LIMIT 1 OFFSET 0"),
+            has_column_lists=_knows(run, "column lists", "SELECT a FROM (SELECT 1, 2) AS q (a, b) LIMIT 1"),
+            has_offset=_knows(run, "OFFSET", "SELECT 1 LIMIT 1 OFFSET 0"),
         ),
     )
 
@@ -159,7 +158,7 @@ def describe(run: Run, query: Query) -> Described:
     """
     ask = partial(ask_for, run, query)
     try:
-        hogql, types = _columns(ask, query)
+        hogql, types = _columns(run, ask, query)
     except QueryRefused as refused:
         raise explained(run, query, refused) from None
     names = column_names(hogql)
@@ -207,14 +206,9 @@ def ask_for(run: Run, query: Query, sql: str, **more: Any) -> Any:
     return asked(long=True)
 
 
-def _columns(ask: Any, query: Query) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _columns(run: Run, ask: Any, query: Query) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns of the answer as PostHog names them, also those that the query does not name, and their types."""
-    try:
-        # Today's grammar takes a LIMIT behind brackets, which goes before the query's own.
-        answer: QueryAnswer = ask(f"({query.sql}\n)\nLIMIT 0")
-    except QueryRefused:
-        # Servers of 2023 do not. There the query is run as it is: a subquery would not tell columns without a name.
-        answer = ask(query.sql)
+    answer = _answered(run, ask, query)
     if answer.columns and not answer.types:
         # Some tell the types with rows only, and a query may have none: an aggregation over it always has one.
         refs = [f"{_ALIAS}{place}" for place in range(1, len(answer.columns) + 1)]
@@ -226,6 +220,24 @@ def _columns(ask: Any, query: Query) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not answer.columns or len(answer.columns) != len(answer.types):
         raise AnswerMalformed(f"PostHog does not tell the columns of the query {query.name}", path=answer.path)
     return answer.columns, answer.types
+
+
+def _answered(run: Run, ask: Any, query: Query) -> QueryAnswer:
+    """An answer of the query, without rows where the server can be asked for that."""
+    answer: QueryAnswer
+    if not run.lacking.lacks(_LIMIT_BEHIND):
+        try:
+            # Today's grammar takes a LIMIT behind brackets, which goes before the query's own.
+            answer = ask(f"({query.sql}\n)\nLIMIT 0")
+        except QueryRefused:
+            pass
+        else:
+            return answer
+    # Servers of 2023 do not. There the query is run as it is: a subquery would not tell columns without a name.
+    answer = ask(query.sql)
+    # Now it is known that the query was not what was refused.
+    run.lacking.add_way(_LIMIT_BEHIND)
+    return answer
 
 
 def _refs_by_name(run: Run, query: Query, hogql: tuple[str, ...]) -> list[str]:
@@ -253,7 +265,7 @@ def identifier(name: str) -> str:
 def explained(run: Run, query: Query, refused: QueryRefused) -> OwnQueryRefused:
     """PostHog's refusal with the place of the fault in the user's text, which its query API does not tell."""
     position = refused.position
-    for fault in _faults(run.client, query):
+    for fault in faults(run.client, query.sql) or []:
         start, end = fault.get("start"), fault.get("end")
         if isinstance(start, int) and isinstance(end, int) and str(fault.get("message", "")) in refused.message:
             position = (start, end)
@@ -274,17 +286,6 @@ def explained(run: Run, query: Query, refused: QueryRefused) -> OwnQueryRefused:
     )
 
 
-def _faults(client: PostHogClient, query: Query) -> list[Mapping[str, Any]]:
-    """What PostHog's editor would underline; nothing where the server does not tell."""
-    question = {"kind": "HogQLMetadata", "language": "hogQL", "query": query.sql}
-    try:
-        document = client.query_node(question)
-    except (RequestRefused, ServerFault):
-        return []
-    faults = document.get("errors") if isinstance(document, Mapping) else None
-    return [fault for fault in faults or [] if isinstance(fault, Mapping)]
-
-
 def _place(sql: str, position: tuple[int, int]) -> tuple[str, str]:
     """`, line 2, column 8,`, and what stands there."""
     start, end = position
@@ -294,9 +295,15 @@ def _place(sql: str, position: tuple[int, int]) -> tuple[str, str]:
     return f", line {line}, column {column},", f": the fault is at {piece!r}" if piece else ""
 
 
-def _knows(client: PostHogClient, dialect: Dialect, sql: str) -> bool:
+def _knows(run: Run, way: str, sql: str) -> bool:
+    """Whether the server takes a way to write HogQL; what it refused lately it is not asked again."""
+    if run.lacking.lacks(way):
+        return False
     try:
-        client.query(sql, modifiers=dialect.modifiers, name="posthog-warehouse probe")
-    except (QueryRefused, RequestRefused, ServerFault):
+        run.client.query(sql, modifiers=run.dialect.modifiers, name="posthog-warehouse probe")
+    except RequestRefused:
+        run.lacking.add_way(way)
+        return False
+    except ServerFault:
         return False
     return True

@@ -29,7 +29,7 @@ class Changing(Reads):
     started: str
     """The column that says when a row began: PostHog finds rows by it. It does not change, or hardly."""
     changed: str
-    """The column that says when a row last changed."""
+    """The column that says when a row last changed. Without it rows are read by day (`sources.posthog.hogql.daily`)."""
     hidden: str = ""
     """A condition in HogQL on the rows that bounds on `started` may not find; empty where they find all."""
 
@@ -42,6 +42,10 @@ class Changing(Reads):
     def probe(self) -> Probe:
         """What to ask to see whether the table can be read."""
         return Probe(sql=f"SELECT 1 FROM {self.table} WHERE 1 = 2 LIMIT 1")
+
+    def things(self) -> tuple[str, ...]:
+        """The tables of HogQL and the endpoints that it is read from."""
+        return (self.table,)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,10 @@ class Stamped(Reads):
         """What to ask to see whether the table can be read."""
         return Probe(sql=f"SELECT 1 FROM {self.table} WHERE 1 = 2 LIMIT 1")
 
+    def things(self) -> tuple[str, ...]:
+        """The tables of HogQL and the endpoints that it is read from."""
+        return (self.table,)
+
 
 @dataclass(frozen=True)
 class Memberships(Reads):
@@ -80,6 +88,10 @@ class Memberships(Reads):
     def probe(self) -> Probe:
         """What to ask to see whether the table can be read."""
         return Probe(sql=f"SELECT 1 FROM {self.tables[0]} WHERE 1 = 2 LIMIT 1")
+
+    def things(self) -> tuple[str, ...]:
+        """The tables of HogQL and the endpoints that it is read from."""
+        return self.tables
 
 
 _MADE = "substring(replaceAll(session_id, '-', ''), 1, 12)"

@@ -115,6 +115,10 @@ class Reads(ABC):
         """What to ask to see whether the table can be read; None: it takes more than one small request."""
         return None
 
+    def things(self) -> tuple[str, ...]:
+        """The tables of HogQL and the endpoints that it is read from: a server may lack each of them."""
+        return ()
+
 
 @dataclass(frozen=True)
 class MadeOfPages(Reads):

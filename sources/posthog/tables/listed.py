@@ -84,6 +84,10 @@ class Listing(Reads):
         params = {**self.params, **({self.size_param: 1} if self.page_size else {})}
         return Probe(self.path.format(**values), tuple(filled(params, values).items()))
 
+    def things(self) -> tuple[str, ...]:
+        """The tables of HogQL and the endpoints that it is read from."""
+        return (self.path, *(each.path for each in self.each if isinstance(each, EachRow)))
+
 
 def filled(params: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters with values in place of `{name}`, but for those whose value there is none of."""

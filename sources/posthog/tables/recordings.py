@@ -79,6 +79,10 @@ class ConsoleLines(Reads):
         """What to ask to see whether the table can be read."""
         return Probe(sql=f"SELECT 1 FROM {self.table} WHERE 1 = 2 LIMIT 1")
 
+    def things(self) -> tuple[str, ...]:
+        """The tables of HogQL and the endpoints that it is read from."""
+        return (self.table,)
+
 
 _RECORDING = "PostHog session_recordings."
 _KEY = "The recording: session_recordings.id; part of the key."
