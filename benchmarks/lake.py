@@ -61,8 +61,7 @@ def run(arguments: argparse.Namespace, kind: str) -> dict[str, Any]:
         environment = child_environment(Path(folder), **lake)
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
         figures: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
-        # A first sync replaces nothing: all files of a table with a log are part of it. A DuckLake has its staging
-        # tables there as well, and keeps what was in them.
+        # A first sync replaces nothing: all files of a table with a log, or of a DuckLake, are part of it.
         pattern = {"duckdb": "warehouse.duckdb", "ducklake": "lake/**/*.parquet"}
         files = sorted(Path(folder).glob(pattern.get(kind, "lake/posthog/events/**/*.parquet")))
         figures["files"] = len(files)

@@ -180,6 +180,21 @@ class NamesUnusableTables(Protocol):
         """After `check`: what is wrong with which table; several errors may be of one."""
 
 
+@runtime_checkable
+class KnowsItsOwn(Protocol):
+    """A destination that can tell tables of ours from others of the same name."""
+
+    def refuse_foreign(self, tables: Iterable[str]) -> None:
+        """After `check`: raises DatasetTaken where loading `tables` would touch what is not ours. Changes nothing."""
+
+
+def refuse_foreign(destination: Destination, tables: Iterable[str]) -> None:
+    """Raises DatasetTaken where loading `tables` into a destination that passed its check would touch what is not
+    ours."""
+    if isinstance(destination, KnowsItsOwn):
+        destination.refuse_foreign(tables)
+
+
 def unusable_tables(destination: Destination) -> Sequence[TableUnusable]:
     """What is wrong with which table of a destination that passed its check."""
     return destination.unusable_tables() if isinstance(destination, NamesUnusableTables) else ()

@@ -6,6 +6,7 @@ column comments, views, and clear words when the file is held or cannot be writt
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -20,6 +21,7 @@ import duckdb
 import pyarrow as pa
 from dlt.common.destination import Destination
 from dlt.common.destination.configuration import ParquetFormatConfiguration
+from dlt.common.schema.typing import LOADS_TABLE_NAME, VERSION_TABLE_NAME
 
 from .destination import Bounds, Cell, Condition, Descriptions
 from .duckdb_columns import Columns
@@ -29,6 +31,8 @@ from .duckdb_sql import identifier, literal, utc_day
 from .duckdb_types import CompressingTypeMapper
 from .errors import DestinationError, DestinationUnusable, cause_in, first_line
 from .read_in_place import duckdb_in_place
+from .readiness import SCHEMA
+from .staging import Held, refuse_dataset
 from .views import VIEWS
 
 _PIECE_ROWS = 100_000
@@ -100,6 +104,25 @@ class DuckDbFile:
             )
         if path.exists():
             self._open(read_only=False).close()
+
+    def refuse_foreign(self, tables: Iterable[str]) -> None:
+        """Raises DatasetTaken where the schema holds tables of these names that are not ours, or is dlt's for staging.
+        There is none for staging here."""
+        if self._connection is None and not Path(self.path).exists():
+            return
+        present = self._columns()
+        versions, loads = VERSION_TABLE_NAME, LOADS_TABLE_NAME
+        refuse_dataset(
+            Held(
+                dataset=self.dataset,
+                tables=present.keys() & set(tables),
+                declared=self._declared(versions) if versions in present else (),
+                has_versions=versions in present and self._has_rows(versions),
+                has_loads=loads in present,
+            ),
+            self.location,
+            self._has_rows,
+        )
 
     def read(self) -> duckdb.DuckDBPyConnection:
         """A connection of one's own that only reads. Raises as `connection` does; also when there is no file."""
@@ -227,8 +250,7 @@ class DuckDbFile:
 
     def columns(self, table: str) -> Columns:
         """The columns of one table, to be made anew."""
-        staging = f"{identifier(f'{self.dataset}_staging')}.{identifier(table)}"
-        return Columns(self.connection, self._qualified(table), staging, json=CompressingTypeMapper.JSON)
+        return Columns(self.connection, self._qualified(table), json=CompressingTypeMapper.JSON)
 
     def property_types(self, owner: str) -> dict[str, str | None]:
         """What the table property_definitions, where it is there, says of the properties of `owner`."""
@@ -281,6 +303,17 @@ class DuckDbFile:
             if self._count(f"SELECT count(*) FROM ({small})") >= _SMALL_ROW_GROUPS:
                 self.connection.execute("SET max_vacuum_tasks = 1")
                 return
+
+    def _has_rows(self, table: str) -> bool:
+        return self._count(f"SELECT count(*) FROM (FROM {self._qualified(table)} LIMIT 1)") > 0
+
+    def _declared(self, versions: str) -> frozenset[str]:
+        """The tables of dlt's schema of our source, as it is kept beside them."""
+        row = self.connection.execute(
+            f"SELECT schema FROM {self._qualified(versions)} WHERE schema_name = ? ORDER BY inserted_at DESC LIMIT 1",
+            [SCHEMA],
+        ).fetchone()
+        return frozenset(json.loads(row[0])["tables"]) if row else frozenset()
 
     def _columns(self) -> dict[str, dict[str, str]]:
         """The columns of each table, with their comments."""

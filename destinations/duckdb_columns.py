@@ -32,12 +32,10 @@ _NEW = "_made_anew"
 class Columns:
     """The columns of one table, on a connection that nobody else uses meanwhile."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, table: str, staging: str, *, json: str = "JSON") -> None:
-        """`table` as SQL has it, and `staging`, through which dlt loads it, if it is there. `json` is how a column of
-        JSON is declared."""
+    def __init__(self, connection: duckdb.DuckDBPyConnection, table: str, *, json: str = "JSON") -> None:
+        """`table` as SQL has it. `json` is how a column of JSON is declared."""
         self._connection = connection
         self._table = table
-        self._staging = staging
         self._json = json
 
     def __enter__(self) -> Columns:
@@ -80,9 +78,8 @@ class Columns:
         self._connection.execute("BEGIN")
         try:
             for name, column in zip(names, declared, strict=True):
-                for table in (self._table, f"IF EXISTS {self._staging}"):
-                    self._connection.execute(f"ALTER TABLE {table} DROP COLUMN IF EXISTS {name}")
-                    self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+                self._connection.execute(f"ALTER TABLE {self._table} DROP COLUMN IF EXISTS {name}")
+                self._connection.execute(f"ALTER TABLE {self._table} ADD COLUMN {column}")
             values = ", ".join(f"{name} = made.{name}" for name in names)
             self._connection.execute(
                 f"UPDATE {self._table} AS held SET {values} FROM temp.main.{_NEW} AS made WHERE held.rowid = made.{ROW}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,6 +54,7 @@ class DuckLake(SqlDestination):
     """A schema of a DuckLake."""
 
     takes_parquet = True
+    has_staging = False
 
     def __init__(self, kind: Kind, place: Place) -> None:
         super().__init__(kind, place)
@@ -98,6 +99,11 @@ class DuckLake(SqlDestination):
             raise DestinationUnusable(f"The folder {file.parent} does not exist.", "Make it, or name another catalog.")
         elif not os.access(file.parent, os.W_OK):
             raise DestinationUnusable(f"No catalog can be made in {file.parent}.", "Change the folder's permissions.")
+
+    def refuse_foreign(self, tables: Iterable[str]) -> None:
+        """As any, but that a catalog which is to be a new file is not made by it."""
+        if self._new_file is None:
+            super().refuse_foreign(tables)
 
     def explain(self, error: BaseException) -> DestinationError | None:
         """As any, and that another process wrote at the same time, or that memory was too little."""
@@ -163,8 +169,8 @@ class DuckLake(SqlDestination):
         with self.session():
             sql: Any = self.client.sql_client
             # With the catalog's name: a cursor of the connection does not know what the connection USEs.
-            names = (f"{identifier(self._lake)}.{name}" for name in sql.get_qualified_table_names(table))
-            with Columns(sql.native_connection, *names) as columns:
+            name = f"{identifier(self._lake)}.{sql.make_qualified_table_name(table)}"
+            with Columns(sql.native_connection, name) as columns:
                 yield columns
 
     def close(self) -> None:

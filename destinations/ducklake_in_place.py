@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import dlt
+from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.destinations.impl.ducklake.ducklake import DuckLakeClient
 from dlt.destinations.impl.ducklake.sql_client import DuckLakeSqlClient
 
 from .duckdb_sql import identifier, literal
-from .read_in_place import InPlaceClient, InPlaceSqlClient
+from .read_in_place import InPlaceClient, InPlaceSqlClient, of_parquet_alone
 
 FILES = {
     # By bytes, for rows may be wide: a row group is made in memory, and of 122,880 events of 2 KB, as DuckDB has them
@@ -54,7 +55,7 @@ class LakeClient(InPlaceClient, DuckLakeClient):
     def initialize_storage(self, truncate_tables: Any = None) -> None:
         """dlt's, and says how the files of the dataset are written: the catalog keeps that, for whoever writes them."""
         super().initialize_storage(truncate_tables)
-        if not self.sql_client.is_staging_dataset_active:
+        if not self.in_staging_dataset_mode:
             self._say_how_files_are_written()
 
     def _say_how_files_are_written(self) -> None:
@@ -76,3 +77,6 @@ class ducklake_in_place(dlt.destinations.ducklake):  # noqa: N801 - dlt names de
     def client_class(self) -> type[DuckLakeClient]:
         """Who runs the jobs."""
         return LakeClient
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        return of_parquet_alone(super()._raw_capabilities())

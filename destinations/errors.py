@@ -6,6 +6,7 @@ DestinationError
 ├── DestinationUnusable    it cannot be opened, read or written
 │   └── ColumnsInUse       columns cannot be made anew, for something of somebody else's shows them
 ├── DestinationForeign     it holds something that is not ours
+│   └── DatasetTaken       the dataset that was chosen, or the one beside it for staging, is somebody else's
 └── TableUnusable          one of its tables cannot be loaded as it is; the others can
 """
 
@@ -45,6 +46,10 @@ class ColumnsInUse(DestinationUnusable):
 
 class DestinationForeign(DestinationError):
     """It holds something that is not ours."""
+
+
+class DatasetTaken(DestinationForeign):
+    """The dataset that was chosen, or the one beside it that rows would be staged in, is somebody else's."""
 
 
 class TableUnusable(DestinationError):

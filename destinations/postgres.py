@@ -40,6 +40,7 @@ from .postgres_columns import Columns
 from .postgres_copy import copy
 from .readiness import client_of
 from .sql import SqlDestination
+from .sql_session import SqlSession
 
 _ROWS = 20_000
 """Rows that are made into text at once: some 40 MB of events."""
@@ -154,18 +155,23 @@ class Postgres(SqlDestination):
         """
         super().check()
         with self.session() as session:
-            if session.is_there():
-                sql, what = "SELECT has_schema_privilege(%s, 'CREATE')", f"tables in the schema {self.dataset}"
-                [(may,)] = session.ask(sql, self.dataset)
-            else:
-                sql, what = "SELECT has_database_privilege(current_database(), 'CREATE')", "a schema"
-                [(may,)] = session.ask(sql)
+            self._refuse_rights(session)
+            with session.staging():
+                self._refuse_rights(session)
+        self._hold()
+
+    def _refuse_rights(self, session: SqlSession) -> None:
+        if session.is_there():
+            sql, what = "SELECT has_schema_privilege(%s, 'CREATE')", f"tables in the schema {session.dataset}"
+            [(may,)] = session.ask(sql, session.dataset)
+        else:
+            sql, what = "SELECT has_database_privilege(current_database(), 'CREATE')", f"the schema {session.dataset}"
+            [(may,)] = session.ask(sql)
         if not may:
             raise DestinationUnusable(
                 f"The user of {self.location} may not make {what}.",
                 f"GRANT CREATE ON DATABASE or SCHEMA to it, or give another user in [destination.{self.name}].",
             )
-        self._hold()
 
     def close(self) -> None:
         """Closes the connections, and lets others load."""

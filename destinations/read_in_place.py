@@ -5,17 +5,20 @@ row is compressed and written twice. Here a Parquet file of a load package stays
 from there, through a view of the one connection that runs that SQL. dlt's transaction, order of jobs and bookkeeping
 are untouched, and so is what a crash can do: a file that was "loaded" is a file that is there.
 
+So there is no staging dataset: none is made, and one of that name, whoever made it, is neither read nor changed.
+
 Names of dlt 1.31 that are not in its documentation, each pinned by a test: `DuckDbClient` and `DuckDbSqlClient` (the
-classes behind `dlt.destinations.duckdb`), `DuckDbCopyJob` (the job for a Parquet file), and that the SQL of a follow-up
-job is a text file of one statement a line, which runs on one connection in one transaction.
+classes behind `dlt.destinations.duckdb`), `DuckDbCopyJob` (the job for a Parquet file), `in_staging_dataset_mode` (set
+while a client is asked to make, empty or drop something in the staging dataset), `_raw_capabilities` (what a
+destination can do), and that the SQL of a follow-up job is a text file of one statement a line, which runs on one
+connection in one transaction.
 """
 
 # ruff: noqa: FBT001, FBT002 - the arguments are dlt's
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ import dlt
 from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
 from dlt.common.destination.client import FollowupJobRequest, LoadJob
 from dlt.common.schema import Schema
+from dlt.common.schema.typing import TSchemaTables
 from dlt.common.storages.load_package import LoadJobInfo
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
@@ -39,33 +43,34 @@ class InPlaceJob(DuckDbCopyJob):
         """Nothing. Whether the file can be read shows in the SQL, before anything is changed."""
 
 
+class AppendJob(DuckDbCopyJob):
+    """A Parquet file whose rows are added to its table. dlt's own writes the path into its SQL as it is."""
+
+    def run(self) -> None:
+        """Adds them."""
+        client: Any = self._job_client
+        table = client.sql_client.make_qualified_table_name(self.load_table_name)
+        client.sql_client.execute_sql(
+            f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet({_literal(self._file_path)})"
+        )
+
+
 class InPlaceSqlClient(DuckDbSqlClient):
-    """Calls the staging tables that are views over files by the views' names."""
-
-    _views: Collection[str] = ()
-
-    @contextmanager
-    def reading_in_place(self, tables: Collection[str]) -> Iterator[None]:
-        """Within, the staging table of each of `tables` goes by the name of its view."""
-        self._views = tables
-        try:
-            yield
-        finally:
-            self._views = ()
+    """Knows views over files where dlt's knows staging tables."""
 
     def view_name(self, table_name: str) -> str:
         """The view over the files of `table_name`: temporary, so it ends with its connection."""
         return f"temp.main.{self.escape_column_name(_VIEW.format(table_name))}"
 
     def make_qualified_table_name(self, table_name: str, quote: bool = True, casefold: bool = True) -> str:
-        """The name of a table, or of the view that stands for it."""
-        if table_name in self._views and self.is_staging_dataset_active:
+        """The name of a table, or of the view that stands for its staging table."""
+        if self.is_staging_dataset_active:
             return self.view_name(table_name)
         return str(super().make_qualified_table_name(table_name, quote=quote, casefold=casefold))
 
 
 class InPlaceClient(DuckDbClient):
-    """dlt's client, except that Parquet files for the staging dataset are read where they are."""
+    """dlt's client, except that Parquet files for the staging dataset are read where they are, and it has none."""
 
     sql_client: InPlaceSqlClient
 
@@ -82,6 +87,28 @@ class InPlaceClient(DuckDbClient):
         with self.sql_client as client:
             return str((client.execute_sql("SELECT current_setting('memory_limit')") or [[""]])[0][0])
 
+    def is_storage_initialized(self) -> bool:
+        """Whether the dataset is there. One for staging never is: dlt has nothing to drop in it."""
+        return not self.in_staging_dataset_mode and bool(super().is_storage_initialized())
+
+    def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
+        """Makes the dataset, or empties tables of it. None for staging."""
+        if not self.in_staging_dataset_mode:
+            super().initialize_storage(truncate_tables)  # type: ignore[arg-type]  # None is dlt's own default
+
+    def update_stored_schema(
+        self, only_tables: Any = None, expected_update: Any = None, force: bool = False
+    ) -> TSchemaTables | None:
+        """Makes tables and columns. None for staging."""
+        if self.in_staging_dataset_mode:
+            return {}
+        applied: TSchemaTables | None = super().update_stored_schema(only_tables, expected_update, force)
+        return applied
+
+    def drop_storage(self) -> None:
+        """Drops the dataset. None for staging."""
+        self.sql_client.drop_dataset()
+
     def create_load_job(
         self,
         table: PreparedTableSchema,
@@ -90,8 +117,9 @@ class InPlaceClient(DuckDbClient):
         restore: bool = False,
     ) -> LoadJob:
         """The job for a file: none to speak of for Parquet that is to be merged or to replace a table."""
-        if file_path.endswith(".parquet") and self.should_load_data_to_staging_dataset(_name(table)):
-            return InPlaceJob(file_path)
+        if file_path.endswith(".parquet"):
+            is_staged = self.should_load_data_to_staging_dataset(_name(table))
+            return InPlaceJob(file_path) if is_staged else AppendJob(file_path)
         return super().create_load_job(table, file_path, load_id, restore)
 
     def create_table_chain_completed_followup_jobs(
@@ -102,20 +130,16 @@ class InPlaceClient(DuckDbClient):
         """dlt's SQL for a table and its children, with the views it reads, and the memory it takes, ahead of it."""
         files: dict[str, list[str]] = {}
         for job in completed_table_chain_jobs or ():
-            if job.job_file_info.file_format == "parquet":
-                files.setdefault(job.job_file_info.table_name, []).append(job.file_path)
-        # Nested tables without a file are in the chain as well: those are read from their (empty) staging tables.
-        names = [
-            name for name in map(_name, table_chain) if name in files and self.should_load_data_to_staging_dataset(name)
-        ]
-        views = [self._view(name, files[name]) for name in names]
+            files.setdefault(job.job_file_info.table_name, []).append(job.file_path)
+        # Nested tables without a file are in the chain as well: their views have no rows.
+        names = [name for name in map(_name, table_chain) if self.should_load_data_to_staging_dataset(name)]
+        views = [self._view(name, files.get(name, ())) for name in names]
         widest = max(len(self.schema.get_table_columns(_name(table))) for table in table_chain)
         if lift := room_for(widest, self.memory_limit()):
             views.insert(0, lift)
-        with self.sql_client.reading_in_place(names):
-            jobs: list[FollowupJobRequest] = super().create_table_chain_completed_followup_jobs(
-                table_chain, completed_table_chain_jobs
-            )
+        jobs: list[FollowupJobRequest] = super().create_table_chain_completed_followup_jobs(
+            table_chain, completed_table_chain_jobs
+        )
         for followup in jobs:
             file = Path(followup.new_file_path())
             file.write_text("\n".join([*views, file.read_text(encoding="utf-8")]), encoding="utf-8")
@@ -127,17 +151,12 @@ class InPlaceClient(DuckDbClient):
         give_back()
 
     def _view(self, table: str, files: Sequence[str]) -> str:
-        """A view of the rows of `files`, and of the staging table's own, where other kinds of files are loaded.
-
-        The table gives the types of all columns, and those that no file has.
-        """
+        """A view of the rows of `files`, with all columns of the table they are for, in its types."""
         name = self.sql_client.view_name(table)
-        _, staging = self.sql_client.get_qualified_table_names(table)
+        like = f"SELECT * FROM {self.sql_client.make_qualified_table_name(table)} WHERE false"
         paths = ", ".join(map(_literal, sorted(files)))
-        return (
-            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {staging} "
-            f"UNION ALL BY NAME SELECT * FROM read_parquet([{paths}], union_by_name = true)"
-        )
+        rows = f" UNION ALL BY NAME SELECT * FROM read_parquet([{paths}], union_by_name = true)" if files else ""
+        return f"CREATE OR REPLACE TEMP VIEW {name} AS {like}{rows}"
 
 
 class duckdb_in_place(dlt.destinations.duckdb):  # noqa: N801 - dlt names destinations like this
@@ -147,6 +166,16 @@ class duckdb_in_place(dlt.destinations.duckdb):  # noqa: N801 - dlt names destin
     def client_class(self) -> type[DuckDbClient]:
         """Who runs the jobs."""
         return InPlaceClient
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        return of_parquet_alone(super()._raw_capabilities())
+
+
+def of_parquet_alone(capabilities: DestinationCapabilitiesContext) -> DestinationCapabilitiesContext:
+    """What dlt's destination can do, but for files of other formats: those would need staging tables."""
+    capabilities.preferred_loader_file_format = "parquet"
+    capabilities.supported_loader_file_formats = ["parquet"]
+    return capabilities
 
 
 def _name(table: PreparedTableSchema) -> str:

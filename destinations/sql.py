@@ -29,6 +29,7 @@ from .furnishing import furnish
 from .kinds import Kind
 from .readiness import SCHEMA, bucket, client_of, refuse_unfit
 from .sql_session import SqlReading, SqlSession, day_text
+from .staging import Held, refuse_dataset, refuse_staging, staging_name
 
 _IDLE_SECONDS = 30.0
 """A connection that was not used for longer is not trusted: servers close those that wait through a long backfill."""
@@ -41,6 +42,8 @@ class SqlDestination:
 
     takes_parquet = False
     """Nobody knows of all of them whether the columns of a file may come in any order."""
+    has_staging = True
+    """Whether rows are staged in a dataset beside this one."""
 
     def __init__(self, kind: Kind, place: Place) -> None:
         self.kind = kind
@@ -82,6 +85,30 @@ class SqlDestination:
         with self.session() as session:
             session.ask("SELECT 1")
 
+    def refuse_foreign(self, tables: Iterable[str]) -> None:
+        """Raises DatasetTaken where the dataset, or the one for staging, holds tables of these names that are not
+        ours, or is the other one of some other dataset."""
+        names = list(tables)
+        with self.session() as session:
+            if session.is_there():
+                refuse_dataset(self._held_in(session, names), self.location, session.has_rows)
+            if self.has_staging:
+                with session.staging():
+                    if session.is_there():
+                        refuse_staging(self._held_in(session, names), self.location, session.has_rows)
+
+    def _held_in(self, session: SqlSession, tables: Iterable[str]) -> Held:
+        versions, loads = self.client.schema.version_table_name, self.client.schema.loads_table_name
+        present = session.columns([*tables, versions, loads])
+        return Held(
+            dataset=session.dataset,
+            tables=present.keys() - {versions, loads},
+            declared=self.stored(session).tables,
+            # One that was about to be made when it was killed has none yet.
+            has_versions=versions in present and session.has_rows(versions),
+            has_loads=loads in present,
+        )
+
     def condition(self) -> Condition:
         """Whether the dataset is there, and what is to be minded."""
         with self.session() as session:
@@ -92,7 +119,9 @@ class SqlDestination:
 
     def dlt_destination(self) -> DltDestination[Any, Any]:
         """dlt's own, with its own settings. A table that is replaced is never seen empty."""
-        return self.factory(replace_strategy="insert-from-staging")
+        layout = f"destination.{self.name}.staging_dataset_name_layout"
+        name = dlt.config.get(layout, str) or staging_name(self.dataset)
+        return self.factory(replace_strategy="insert-from-staging", staging_dataset_name_layout=name)
 
     def dlt_staging(self) -> DltDestination[Any, Any] | None:
         """The bucket of `[destination.filesystem]`, where one is set and files reach the destination by it."""

@@ -7,12 +7,14 @@ DuckDB's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timezone
 from typing import Any, cast
 
 import pyarrow as pa
 import sqlglot
 from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
+from dlt.common.destination.client import WithStagingDataset
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TColumnSchema, TTableSchema, TTableSchemaColumns
@@ -70,6 +72,22 @@ class SqlSession:
         """The destination's type of a column."""
         mapper = self._client.capabilities.get_type_mapper()
         return str(mapper.to_destination_type(column, cast("PreparedTableSchema", table)))
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name there."""
+        return str(self._sql.dataset_name)
+
+    @contextmanager
+    def staging(self) -> Iterator[None]:
+        """Within, all is asked of the dataset in which dlt stages rows."""
+        assert isinstance(self._client, WithStagingDataset)  # noqa: S101 - all that can merge are
+        with self._client.with_staging_dataset():
+            yield
+
+    def has_rows(self, table: str) -> bool:
+        """Whether a table that is there holds any row."""
+        return bool(self.records(f"SELECT 1 AS found FROM {self.duckdb_name(table)} LIMIT 1"))
 
     def is_there(self) -> bool:
         """Whether the dataset exists."""

@@ -22,6 +22,7 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from destinations.destination import Destination, Place
 from destinations.registry import DESTINATIONS, TABLE_FORMATS
+from destinations.staging import SUFFIX
 from pipelines import queries
 from pipelines.defaults import Flags, SourceSettings, SyncSettings
 from pipelines.sync import SyncOptions
@@ -323,6 +324,11 @@ def _refuse_destination(config: Config) -> None:
         instead = f" {usual} would do." if dataset.strip() else ""
         raise ConfigError(
             f"{dataset!r} cannot be the name of a dataset.", f"Use small letters, digits and single _.{instead}"
+        )
+    if dataset.endswith(SUFFIX):
+        raise ConfigError(
+            f"{dataset} is what the dataset is called in which rows of {dataset[: -len(SUFFIX)]} are staged.",
+            f"Its tables are emptied with each load: give a --dataset that does not end in {SUFFIX}.",
         )
     if name == "duckdb" and Path(config.sync.database).name.split(".")[0].lower() == dataset:
         # DuckDB names the catalog after the file, up to its first dot (1.5).

@@ -14,15 +14,16 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Literal
 
-from destinations.destination import unusable_tables
+from destinations.destination import refuse_foreign, unusable_tables
 from destinations.errors import DestinationError
 from pipelines import __version__
-from pipelines.config import Config, ConfigError, load
+from pipelines.config import Config, ConfigError, known_tables, load
 from pipelines.defaults import Flags
 from pipelines.exit_codes import ExitCode
 from pipelines.problems import problem_of
 from pipelines.program import Run
 from pipelines.report import size_text
+from pipelines.sync import loaded_names
 from sources.posthog import CORE, TABLES, PostHogClient, PostHogError
 from sources.posthog.budget import Budget
 from sources.posthog.errors import AccessDenied
@@ -139,6 +140,7 @@ class _Doctor:
         with config.destination() as destination:
             try:
                 destination.check()
+                refuse_foreign(destination, loaded_names(known_tables((), config.queries)))
                 condition = destination.condition()
             except DestinationError as error:
                 self._failed("destination", error)

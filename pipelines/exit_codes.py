@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from destinations.errors import DestinationError, DestinationUnready
+from destinations.errors import DatasetTaken, DestinationError, DestinationUnready
 from pipelines.config import ConfigError
 from pipelines.sync import SyncResult
 from sources.posthog import PostHogError, errors
@@ -46,7 +46,7 @@ _ERRORS: tuple[tuple[tuple[type[BaseException], ...], ExitCode], ...] = (
         ExitCode.UNREACHABLE,
     ),
     ((errors.Cancelled, KeyboardInterrupt), ExitCode.INTERRUPTED),
-    ((DestinationUnready,), ExitCode.BAD_USAGE),
+    ((DestinationUnready, DatasetTaken), ExitCode.BAD_USAGE),
     ((DestinationError,), ExitCode.DESTINATION),
 )
 

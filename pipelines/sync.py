@@ -19,7 +19,7 @@ import pyarrow as pa
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from destinations.destination import Destination, unusable_tables
+from destinations.destination import Destination, refuse_foreign, unusable_tables
 from destinations.errors import ColumnsInUse, TableUnusable
 from pipelines import __version__
 from pipelines.check import TableCheck, check
@@ -169,6 +169,7 @@ class _Sync:
 
     def run(self) -> SyncResult:
         self._destination.check()
+        refuse_foreign(self._destination, loaded_names(self._options.tables))
         self._unusable = left_out(unusable_tables(self._destination), self._options.tables)
         self._extraction.withhold(withheld(self._unusable))
         pa.set_memory_pool(_memory_pool())
@@ -374,6 +375,11 @@ def _posthog_cause(failure: BaseException) -> PostHogError | None:
 def _descriptions(read: Iterable[Table]) -> dict[str, tuple[str, dict[str, str]]]:
     tables: tuple[Table | RecordTable, ...] = (*TABLES.values(), *CHILDREN.values(), *read, *RECORD_TABLES)
     return {table.name: (table.description, {c.name: c.description for c in table.columns}) for table in tables}
+
+
+def loaded_names(tables: Iterable[Table]) -> list[str]:
+    """The names of all that a sync of `tables` loads."""
+    return [each.name for each in tables] + [*CHILDREN] + [each.name for each in RECORD_TABLES]
 
 
 def _now() -> datetime:

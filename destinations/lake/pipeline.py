@@ -102,6 +102,8 @@ class LakeClient(FilesystemClient):
 
     def initialize_storage(self, truncate_tables: Iterable[str] | None = None) -> None:
         """Opens the lake before a package is loaded, unless whoever runs the pipeline has done so."""
+        if self.dataset_name != self.config.normalize_dataset_name(self.schema):
+            return  # dlt's dataset for staging: nothing goes by way of it, and its name may be somebody's
         try:
             package = str(current_package()["load_id"])
         except CurrentLoadPackageStateNotAvailable:

@@ -75,7 +75,7 @@ class Lake:
             return contents(connection)
 
     def files(self, table: str) -> list[pq.FileMetaData]:
-        """Of a table of the dataset, or of `*/TABLE`: of one of the staging dataset as well."""
+        """Of a table of the dataset, or of `*/TABLE`: of one of any dataset."""
         return [pq.read_metadata(file) for file in sorted(self._folder.glob(f"{table}/*.parquet"))]
 
 

@@ -148,7 +148,11 @@ def test_a_merge_goes_by_an_index_on_the_key(warehouse: tuple[Postgres, str], po
     indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = %s AND tablename = 'things'"
     keyed = [text for (text,) in postgres.run(database, indexes, "posthog") if text.endswith("(id)")]
     assert len(keyed) == 1, "made once, with the table"
-    assert not [text for (text,) in postgres.run(database, indexes, "posthog_staging") if text.endswith("(id)")]
+    staged = "posthog_posthog_warehouse_staging"
+    assert postgres.run(
+        database, "SELECT count(*) FROM pg_tables WHERE schemaname = %s AND tablename = 'things'", staged
+    ) == [(1,)]
+    assert not [text for (text,) in postgres.run(database, indexes, staged) if text.endswith("(id)")]
 
 
 def test_days_are_utc_days_whatever_the_servers_time_zone(

@@ -95,7 +95,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     monkeypatch.setenv("LOAD__TRUNCATE_STAGING_DATASET", "true")
     opened = []
 
-    def load(name: str, kind: Any, loads: list[Callable[[], Any]]) -> duckdb.DuckDBPyConnection:
+    def load(name: str, kind: Any, loads: list[Callable[[], Any]], **how: Any) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(
             str(tmp_path / f"{name}.duckdb"), config={"storage_compatibility_version": "latest"}
         )
@@ -110,7 +110,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
             pipeline = dlt.pipeline(
                 name, pipelines_dir=str(tmp_path / "dlt"), destination=destination, dataset_name="lake"
             )
-            pipeline.run(each())
+            pipeline.run(each(), **how)
         return connection
 
     yield load
@@ -145,20 +145,33 @@ def test_the_same_as_with_the_destination_of_dlt(what: str, run: Callable[..., d
     assert ours.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall() == []
 
 
-def test_no_row_goes_through_a_staging_table(
-    run: Callable[..., duckdb.DuckDBPyConnection], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["rows again", "a table that is replaced", "tables within a table"])
+def test_there_is_no_staging_dataset(what: str, run: Callable[..., duckdb.DuckDBPyConnection]) -> None:
+    connection = run("ours", duckdb_in_place, LOADS[what])
+    assert connection.execute(
+        "SELECT DISTINCT schema_name, temporary FROM duckdb_tables() ORDER BY ALL"
+    ).fetchall() == [("lake", False)]
+
+
+def test_a_schema_called_like_one_for_staging_is_left_alone(
+    run: Callable[..., duckdb.DuckDBPyConnection], tmp_path: Path
 ) -> None:
-    staged: list[int] = []
-    merge = SqlLoadJob.run
-
-    def spy(job: Any) -> None:
-        staged.extend(job._job_client.sql_client.execute_sql("SELECT count(*) FROM lake_staging.things")[0])
-        merge(job)
-
-    monkeypatch.setattr(SqlLoadJob, "run", spy)
-    connection = run("ours", duckdb_in_place, [lambda: resource([rows(range(10))])])
-    assert staged == [0]
-    assert connection.execute("SELECT count(*) FROM lake.things").fetchall() == [(10,)]
+    connection = run("ours", duckdb_in_place, [])
+    connection.execute("CREATE SCHEMA lake_staging")
+    connection.execute("CREATE TABLE lake_staging.things AS FROM range(5) AS ours(id)")
+    connection.execute("CREATE TABLE lake_staging._dlt_version AS SELECT 1 AS version")
+    run("ours", duckdb_in_place, LOADS["rows again"])
+    for refresh in ("drop_data", "drop_resources", "drop_sources"):
+        run("ours", duckdb_in_place, LOADS["rows that are new"], refresh=refresh)
+    pipeline = dlt.pipeline(
+        "ours", pipelines_dir=str(tmp_path / "dlt"), destination=duckdb_in_place(connection), dataset_name="lake"
+    )
+    with pipeline.destination_client() as client:
+        client.drop_storage()
+    schemas = connection.execute("SELECT DISTINCT schema_name FROM duckdb_tables()").fetchall()
+    assert schemas == [("lake_staging",)]
+    assert connection.execute("FROM lake_staging.things ORDER BY ALL").fetchall() == [(n,) for n in range(5)]
+    assert connection.execute("FROM lake_staging._dlt_version").fetchall() == [(1,)]
 
 
 def test_types_and_compression_are_those_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

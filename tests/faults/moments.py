@@ -21,7 +21,7 @@ from destinations.lake.store import Store
 from destinations.open_tables.delta import Delta
 from destinations.open_tables.iceberg import Iceberg
 from destinations.postgres import CopyJob
-from destinations.read_in_place import InPlaceJob
+from destinations.read_in_place import AppendJob, InPlaceJob
 
 _Die = Callable[[], None]
 
@@ -38,7 +38,7 @@ def _is_events_file(_: Any, __: str, file_name: str, *___: Any) -> bool:
     return file_name.startswith("events.")
 
 
-_FILES = ((InPlaceJob, "run"), (CopyJob, "run"), (DuckDbCopyJob, "run"), (ArrivedJob, "run"))
+_FILES = ((InPlaceJob, "run"), (CopyJob, "run"), (AppendJob, "run"), (ArrivedJob, "run"))
 """Jobs of Parquet files: in a DuckDB file, in PostgreSQL, in a DuckLake, in a Parquet lake."""
 _MERGES = ((SqlLoadJob, "run"), (LakeJob, "run"))
 

@@ -414,9 +414,7 @@ def test_column_types_comments_and_compression(warehouse: Warehouse, start_sandb
 
 def test_no_copy_of_the_rows_stays_in_the_file(warehouse: Warehouse, still: Sandbox) -> None:
     warehouse.sync(still)
-    for (table,) in warehouse.rows("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'posthog_staging'"):
-        if not table.startswith("_dlt"):
-            assert warehouse.rows(f"SELECT count(*) FROM posthog_staging.{table}") == [(0,)]
+    assert warehouse.rows("SELECT DISTINCT schema_name FROM duckdb_tables()") == [("posthog",)]
 
 
 def test_a_run_leaves_a_record_for_people(warehouse: Warehouse, still: Sandbox) -> None:
