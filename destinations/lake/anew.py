@@ -18,8 +18,9 @@ from destinations.duckdb_sql import identifier, literal, names
 
 from .columns import type_of
 from .engine import connection, scan
+from .marks import order_of
 from .store import File, Store
-from .writing import order_of, write_rows
+from .writing import write_rows
 
 ROW = "_row"
 """The column of `texts` and of the pages for `replace` that tells rows apart: its file, and its place in it."""

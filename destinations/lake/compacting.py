@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from . import intents
 from .engine import connection, scan
 from .exchange import exchange
+from .marks import order_of
 from .store import File, Store, new_name, sync
-from .writing import order_of, write_scratch
+from .writing import write_scratch
 
 LARGE_BYTES = 128 * 1024 * 1024
 """A file of this size stays as it is."""
@@ -48,7 +49,7 @@ def compact(store: Store, table: str, memory_limit: str, large_bytes: int = LARG
     for file in store.files(table):
         folders.setdefault(file.path.rsplit("/", 1)[0], []).append(file)
     for folder, files in folders.items():
-        groups = list(_groups(files, large_bytes))
+        groups = list(_groups([file for file in files if file.path not in store.fence.sealed], large_bytes))
         if not groups:
             continue
         after = None

@@ -1,8 +1,7 @@
 """Who works on a lake: one program at a time.
 
-On a local disk by a lock of the system's, which ends with its process. In an object store, which has no locks, by an
-object that says who it is and is renewed while the run lasts: one that was not renewed for two minutes counts for
-nothing, nor does one of a process of this machine that has ended.
+On a local disk by a lock of the system's, which ends with its process. In an object store, which has no locks, by a
+`Lease`, and a `Fence` for what a run may still put that has lost it.
 """
 
 from __future__ import annotations
@@ -10,30 +9,22 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import socket
-import threading
-import time
-import uuid
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from destinations.errors import DestinationHeld
 
 from .layout import SYSTEM
+from .lease import Lease
 from .store import Store
 
 _LOCK = f"{SYSTEM}/lock"
 _LEASE = f"{SYSTEM}/lease.json"
-_STALE_SECONDS = 120.0
-_RENEW_SECONDS = 20.0
-
 
 _HERE: dict[str, int] = {}
-"""Lock files of this process, and how many hold them: its own loads come one after the other."""
+"""Locks and leases of this process, and how many hold them: its own loads come one after the other."""
 _FILES: dict[str, IO[bytes]] = {}
-
-
-_PROCESS = uuid.uuid4().hex
+_LEASES: dict[str, Lease] = {}
 
 
 class Hold:
@@ -43,107 +34,82 @@ class Hold:
         self._store = store
         self._location = location
         self._is_held = False
-        self._ended = threading.Event()
-        self._renewing: threading.Thread | None = None
+        self._new_lease: Lease | None = None
 
     def check(self) -> None:
         """Raises DestinationHeld where another process has the lake."""
-        if self._is_held:
+        if self._is_held or self._name in _HERE:
             return
         if not self._store.is_local:
-            self._refuse_lease()
-        elif self._store.exists(_LOCK) and self._lock_path not in _FILES:
-            with Path(self._lock_path).open("rb") as file:
+            self._lease.look()
+        elif self._store.exists(_LOCK):
+            with Path(self._name).open("rb") as file:
                 self._lock(file, fcntl.LOCK_SH)
 
     def take(self) -> None:
         """Holds the lake. Raises DestinationHeld."""
         if self._is_held:
             return
-        if self._store.is_local:
-            self._take_lock()
-        else:
-            self._refuse_lease()
-            self._renew()
-            self._refuse_lease()  # of two that began in the same moment the one that wrote first gives way
-            self._renewing = threading.Thread(target=self._keep_renewing, daemon=True, name="lake-lease")
-            self._renewing.start()
+        if self._name not in _HERE:
+            if self._store.is_local:
+                _FILES[self._name] = self._locked()
+            else:
+                self._lease.take()
+                _LEASES[self._name] = self._lease
+        _HERE[self._name] = _HERE.get(self._name, 0) + 1
         self._is_held = True
+
+    @property
+    def lease(self) -> Lease | None:
+        """The lease of this process; None: it has none, or the lake lies on a local disk."""
+        return _LEASES.get(self._name)
 
     def release(self) -> None:
         """Lets go of it; may be called twice."""
         if not self._is_held:
             return
         self._is_held = False
-        if self._renewing is not None:
-            self._ended.set()
-            self._renewing.join(timeout=10)
-            with contextlib.suppress(Exception):  # it ends by itself
-                self._store.delete(_LEASE)
+        self._new_lease = None
+        _HERE[self._name] -= 1
+        if _HERE[self._name]:
             return
-        _HERE[self._lock_path] -= 1
-        if not _HERE[self._lock_path]:
-            _FILES.pop(self._lock_path).close()
+        del _HERE[self._name]
+        if self._store.is_local:
+            _FILES.pop(self._name).close()
+        else:
+            with contextlib.suppress(Exception):  # it ends by itself
+                _LEASES.pop(self._name).release()
 
     @property
-    def _lock_path(self) -> str:
-        return self._store.path(_LOCK)
+    def _name(self) -> str:
+        return self._store.path(_LOCK) if self._store.is_local else f"{self._store.place}/{_LEASE}"
 
-    def _take_lock(self) -> None:
-        path = Path(self._lock_path)
-        if self._lock_path not in _FILES:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("ab+")
-            try:
-                self._lock(file, fcntl.LOCK_EX)
-            except DestinationHeld:
-                file.close()
-                raise
-            file.truncate(0)
-            file.write(str(os.getpid()).encode())
-            file.flush()
-            _FILES[self._lock_path] = file
-        _HERE[self._lock_path] = _HERE.get(self._lock_path, 0) + 1
+    @property
+    def _lease(self) -> Lease:
+        if self._new_lease is None:
+            self._new_lease = Lease(self._store.objects, self._store.path(_LEASE), self._location)
+        return self._new_lease
+
+    def _locked(self) -> IO[bytes]:
+        path = Path(self._name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab+")
+        try:
+            self._lock(file, fcntl.LOCK_EX)
+        except DestinationHeld:
+            file.close()
+            raise
+        file.truncate(0)
+        file.write(str(os.getpid()).encode())
+        file.flush()
+        return file
 
     def _lock(self, file: IO[bytes], how: int) -> None:
         try:
             fcntl.flock(file, how | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise self._held(f"another process (PID {file.read().decode() or '?'})") from None
-
-    def _renew(self) -> None:
-        self._store.write_json(
-            _LEASE, {"owner": _PROCESS, "host": socket.gethostname(), "pid": os.getpid(), "at": time.time()}
-        )
-
-    def _keep_renewing(self) -> None:
-        while not self._ended.wait(_RENEW_SECONDS):
-            with contextlib.suppress(Exception):  # the store fails the run itself, where it matters
-                self._renew()
-
-    def _refuse_lease(self) -> None:
-        lease: dict[str, Any] | None = self._store.read_json(_LEASE)
-        if lease is None or lease["owner"] == _PROCESS or time.time() - lease["at"] > _STALE_SECONDS:
-            return
-        if lease["host"] == socket.gethostname() and not _is_alive(lease["pid"]):
-            return
-        ago = max(0, round(time.time() - lease["at"]))
-        raise self._held(f"a run on {lease['host']} (PID {lease['pid']}, last seen {ago} s ago)")
-
-    def _held(self, who: str) -> DestinationHeld:
-        return DestinationHeld(
-            f"The lake {self._location} is held by {who}.",
-            "Wait until it is done and run the same command again; nothing is lost. A run that was killed lets go of "
-            "it within two minutes.",
-        )
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+            raise DestinationHeld(
+                f"The lake {self._location} is held by another process (PID {file.read().decode() or '?'}).",
+                "Wait until it is done and run the same command again; nothing is lost.",
+            ) from None

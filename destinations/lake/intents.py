@@ -16,12 +16,14 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import duckdb
+import pyarrow.parquet as pq
 
 from destinations.duckdb_sql import literal, names
 
 from .engine import connection, scan
 from .layout import SYSTEM
-from .writing import order_of, write_rows
+from .marks import order_of
+from .writing import write_rows
 
 if TYPE_CHECKING:
     from .store import File, Store
@@ -78,7 +80,7 @@ def settle(store: Store, memory_limit: str, *, but: str | None = None, without: 
         if load_id not in counted and (intent := store.read_json(file.path)) is not None:
             if _table_of(intent["file"]) in without:
                 continue
-            store.delete(intent["file"])
+            store.discard(intent["file"])
         store.delete(file.path)
         settled += 1
     return settled
@@ -90,6 +92,7 @@ def counting(store: Store) -> set[str]:
         file.path.rsplit("/", 1)[1].removesuffix(".jsonl").split("__")
         for folder in ("_dlt_loads", "_dlt_pipeline_state")
         for file in store.files(folder, ".jsonl")
+        if file.path not in store.fence.sealed
     ]
     return {part for parts in names_of for part in parts[1:]}
 
@@ -98,11 +101,17 @@ def _end_compaction(store: Store, path: str, without: Collection[str]) -> bool:
     intent = store.read_json(path)
     if intent is not None and _table_of(intent["into"]) in without:
         return False  # the file that has all rows now may be the one that is damaged
-    if intent is not None and store.exists(intent["into"]):
+    # A file without rows has taken the name, so that it cannot come any more: see `fence`.
+    if intent is not None and store.exists(intent["into"]) and _has_rows(store, intent["into"]):
         for each in intent["files"]:
-            store.delete(each)
+            store.discard(each)
     store.delete(path)
     return True
+
+
+def _has_rows(store: Store, path: str) -> bool:
+    with store.local(path) as local:
+        return bool(pq.read_metadata(local).num_rows)
 
 
 def _table_of(path: str) -> str:
@@ -112,9 +121,8 @@ def _table_of(path: str) -> str:
 def _end_moves(store: Store, path: str, memory_limit: str) -> None:
     """Removes from their old files the keys that are in their new ones."""
     table = posixpath.basename(posixpath.dirname(path))
-    (intent,) = (file for file in store.files(f"{_MOVES}/{table}") if file.path == path)
     there = {file.path: file for file in store.files(table)}
-    with connection(store, memory_limit) as con, store.local(intent) as local:
+    with connection(store, memory_limit) as con, store.local(path) as local:
         moves = scan([local])
         keys = [c for c, *_ in con.execute(f"DESCRIBE SELECT * FROM {moves}").fetchall() if c not in {"_from", "_to"}]
         pairs = con.execute(f"SELECT DISTINCT _from, _to FROM {moves} ORDER BY ALL").fetchall()

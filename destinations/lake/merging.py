@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from destinations.duckdb_sql import identifier, literal, names
 
@@ -27,7 +28,7 @@ from .engine import connection, scan
 from .keys import Keys
 from .layout import NO_DATE, PARTITION, SMALL_BYTES
 from .spec import Spec
-from .store import File, Store, new_name
+from .store import File, Store, new_file, new_name
 from .writing import write_rows
 
 logger = logging.getLogger(__name__)
@@ -49,9 +50,12 @@ def replace(store: Store, spec: Spec, arriving: Sequence[Path], memory_limit: st
     with connection(store, memory_limit) as con:
         relative = f"{spec.name}/{spec.name}.parquet"
         written = _write(store, con, spec, typed(con, spec, arriving), relative)
-        for file in store.files(spec.name):
-            if file.path != written.path:
-                store.delete(file.path)
+        others = [file.path for file in store.files(spec.name) if file.path != written.path]
+        if others:
+            intent = intents.note_compaction(store, written.path, others)
+            for path in others:
+                store.discard(path)
+            store.delete(intent)
         return Merged(_rows(con, arriving), [written.path])
 
 
@@ -101,16 +105,24 @@ class _Merge:
         homes, moves = (
             self._paths(f"SELECT DISTINCT {c} FROM {t}") for c, t in (("_home", "homes"), ("_from", "moves"))
         )
+        written = []
         for path in dict.fromkeys([*targets, *homes]):
             if self._is_unchanged(path):
                 result.kept += 1
-                continue
-            self._rewrite(path)
-            result.written.append(path)
-        # What moves leaves its old file when it is in its new one: nothing is missing in between.
-        for path in moves:
-            self._remove_moved(path)
-            result.written.append(path)
+            else:
+                written.append(path)
+        noted = [self._files.get(path) or new_file(path) for path in dict.fromkeys([*written, *moves])]
+        with self._store.writing(noted, self._schema):
+            for path in written:
+                self._rewrite(path)
+            # What moves leaves its old file when it is in its new one: nothing is missing in between.
+            for path in moves:
+                self._remove_moved(path)
+        result.written += [*written, *moves]
+
+    def _schema(self) -> pa.Schema:
+        nothing = typed(self._con, self._spec, [])
+        return self._con.execute(f"SELECT * FROM ({nothing}) LIMIT 0").to_arrow_table().schema
 
     def _find_homes(self) -> None:
         """Table `homes`: of each arriving key that is there, the files that hold it, and their partitions."""

@@ -21,7 +21,7 @@ class Opening:
     """What keeps the log of the tables' changes; None: nothing does, they are plain files."""
 
     def __init__(self, store: Store, location: str, memory_limit: str) -> None:
-        self._store = store
+        self.store = store
         self._location = location
         self._memory_limit = memory_limit
         self._is_open = False
@@ -32,7 +32,7 @@ class Opening:
     @property
     def is_new(self) -> bool:
         """Whether there is no lake yet."""
-        return not self._store.exists(_FORMAT)
+        return not self.store.exists(_FORMAT)
 
     def check(self) -> None:
         """Raises where the lake cannot be opened now; changes nothing.
@@ -47,7 +47,7 @@ class Opening:
 
     def check_format(self) -> None:
         """Raises DestinationError where a newer version wrote the lake, or its tables are of another format."""
-        found = self._store.read_json(_FORMAT)
+        found = self.store.read_json(_FORMAT)
         if found is None:
             return
         if found["format"] > FORMAT:
@@ -71,18 +71,24 @@ class Opening:
             return
         self.check_format()
         self._hold.take()
-        self._store.sweep()
+        self.store.fence.lease = self._hold.lease
+        self.store.sweep()
+        self.store.fence.settle(self.fence_table, self.without)
         self.settle(package)
         if self.is_new:
             named = {} if self.table_format is None else {"table_format": self.table_format}
-            self._store.write_json(_FORMAT, {"format": FORMAT, **named})
+            self.store.write_json(_FORMAT, {"format": FORMAT, **named})
         self._is_open = True
 
     def settle(self, package: str | None) -> None:
         """Ends what a killed run left, but for the rows of `package`."""
-        intents.settle(self._store, self._memory_limit, but=package, without=self.without)
+        intents.settle(self.store, self._memory_limit, but=package, without=self.without)
+
+    def fence_table(self, table: str) -> None:
+        """Makes entries of a table's log impossible that another run has prepared; plain files have no log."""
 
     def close(self) -> None:
         """Lets go of it; may be called twice."""
         self._hold.release()
+        self.store.fence.lease = None
         self._is_open = False

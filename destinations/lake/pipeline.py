@@ -5,14 +5,14 @@ this machine; when those of a table and its children are all there, one job merg
 when dlt has written its state, which is one object, after all of its rows.
 
 Names of dlt 1.31 that are not in its documentation, each pinned by a test: `FilesystemClient` (the class behind
-`dlt.destinations.filesystem`) with `get_load_job_class`, `get_reference_followup_job_class`, `batch_table_chain` and
-`_write_to_json_file`; `ReferenceFollowupJob`, a job with the paths of a table chain's files; and
-`_raw_capabilities`, which all of dlt's destinations override.
+`dlt.destinations.filesystem`) with `get_load_job_class`, `get_reference_followup_job_class`, `batch_table_chain`,
+`_list_dlt_table_files` and `_write_to_json_file`; `ReferenceFollowupJob`, a job with the paths of a table chain's
+files; and `_raw_capabilities`, which all of dlt's destinations override.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -154,12 +154,29 @@ class LakeClient(FilesystemClient):
         return tables
 
     def _write_to_json_file(self, filepath: str, data: Any) -> None:
-        # dlt writes into the file, where a kill leaves half of it: the state that the next run begins with.
-        prefix = self.pathlib.join(self.dataset_path, "")
-        if self.is_local_filesystem and filepath.startswith(prefix):
-            self.store.write_text(Path(filepath).relative_to(prefix).as_posix(), dlt.common.json.dumps(data))
-        else:
+        # dlt writes into the file, where a kill leaves half of it: the state that the next run begins with. And it
+        # writes in an object store whoever has the lake by now.
+        prefix = self.pathlib.join(self.store.root, "")
+        if not filepath.startswith(prefix):
             super()._write_to_json_file(filepath, data)
+            return
+        relative, text = filepath.removeprefix(prefix), dlt.common.json.dumps(data)
+        if self.is_local_filesystem:
+            self.store.write_text(Path(relative).as_posix(), text)
+            return
+        with self.store.fence.naming(relative):
+            self.store.write_text(relative, text)
+
+    def _list_dlt_table_files(
+        self, table_name: str, pipeline_name: str | None = None
+    ) -> Iterator[tuple[str, list[str]]]:
+        # What came from a run after it had lost the lake is not read.
+        prefix = self.pathlib.join(self.store.root, "")
+        for path, parts in super()._list_dlt_table_files(
+            table_name, *([] if pipeline_name is None else [pipeline_name])
+        ):
+            if path.removeprefix(prefix) not in self.store.fence.sealed:
+                yield path, parts
 
 
 class lake(dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations like this
@@ -197,10 +214,12 @@ class lake(dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations 
         client = super().client(schema, initial_config or self.spec())
         assert isinstance(client, LakeClient)  # noqa: S101 - see client_class
         client.memory_limit = self._memory_limit
-        opening = self.opening or client.new_opening()
-        client.store, client.keys, client.opening = self._shared.setdefault(
-            client.dataset_path, (client.store, client.keys, opening)
-        )
+        if client.dataset_path not in self._shared:
+            opening = self.opening or client.new_opening()
+            # What is changed is guarded by the lease of who opened the lake.
+            store = opening.store if opening.store.root == client.store.root else client.store
+            self._shared[client.dataset_path] = store, Keys(store), opening
+        client.store, client.keys, client.opening = self._shared[client.dataset_path]
         return client
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ import posixpath
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -22,10 +22,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow as pa
 from dlt.common.storages import FilesystemConfiguration, fsspec_from_config
 from dlt.common.storages.fsspec_filesystem import MTIME_DISPATCH
 from fsspec import AbstractFileSystem
 
+from .conditional import ABSENT, Objects, objects_of, tag_in
+from .fence import Fence
 from .layout import PARTITION, SYSTEM
 
 
@@ -38,6 +41,8 @@ class File:
     size: int
     version: str
     """Changes when the file is replaced."""
+    tag: str | None = None
+    """What an object store calls this version in conditions; None: it was not asked."""
 
     @property
     def partition(self) -> str | None:
@@ -60,6 +65,8 @@ class Store:
         self._configuration = configuration
         self._temporary: TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
+        self.objects: Objects = objects_of(self.fs, self._protocol)
+        self.fence = Fence(self)
 
     # -- names
 
@@ -71,6 +78,11 @@ class Store:
     def address(self) -> str:
         """The dataset's folder, as readers call it."""
         return self.root if self.is_local else f"{self._protocol}://{self.root}"
+
+    @property
+    def place(self) -> str:
+        """The dataset's folder, told from one of the same name at another store."""
+        return f"{getattr(self._configuration.credentials, 'endpoint_url', None) or ''} {self.address}"
 
     def url(self, relative: str) -> str:
         """A file of it, as readers call it."""
@@ -139,12 +151,15 @@ class Store:
         # fsspec gives local paths as it likes: what is below the root is told by its tail.
         return sorted(
             (
-                File(name[name.index(prefix) + len(prefix) :], int(info["size"]), _version(info))
+                File(name[name.index(prefix) + len(prefix) :], int(info["size"]), _version(info), self._tag(info))
                 for name, info in found.items()
                 if name.endswith(suffix) and prefix in name
             ),
             key=lambda file: file.path,
         )
+
+    def _tag(self, info: dict[str, Any]) -> str | None:
+        return None if self.is_local else tag_in(info)
 
     def written(self, folder: str) -> dict[str, datetime | None]:
         """When each file below a folder was last written, by its path there; None: the store does not say."""
@@ -170,20 +185,30 @@ class Store:
             return b""  # of nothing Azure gives no last bytes
         return bytes(self.fs.cat_file(self.path(file.path), start=max(0, file.size - length), end=file.size))
 
-    # -- changes
+    # -- changes; in an object store each is for the holder of the lease alone, see `fence`
 
     def write_text(self, relative: str, text: str) -> None:
-        """Makes or replaces a small file, at once."""
+        """Makes or replaces a small file that is no table's, at once."""
         if self.is_local:
             scratch = self.scratch_file()
             scratch.write_text(text, encoding="utf-8")
             self.put(scratch, relative)
         else:
-            self.fs.pipe_file(self.path(relative), text.encode())
+            self.fence.verify()
+            self.objects.put(self.path(relative), text.encode(), None)
 
     def write_json(self, relative: str, content: Any) -> None:
         """Makes or replaces a JSON file, at once."""
         self.write_text(relative, json.dumps(content))
+
+    @contextmanager
+    def writing(self, files: Iterable[File], schema: Callable[[], pa.Schema]) -> Iterator[None]:
+        """Within, these files are going to be put, all of them noted in one step; `schema`: their columns."""
+        if self.is_local:
+            yield
+            return
+        with self.fence.writing({file.path: file.tag for file in files}, schema()):
+            yield
 
     def put(self, local: Path, relative: str) -> File:
         """Moves a file of `scratch` into the lake, at once; one of that name is replaced."""
@@ -194,28 +219,45 @@ class Store:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             local.replace(target)
             sync(Path(target).parent)
+            return File(relative, size, _version(self.fs.info(target)))
+        if self._is_read_by_name(relative):
+            tag = self.fence.put(local, relative)
         else:
-            self.fs.put_file(str(local), target)
-            local.unlink()
-        return File(relative, size, _version(self.fs.info(target)))
+            self.fence.verify()
+            tag = self.objects.put(target, local, None)
+        local.unlink()
+        return File(relative, size, _version({"ETag": tag, "size": size}), tag)
+
+    def _is_read_by_name(self, relative: str) -> bool:
+        """Whether readers find a file because it lies there."""
+        return not relative.startswith("_")
 
     def delete(self, relative: str) -> None:
         """Removes a file, if it is there."""
+        self.fence.verify()
         with contextlib.suppress(FileNotFoundError):
             self.fs.rm_file(self.path(relative))
         if self.is_local:
             with contextlib.suppress(OSError):  # there are other files in it
                 Path(self.path(relative)).parent.rmdir()
 
+    def discard(self, relative: str) -> None:
+        """Removes the rows of a file: with the file, unless its name is one to be kept."""
+        if relative in self.fence.sealed and self.exists(relative):
+            self.fence.blank(relative)
+        else:
+            self.delete(relative)
+
     @contextmanager
-    def local(self, file: File) -> Iterator[Path]:
-        """A path of this machine under which to read the file."""
+    def local(self, file: File | str) -> Iterator[Path]:
+        """A path of this machine under which to read a file, or the one of that path."""
+        path = self.path(file if isinstance(file, str) else file.path)
         if self.is_local:
-            yield Path(self.path(file.path))
+            yield Path(path)
             return
         copy = self.scratch_file()
         try:
-            self.fs.get_file(self.path(file.path), str(copy))
+            self.fs.get_file(path, str(copy))
             yield copy
         finally:
             copy.unlink(missing_ok=True)
@@ -244,13 +286,18 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def new_file(path: str) -> File:
+    """A file that is not there yet."""
+    return File(path, 0, "", ABSENT)
+
+
 def new_name() -> str:
     """A name for a new Parquet file: when it was made, and a random part."""
     return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.parquet"
 
 
 def _version(info: dict[str, Any]) -> str:
-    for name in ("ETag", "etag", "generation", "mtime", "LastModified", "last_modified"):
+    for name in ("ETag", "generation", "etag", "mtime", "LastModified", "last_modified"):
         if info.get(name):
             return f"{info.get('ino', '')}-{info['size']}-{info[name]}"
     return str(info["size"])

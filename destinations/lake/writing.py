@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 
 from destinations.duckdb_sql import identifier, literal, names
 
-from .layout import FORMAT, MARK, ROW_GROUP_ROWS
+from .layout import ROW_GROUP_ROWS
+from .marks import OPTIONS, marks
 from .store import File, Store
 
-_ORDER = "posthog_warehouse_sorted_by"
 _BOUNDED = 2
 """So many columns of the order tell where a row group begins."""
 
@@ -42,9 +41,7 @@ def write_scratch(
     """Writes such a file where no reader looks."""
     by = f" ORDER BY {names(order)}" if order else ""
     schema = con.execute(f"SELECT * FROM ({rows}) LIMIT 0").to_arrow_table().schema
-    marks = {MARK: str(FORMAT), "posthog_warehouse_table": table, _ORDER: chr(31).join(order)}
-    options: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "write_page_index": True}
-    with pq.ParquetWriter(scratch, schema.with_metadata(marks), **options) as writer:
+    with pq.ParquetWriter(scratch, schema.with_metadata(marks(table, order)), **OPTIONS) as writer:
         for where in _groups(con, rows, order):
             found = con.execute(f"SELECT * FROM ({rows}) WHERE {where}{by}")
             group = found.to_arrow_table()
@@ -89,9 +86,3 @@ def _beyond(columns: Sequence[str], bound: Sequence[str], sign: str, last: str) 
         return f"{first} {last} {value}"
     rest = _beyond(columns[1:], bound[1:], sign, last)
     return f"{first} {sign}= {value} AND ({first} {sign} {value} OR {rest})"
-
-
-def order_of(local: Path) -> tuple[str, ...]:
-    """By which columns the rows of a file are sorted."""
-    told = (pq.read_metadata(local).metadata or {}).get(_ORDER.encode(), b"").decode()
-    return tuple(told.split(chr(31))) if told else ()

@@ -30,6 +30,11 @@ class TableStore(Store):
             return super().files(folder, suffix)
         return self.format.files(folder)
 
+    def _is_read_by_name(self, relative: str) -> bool:
+        """Never: what an entry of the log does not name is nobody's."""
+        del relative
+        return False
+
     def lying(self, table: str) -> list[File]:
         """The Parquet files that lie in a table's folder, whether the log names them or not."""
         return super().files(table)

@@ -1,4 +1,9 @@
-"""A real server of Google Cloud Storage's API (gcp-storage-emulator, over HTTP) for tests, and buckets in it."""
+"""A real server of Google Cloud Storage's API (gcp-storage-emulator, over HTTP) for tests, and buckets in it.
+
+The emulator knows nothing of `ifGenerationMatch`: that condition of an upload is answered here, one upload after the
+other, as https://cloud.google.com/storage/docs/request-preconditions says. `ignores_conditions` leaves it as it is: a
+store that does not keep what it was asked.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,18 @@ import os
 import threading
 import uuid
 from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from http.server import ThreadingHTTPServer
+from io import BytesIO
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from gcp_storage_emulator.exceptions import NotFound
 from gcp_storage_emulator.handlers.buckets import create_bucket
 from gcp_storage_emulator.server import RequestHandler
 from gcp_storage_emulator.storage import Storage
@@ -26,6 +35,9 @@ os.environ.update(_NO_GRPC)
 import gcsfs  # noqa: E402 - the setting above goes before it
 
 ACCOUNT = "warehouse@a-project.iam.gserviceaccount.com"
+
+
+_ONE_UPLOAD = threading.Lock()
 
 
 @cache
@@ -40,9 +52,21 @@ def _private_key() -> str:
 class _Handler(RequestHandler):  # type: ignore[misc] # it has no types
     """The server's requests, and Google's exchange of a service account's signature for a token."""
 
+    rfile: Any
+    server: Any
+
     def do_POST(self) -> None:  # noqa: N802 - name of http.server
         if self.path != "/token":
-            super().do_POST()
+            # All of it first: nobody is to wait for a client that stopped in the middle.
+            connection = self.rfile
+            body = connection.read(int(self.headers.get("Content-Length", 0)))
+            with _ONE_UPLOAD:
+                if self._meets_condition():
+                    self.rfile = BytesIO(body)
+                    super().do_POST()
+                else:
+                    self._answer(412, {"error": {"code": 412, "message": "conditionNotMet"}})
+            self.rfile = connection
             return
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         claims = json.loads(urlsafe_b64decode(form["assertion"][0].split(".")[1] + "=="))
@@ -51,6 +75,19 @@ class _Handler(RequestHandler):  # type: ignore[misc] # it has no types
         else:
             error = "Invalid grant: account not found"
             self._answer(400, {"error": "invalid_grant", "error_description": error})
+
+    def _meets_condition(self) -> bool:
+        """Whether the object of an upload is of the generation that the upload expects; 0: there is none."""
+        url = urlsplit(self.path)
+        asked = parse_qs(url.query)
+        if "ifGenerationMatch" not in asked or self.server.ignores_conditions:
+            return True
+        bucket = url.path.partition("/b/")[2].partition("/")[0]
+        try:
+            there = str(self.storage.get_file_obj(bucket, asked["name"][0])["generation"])
+        except NotFound:
+            there = "0"
+        return asked["ifGenerationMatch"] == [there]
 
     def _answer(self, status: int, content: object) -> None:
         body = json.dumps(content).encode()
@@ -65,6 +102,8 @@ class _Handler(RequestHandler):  # type: ignore[misc] # it has no types
 
 
 class _Http(ThreadingHTTPServer):
+    ignores_conditions = False
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A reader that hangs up is no news."""
 
@@ -86,6 +125,15 @@ class GcsServer:
     ) -> None:
         self._http.shutdown()
         self._http.server_close()
+
+    @contextmanager
+    def ignoring_conditions(self) -> Iterator[None]:
+        """Within, the server does what it is asked, whatever the condition is."""
+        self._http.ignores_conditions = True
+        try:
+            yield
+        finally:
+            self._http.ignores_conditions = False
 
     def environment_as(self, account: str) -> dict[str, str]:
         """Settings of dlt for this server: the file of a service account, as Google gives it, and Google's own variable

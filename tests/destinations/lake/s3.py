@@ -1,20 +1,41 @@
-"""A real S3 server (moto's, over HTTP) for tests, and buckets in it."""
+"""A real S3 server (moto's, over HTTP) for tests, and buckets in it.
+
+moto looks at the condition of a put first and puts then, in as many threads as there are requests: here one put comes
+after the other, as a put with a condition does in S3.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import wraps
 from types import TracebackType
 from typing import Any
 
 import boto3
 import requests
 import s3fs
+from moto.s3.responses import S3Response
 from moto.server import ThreadedMotoServer
 
 KEY, SECRET = "a-key", "a-secret-of-some-length"
+_ONE_PUT = threading.Lock()
+
+
+def _one_after_the_other() -> None:
+    put = S3Response.put_object
+    if hasattr(put, "__wrapped__"):
+        return
+
+    @wraps(put)
+    def alone(response: S3Response) -> Any:
+        with _ONE_PUT:
+            return put(response)
+
+    setattr(S3Response, "put_object", alone)  # noqa: B010 - mypy would have it typed as moto has
 
 
 class S3Server:
@@ -24,6 +45,7 @@ class S3Server:
 
     def __init__(self) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        _one_after_the_other()
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
 
     def __enter__(self) -> S3Server:
