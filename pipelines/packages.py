@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from dlt.common.schema import Schema
 from dlt.extract import DltResource
 
 from destinations.destination import Destination
-from destinations.errors import telling
+from destinations.errors import DestinationHeld, DestinationUnusable, telling
 from sources.posthog import PostHogError
 
 PIPELINE_NAME = "posthog_warehouse"
@@ -48,17 +49,54 @@ def fresh_pipeline(destination: Destination) -> dlt.Pipeline:
     return pipeline
 
 
+@contextmanager
+def working_folder(destination: Destination) -> Iterator[None]:
+    """Holds the folder in which packages for this destination are made: one process at a time has it, and whoever else
+    drops or fills it meanwhile takes the packages away from under the other's feet.
+
+    Other machines have folders of their own: who loads there is for the destination to know.
+
+    Raises:
+        DestinationHeld: another process of this machine has it.
+        DestinationUnusable: it cannot be made.
+    """
+    # Beside the folder, which comes and goes. It is never removed: whoever waits for it must not hold another file.
+    path = working_dir(destination).with_suffix(".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise DestinationUnusable(
+            f"dlt's working folder {path.parent} cannot be written: {error.strerror}.",
+            "Change its permissions, or set another one in the environment as DLT_DATA_DIR.",
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise DestinationHeld(
+                f"Another process (PID {file.read() or '?'}) loads into the dataset {destination.dataset} of "
+                f"{destination.location}.",
+                "Wait until that one is done, and run the same command again; nothing is lost.",
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
 def load(pipeline: dlt.Pipeline, resources: list[DltResource]) -> None:
     """Loads `resources` in one package. Raises PipelineStepFailed."""
 
-    @dlt.source(schema=_schema_left_behind(pipeline) or Schema(_SOURCE), section=_SOURCE, max_table_nesting=0)
+    @dlt.source(schema=schema_left_behind(pipeline) or Schema(_SOURCE), section=_SOURCE, max_table_nesting=0)
     def posthog() -> list[DltResource]:
         return resources
 
     pipeline.run(posthog())
 
 
-def _schema_left_behind(pipeline: dlt.Pipeline) -> Schema | None:
+def schema_left_behind(pipeline: dlt.Pipeline) -> Schema | None:
     """The schema of a first package that made its tables and was killed before its state was there.
 
     dlt restores the schemas that a state names, so this one it would not find: columns would get the types of the pages

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from destinations.destination import unusable_tables
+from collections.abc import Iterable
+
+from destinations.destination import Destination, unusable_tables
 from destinations.errors import DestinationUnusable
-from pipelines.config import ConfigError, load
+from pipelines.config import Config, ConfigError, load
 from pipelines.defaults import Flags
 from pipelines.exit_codes import ExitCode
-from pipelines.packages import fresh_pipeline, told
+from pipelines.packages import fresh_pipeline, told, working_folder
 from pipelines.problems import problem_of
 from pipelines.program import Run
 from pipelines.retype import MakesColumns, retype
@@ -38,15 +40,20 @@ def run_retype(run: Run, flags: Flags, names: tuple[str, ...]) -> int:
             raise DestinationUnusable(
                 f"There is no table with properties in {destination.location}.", "Run `posthog-warehouse sync` first."
             )
-        pipeline = fresh_pipeline(destination)
-        for name in there:
-            with told(destination):
-                done = retype(pipeline, destination, TABLES[name], config.properties, is_whole=True)
-            rows = [{"table": name, "column": each.column, "before": each.before, "now": each.after} for each in done]
-            run.reporter.records("column", rows)
-            count = f"{len(done):,} columns made anew" if done else "every column is what the JSON of its rows says"
-            run.reporter.summary({"type": "retyped", "table": name, "columns": len(done)}, f"{name}: {count}.")
-        destination.finish({})
+        with working_folder(destination):
+            _make_anew(run, config, destination, there)
     for error in unusable:
         run.reporter.problem(problem_of(error))
     return int(ExitCode.DESTINATION if unusable else ExitCode.COMPLETE)
+
+
+def _make_anew(run: Run, config: Config, destination: Destination, tables: Iterable[str]) -> None:
+    pipeline = fresh_pipeline(destination)
+    for name in tables:
+        with told(destination):
+            done = retype(pipeline, destination, TABLES[name], config.properties, is_whole=True)
+        rows = [{"table": name, "column": each.column, "before": each.before, "now": each.after} for each in done]
+        run.reporter.records("column", rows)
+        count = f"{len(done):,} columns made anew" if done else "every column is what the JSON of its rows says"
+        run.reporter.summary({"type": "retyped", "table": name, "columns": len(done)}, f"{name}: {count}.")
+    destination.finish({})

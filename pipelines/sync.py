@@ -24,7 +24,7 @@ from destinations.errors import ColumnsInUse, TableUnusable
 from pipelines import __version__
 from pipelines.check import TableCheck, check
 from pipelines.left_out import left_out, withheld
-from pipelines.packages import fresh_pipeline, load, told, working_dir
+from pipelines.packages import fresh_pipeline, load, schema_left_behind, told, working_dir, working_folder
 from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS, SYNC_WINDOWS, RecordTable, window_row
 from pipelines.retype import MakesColumns, retype
 from sources.posthog import (
@@ -40,6 +40,7 @@ from sources.posthog import (
     Table,
     resources_of,
 )
+from sources.posthog.extraction import CLAIM
 from sources.posthog.hogql.windows import to_datetime
 from sources.posthog.properties.widening import plan
 from sources.posthog.queries.engine import refuse_bad_queries
@@ -170,6 +171,10 @@ class _Sync:
     def run(self) -> SyncResult:
         self._destination.check()
         refuse_foreign(self._destination, loaded_names(self._options.tables))
+        with working_folder(self._destination):
+            return self._run()
+
+    def _run(self) -> SyncResult:
         self._unusable = left_out(unusable_tables(self._destination), self._options.tables)
         self._extraction.withhold(withheld(self._unusable))
         pa.set_memory_pool(_memory_pool())
@@ -180,8 +185,7 @@ class _Sync:
             self._extraction.open()
             self._pipeline = fresh_pipeline(self._destination)
             self._empty_spool()
-            # A copy: whose tables these are is noted with the first rows.
-            self._extraction.claim(dict(self._pipeline.state.get("sources", {}).get("posthog", {})))
+            self._claim()
             refuse_bad_queries(self._extraction.open(), self._options.tables)
             stopped = self._load_all()
             nothing = stopped or next(iter(self._refused(is_named=True).values()), None)
@@ -199,6 +203,15 @@ class _Sync:
             self._extraction.close()
             if self._spool is not None:
                 shutil.rmtree(self._spool, ignore_errors=True)
+
+    def _claim(self) -> None:
+        """Makes sure that what is there is this project's. Whose it is is noted with the first rows, ahead of them."""
+        left = schema_left_behind(self._pipeline)
+        claimed = {name: table for name, table in (left.tables if left else {}).items() if CLAIM in table}
+        # A table of which no row arrived is nobody's: a project that was given by mistake bars no other from it.
+        rows = self._destination.totals(claimed) if claimed else {}
+        held = {name: claimed[name] for name, number in rows.items() if number}
+        self._extraction.claim(dict(self._pipeline.state.get("sources", {}).get("posthog", {})), held)
 
     def _empty_spool(self) -> None:
         """A folder for pages, without those that a killed run left behind."""

@@ -28,11 +28,21 @@ SPOOLED = ("uuid", "created_at", "elements_chain")
 """Columns of events that are wanted before they are loaded: by `Deduplicator`, and for their elements."""
 
 
+CLAIM = "x-posthog-project"
+"""A hint of each table, in dlt's schema: whose rows are in it, as PostHog's address of the project.
+
+dlt keeps schemas at the destination, and stores a new one ahead of the rows that need it; the state, where it is noted
+as well, comes behind all rows of a package."""
+
+
 class OtherProject(PostHogError):
     """The tables hold another project's data."""
 
     meaning = "Rows of two projects in one table cannot be told apart."
-    advice = "Load each project into a dataset of its own: --dataset NAME."
+    advice = (
+        "Load each project into a dataset of its own: --dataset NAME. If what is there was loaded by mistake, with a "
+        "wrong project or host, drop that dataset (its schema, its folder or the file), and run the same command again."
+    )
 
 
 class Extraction:
@@ -162,20 +172,28 @@ class Extraction:
         """What ended the run early, if anything did."""
         return next((reading.failed for reading in self.readings.values() if reading.ends_run), None)
 
-    def claim(self, source_state: dict[str, Any]) -> None:
-        """Makes sure that what `source_state` belongs to is this project's, or new.
+    def claim(self, source_state: dict[str, Any], tables: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+        """Makes sure that what `source_state` belongs to is this project's, or new. Returns what to note as `CLAIM`.
+
+        `tables`: those that hold rows, as dlt's schema has them. They count where the state says nothing: the run that
+        loaded them ended before there was one.
 
         Raises:
             OtherProject: it is another's.
         """
         run = self.open()
         mine = {"host": run.client.host.url, "project_id": run.project.id}
-        theirs = source_state.setdefault("project", mine)
-        if theirs != mine:
-            raise OtherProject(
-                f"These tables hold project {theirs['project_id']} of {theirs['host']}, "
-                f"and this run is for project {mine['project_id']} of {mine['host']}"
-            )
+        if "project" in source_state:
+            theirs = [source_state["project"]]
+        else:
+            theirs = [_claimed(table[CLAIM]) for table in (tables or {}).values() if CLAIM in table]
+        for other in theirs:
+            if other != mine:
+                raise OtherProject(
+                    f"These tables hold project {other['project_id']} of {other['host']}, "
+                    f"and this run is for project {mine['project_id']} of {mine['host']}"
+                )
+        source_state["project"] = mine
         if not self._is_recalled:
             self._is_recalled = True
             run.lacking.recall(source_state.get("server"), to_datetime(run.clock))
@@ -183,6 +201,7 @@ class Extraction:
                 if table.name in self._named:
                     run.lacking.forget(*table.reads.things())
             run.client.refuse_fields(run.lacking.fields)
+        return _claim_of(mine)
 
     def remember(self, source_state: dict[str, Any]) -> None:
         """Notes in `source_state` what this server lacks, so that the next run need not be refused it again."""
@@ -208,6 +227,18 @@ class Extraction:
         self._is_recalled = False
         self.columns = {}
         self.readings = self._readings()
+
+
+_PROJECT = "/project/"
+
+
+def _claim_of(project: Mapping[str, Any]) -> str:
+    return f"{project['host']}{_PROJECT}{project['project_id']}"
+
+
+def _claimed(claim: str) -> dict[str, Any]:
+    host, _, number = claim.rpartition(_PROJECT)
+    return {"host": host, "project_id": int(number)}
 
 
 def _project(client: PostHogClient) -> Project:

@@ -11,7 +11,7 @@ from dlt.extract import DltResource
 from sources.posthog.children import ChildPages
 from sources.posthog.dedup import Deduplicator
 from sources.posthog.elements.pages import ElementPages
-from sources.posthog.extraction import Extraction
+from sources.posthog.extraction import CLAIM, Extraction
 from sources.posthog.properties.columns import PropertyColumns, facts_of, held_types
 from sources.posthog.reading import Page, State, TableReading
 from sources.posthog.spool import SpooledPage
@@ -39,7 +39,8 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
     def pages() -> Iterator[Any]:
         if has_room is None and extraction.readings[table.name].is_begun:
             extraction.renew()
-        extraction.claim(dlt.current.source_state())
+        claim = extraction.claim(dlt.current.source_state())
+        dlt.current.resource().apply_hints(additional_table_hints={CLAIM: claim})
         has_pages = False
         state = _state_of(table)
         columns = extraction.property_columns(

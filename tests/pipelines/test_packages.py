@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +20,10 @@ from dlt.extract import DltResource
 
 from destinations.destination import Destination
 from destinations.duckdb import DuckDbFile
-from destinations.errors import DestinationError
-from pipelines.packages import fresh_pipeline, load, told
+from destinations.errors import DestinationError, DestinationHeld, DestinationUnusable
+from pipelines.packages import fresh_pipeline, load, told, working_folder
 from sources.posthog import PostHogError
+from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
 
@@ -97,3 +103,69 @@ def test_a_failure_of_posthog_is_never_told_as_one_of_the_destination(tmp_path: 
         raise failure
     with pytest.raises(DestinationError), told(destination):
         raise RuntimeError from failure.__cause__
+
+
+ROUNDS = 500 if LONG else 60
+
+
+def test_of_those_that_take_the_working_folder_in_the_same_moment_one_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    destination = DuckDbFile(tmp_path / "warehouse.duckdb")
+    takers = 4
+    together = threading.Barrier(takers)
+
+    def take(_: int) -> list[bool]:
+        took = []
+        for _ in range(ROUNDS):
+            together.wait()
+            with ExitStack() as held:
+                try:
+                    held.enter_context(working_folder(destination))
+                    took.append(True)
+                except DestinationHeld:
+                    took.append(False)
+                together.wait()  # nobody lets go before all have tried
+        return took
+
+    with ThreadPoolExecutor(takers) as pool:
+        rounds = zip(*pool.map(take, range(takers)), strict=True)
+        assert {sum(took) for took in rounds} == {1}
+
+
+def test_a_working_folder_is_free_again_when_its_process_ends_however_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    destination = DuckDbFile(tmp_path / "warehouse.duckdb")
+    holding = (
+        "import sys; from destinations.duckdb import DuckDbFile; from pipelines.packages import working_folder\n"
+        "with working_folder(DuckDbFile(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(destination.path)],
+        cwd=Path(__file__).resolve().parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(DestinationHeld, match=f"PID {process.pid}.*dataset posthog"), working_folder(destination):
+            pass
+        with working_folder(DuckDbFile(tmp_path / "warehouse.duckdb", "second")):
+            pass
+        process.kill()
+    with working_folder(destination):
+        pass
+
+
+def test_a_working_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dlt").write_text("a file")
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    with (
+        pytest.raises(DestinationUnusable, match="DLT_DATA_DIR"),
+        working_folder(DuckDbFile(tmp_path / "warehouse.duckdb")),
+    ):
+        pass

@@ -158,6 +158,25 @@ def test_one_process_at_a_time_loads_into_a_dataset(
     assert elsewhere.sync(still).status == "complete"
 
 
+@pytest.mark.parametrize("elsewhere", ["ducklake in sqlite", "sqlalchemy in sqlite"], indirect=True)
+def test_a_second_sync_of_one_machine_does_not_take_the_packages_of_the_first(
+    elsewhere: Elsewhere, still: Sandbox
+) -> None:
+    """Between two of the first's transactions nothing else tells the second that it is there."""
+    asked: list[int] = []
+
+    def sync_too(number: int) -> None:
+        before = still.counters()["requests"]
+        with pytest.raises(DestinationHeld, match=r"Another process .* loads into the dataset posthog"):
+            elsewhere.sync(still)
+        asked.append(still.counters()["requests"] - before)
+
+    result = elsewhere.sync(still, listener=Packages(sync_too), package_rows=1_000, leaf_rows=500)
+    assert result.status == "complete"
+    assert asked == [0] * len(asked) != []
+    assert_equal(elsewhere, still)
+
+
 @pytest.mark.parametrize("elsewhere", SHORT, indirect=True)
 def test_two_datasets_do_not_know_each_other(elsewhere: Elsewhere, still: Sandbox, tmp_path: Path) -> None:
     other = Elsewhere(elsewhere.kind, tmp_path, "second")

@@ -1,0 +1,100 @@
+"""Whose tables these are is at the destination before the first row of theirs is: two projects never meet in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dlt
+import pytest
+
+from destinations.duckdb import DuckDbFile
+from sandbox.local import Sandbox
+from sources.posthog import CORE, posthog
+from sources.posthog.extraction import OtherProject
+from tests.faults.syncing import LONG, sync_process
+from tests.local_postgres import LocalPostgres
+from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
+from tests.pipelines.test_sync import SMALL, Warehouse, assert_equal
+from tests.sandboxes import started
+
+KINDS = ("duckdb", "postgres", "parquet", "parquet as delta")
+MORE = ("ducklake in duckdb", "parquet as iceberg")
+
+
+@pytest.fixture(scope="module")
+def still() -> Iterator[Sandbox]:
+    """Data that no test changes."""
+    with started(**SMALL) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def another() -> Iterator[Sandbox]:
+    """Another project's, likewise."""
+    with started(events=300, persons=40, seed=9, days=3) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def empty(
+    request: pytest.FixtureRequest, postgres: LocalPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Warehouse]:
+    """A new, empty warehouse of a kind."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    if request.param == "duckdb":
+        yield Warehouse(tmp_path / "warehouse.duckdb")
+        return
+    with set_to(settings_of(request.param, postgres, tmp_path)):
+        yield Elsewhere(request.param, tmp_path)
+
+
+def killed(project: Sandbox, warehouse: Warehouse, folder: Path, moment: str) -> None:
+    """A sync that dies in its first package."""
+    options = {"database": warehouse.path}
+    given = {"die": moment, **(warehouse.options if isinstance(warehouse, Elsewhere) else {})}
+    with sync_process(project, options["database"], folder / "killed", **given) as process:
+        assert process.end() < 0, process.errors
+        assert not any("loaded" in fact for fact in process.said)
+
+
+@pytest.mark.parametrize("empty", [*KINDS, *(MORE if LONG else ())], indirect=True)
+def test_a_first_package_that_was_killed_has_said_whose_its_rows_are(
+    empty: Warehouse, still: Sandbox, another: Sandbox, tmp_path: Path
+) -> None:
+    killed(still, empty, tmp_path, "merged")
+    rows = empty.keys("events")
+    assert rows
+    with pytest.raises(OtherProject) as refused:
+        empty.sync(another)
+    assert f"project {still.project_id} of {still.host}" in refused.value.message
+    assert "drop that dataset" in refused.value.advice
+    assert empty.keys("events") == rows
+    assert empty.sync(still).status == "complete"
+    assert_equal(empty, still)
+
+
+@pytest.mark.parametrize("empty", ["duckdb", "parquet"], indirect=True)
+def test_a_project_that_was_given_by_mistake_bars_no_other_before_a_row_of_it_arrives(
+    empty: Warehouse, still: Sandbox, another: Sandbox, tmp_path: Path
+) -> None:
+    killed(another, empty, tmp_path, "staged")
+    killed(still, empty, tmp_path, "merged")
+    with pytest.raises(OtherProject):
+        empty.sync(another)
+    assert empty.sync(still).status == "complete"
+    assert_equal(empty, still)
+
+
+def test_rows_of_a_plain_script_are_somebodys_too(
+    tmp_path: Path, still: Sandbox, another: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    with DuckDbFile(warehouse.path) as file:
+        pipeline = dlt.pipeline("plain", destination=file.dlt_destination(), dataset_name="posthog")
+        pipeline.run(posthog(another.api_key, another.host).with_resources("persons"))
+    with pytest.raises(OtherProject):
+        warehouse.sync(still)
+    assert warehouse.sync(another).totals == {name: another.counts()[name] for name in CORE}
