@@ -6,7 +6,9 @@
     pipeline = dlt.pipeline("posthog", destination="duckdb", dataset_name="posthog")
     pipeline.run(posthog(api_key="phx_...", host="eu"))
 
-Tables, keys and columns are declared in `tables`; what was loaded is in dlt's state, so each run reads what is new.
+Tables, keys and columns are declared in `tables`; what was loaded is in dlt's state, so each run reads what is new. dlt
+merges, but for tables that are read whole; with `write_disposition="replace"` each run reads everything, and no key
+comes twice in a run whatever dlt does with the rows.
 """
 
 from __future__ import annotations

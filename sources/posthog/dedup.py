@@ -38,27 +38,32 @@ class Deduplicator:
         if self._seen:
             again = pc.is_in(keys, value_set=pa.concat_arrays(self._seen))
             if pc.any(again).as_py():
-                page = _without(page, again.to_numpy(zero_copy_only=False).nonzero()[0])
+                page = without(page, again.to_numpy(zero_copy_only=False).nonzero()[0])
                 keys = page.column(self._key).combine_chunks()
         codes = keys.dictionary_encode()
         if len(codes.dictionary) < len(keys):
-            page = _without(page, self._older_copies(page, codes.indices.to_numpy(zero_copy_only=False)))
+            numbers = codes.indices.to_numpy(zero_copy_only=False)
+            page = without(page, older_copies(page, numbers, self._newest_by))
             keys = page.column(self._key).combine_chunks()
         self._seen.append(keys)
         return page
 
-    def _older_copies(self, page: pa.Table, codes: np.ndarray) -> np.ndarray:
-        """The numbers of the rows that go: all but the newest of each key, or the last of equals."""
-        ages = np.zeros(len(codes), dtype=np.int64)
-        if self._newest_by in page.column_names:
-            times = page.column(self._newest_by).combine_chunks().cast(pa.int64())
-            ages = times.fill_null(0).to_numpy(zero_copy_only=False)
-        order = np.lexsort((ages, codes))
-        is_older = np.append(codes[order][1:] == codes[order][:-1], [False])
-        return np.sort(order[is_older])
+
+def older_copies(page: pa.Table, codes: np.ndarray, newest_by: str) -> np.ndarray:
+    """The numbers of the rows that go, ascending: all but the newest of each key, or the last of equals.
+
+    `codes` tell the keys of `page` apart; `newest_by` is a column of times, which it need not have.
+    """
+    ages = np.zeros(len(codes), dtype=np.int64)
+    if newest_by in page.column_names and pa.types.is_timestamp(page.schema.field(newest_by).type):
+        times = page.column(newest_by).combine_chunks().cast(pa.int64())
+        ages = times.fill_null(0).to_numpy(zero_copy_only=False)
+    order = np.lexsort((ages, codes))
+    is_older = np.append(codes[order][1:] == codes[order][:-1], [False])
+    return np.sort(order[is_older])
 
 
-def _without(page: pa.Table, rows: np.ndarray) -> pa.Table:
+def without(page: pa.Table, rows: np.ndarray) -> pa.Table:
     """`page` without the rows of these numbers (ascending). A few are cut out, which copies nothing."""
     if len(rows) > _MOST_CUTS:
         return page.take(pa.array(np.delete(np.arange(page.num_rows), rows)))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import ExitStack, closing
+from typing import Any, TypeAlias
 
 import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
 from dlt.extract import DltResource
 
 from sources.posthog.children import ChildPages
 from sources.posthog.dedup import Deduplicator
 from sources.posthog.elements.pages import ElementPages
 from sources.posthog.extraction import CLAIM, Extraction
+from sources.posthog.once import OnceARun
 from sources.posthog.properties.columns import PropertyColumns, facts_of, held_types
 from sources.posthog.reading import Page, State, TableReading
 from sources.posthog.spool import SpooledPage
 from sources.posthog.tables import EVENTS, PROPERTY_COLUMNS, Table
+
+Unique: TypeAlias = "Deduplicator | OnceARun"
+"""Lets each key pass once."""
 
 
 def resources_of(extraction: Extraction, has_room: Callable[[int], bool] | None = None) -> list[DltResource]:
@@ -34,6 +41,7 @@ def resources_of(extraction: Extraction, has_room: Callable[[int], bool] | None 
 
 def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bool] | None) -> DltResource:
     is_unique = has_room is not None and table.reads.copies_come_together
+    keys = table.hints.get("primary_key", table.primary_key)
     has_elements = extraction.settings.elements and table.name == EVENTS.name
 
     def pages() -> Iterator[Any]:
@@ -42,25 +50,36 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
         claim = extraction.claim(dlt.current.source_state())
         dlt.current.resource().apply_hints(additional_table_hints={CLAIM: claim})
         has_pages = False
-        state = _state_of(table)
+        disposition = _disposition()
+        state = _state_of(table, is_script=has_room is None)
         columns = extraction.property_columns(
             table.name, state, held_types(dlt.current.source_schema().tables.get(table.name, {}), table)
         )
-        # A package of the program is never taken up again half loaded, so its keys are known; a script's run has no
-        # end in sight for them.
-        unique = Deduplicator(table.key) if is_unique else None
-        elements = ElementPages(extraction.readings[table.name], is_unique=is_unique) if has_elements else None
-        for page in extraction.pages(table.name, state, has_room or (lambda _: True)):
-            if not has_pages:
-                _tell_columns(extraction.readings[table.name])
-            has_pages = True
-            if columns is not None:
-                _tell_property_columns(columns, state)
-            yield from _items(page, unique, elements)
+        with ExitStack() as opened:
+            # A package of the program is never taken up again half loaded, so its keys are known; a script's run has no
+            # end in sight for them, and dlt sees to it that none comes twice, where it merges.
+            unique: Unique | None = Deduplicator(table.key) if is_unique else None
+            if table.loads == "merge" and disposition != "merge" and keys:
+                names = [keys] if isinstance(keys, str) else list(keys)
+                unique = opened.enter_context(closing(OnceARun(names, table.newest_by or "created_at")))
+            elements = (
+                ElementPages(extraction.readings[table.name], is_unique=is_unique, disposition=disposition)
+                if has_elements
+                else None
+            )
+            for page in extraction.pages(table.name, state, has_room or (lambda _: True)):
+                if not has_pages:
+                    _tell_columns(extraction.readings[table.name])
+                has_pages = True
+                if columns is not None:
+                    _tell_property_columns(columns, state)
+                left = _without_removed(page, table) if disposition == "replace" else page
+                yield from _items(left, unique, elements)
         extraction.remember(dlt.current.source_state())
         if columns is not None and has_pages and PROPERTY_COLUMNS.name not in extraction.withheld:
             yield ChildPages(PROPERTY_COLUMNS, is_unique=True)(facts_of(columns.catalogue))
-        if table.loads == "replace" and not has_pages:
+        reading = extraction.readings[table.name]
+        if disposition == "replace" and not has_pages and (table.loads == "replace" or reading.skipped is not None):
             # dlt would take it for a table that is empty now. This one was not read, or has not changed.
             dlt.current.resource().apply_hints(write_disposition="append")
 
@@ -82,10 +101,27 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
     return resource
 
 
-def _items(page: Page, unique: Deduplicator | None, elements: ElementPages | None) -> Iterator[Any]:
+def _disposition() -> str:
+    """What dlt does with the rows of the resource that is being read: what we ask for, unless a script says otherwise
+    (`pipeline.run(..., write_disposition="replace")`)."""
+    given: Any = dlt.current.resource().write_disposition
+    return str(given["disposition"] if isinstance(given, dict) else given)
+
+
+def _without_removed(page: Page, table: Table) -> Page:
+    """`page` without rows that say that theirs is to be removed: dlt does so where it merges, and else loads them."""
+    removes = table.hard_delete
+    if removes is None or isinstance(page, SpooledPage):
+        return page
+    if isinstance(page, pa.Table):
+        return page.filter(pc.invert(pc.fill_null(page.column(removes), fill_value=False)))
+    return [row for row in page if not row.get(removes)]
+
+
+def _items(page: Page, unique: Unique | None, elements: ElementPages | None) -> Iterator[Any]:
     """What dlt is given for a page: its rows of keys that it does not have yet, and their elements."""
     if isinstance(page, SpooledPage):
-        if unique is None or unique.passes(page.kept):
+        if unique is None or (isinstance(unique, Deduplicator) and unique.passes(page.kept)):
             # dlt links to the file or copies it; the schema is that of a table without rows.
             empty = page.schema.empty_table()
             yield dlt.mark.with_file_import(str(page.path), "parquet", page.num_rows, hints=empty)
@@ -97,8 +133,9 @@ def _items(page: Page, unique: Deduplicator | None, elements: ElementPages | Non
         page.path.unlink()
         page = whole
     if isinstance(page, list):
+        rows = unique(page) if isinstance(unique, OnceARun) else page
         # An empty list alone makes no table, and leaves one that is to be replaced as it is (dlt 1.31).
-        yield page or dlt.mark.materialize_table_schema()
+        yield rows or dlt.mark.materialize_table_schema()
         return
     page = page if unique is None else unique(page)
     yield page
@@ -106,14 +143,26 @@ def _items(page: Page, unique: Deduplicator | None, elements: ElementPages | Non
         yield elements(page)
 
 
-def _state_of(table: Table) -> State:
+def _state_of(table: Table, *, is_script: bool) -> State:
     """What dlt keeps for a table from run to run."""
     if table.loads == "replace":
         # dlt empties the state of a resource that is replaced before it is read.
         replaced: State = dlt.current.source_state().setdefault("replaced", {})
+        if _is_emptied(table) or (is_script and table.name not in dlt.current.source_schema().tables):
+            replaced.pop(table.name, None)
         found: State = replaced.setdefault(table.name, {})
         return found
     return dlt.current.resource_state()
+
+
+def _is_emptied(table: Table) -> bool:
+    """Whether dlt drops or empties the table ahead of this load (`refresh`): what was loaded is not there any more.
+
+    After `dlt pipeline drop` it is not in the schema, which a script's pipeline keeps from run to run.
+    """
+    package: Any = dlt.current.load_package_state()["state"]
+    emptied = [*package.get("dropped_tables", ()), *package.get("truncated_tables", ())]
+    return any(each["name"] == table.name for each in emptied)
 
 
 def _tell_property_columns(columns: PropertyColumns, state: State) -> None:

@@ -17,10 +17,11 @@ _NOTE = "elements could not be read: event_elements.attributes has their text as
 class ElementPages:
     """Makes them for one load package, and tells the reading of events what could not be read."""
 
-    def __init__(self, reading: TableReading, *, is_unique: bool) -> None:
-        """To be made while the resource of events is read. `is_unique`: no event comes twice."""
+    def __init__(self, reading: TableReading, *, is_unique: bool, disposition: str = "merge") -> None:
+        """To be made while the resource of events is read. `is_unique`: no event comes twice. `disposition`: what dlt
+        does with the events, and then with these."""
         self._reading = reading
-        self._child = ChildPages(EVENT_ELEMENTS, is_unique=is_unique)
+        self._child = ChildPages(EVENT_ELEMENTS, is_unique=is_unique, disposition=disposition)
 
     def __call__(self, events: pa.Table) -> Any:
         """The elements of `events`, with the hints of their table; an empty page where there are none."""
