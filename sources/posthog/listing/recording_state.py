@@ -2,8 +2,8 @@
 
 Kept in dlt's state: `covered`, spans as [from, to]; `since`, the oldest start wanted so far; `upto`, the server's time
 of the last finished run; `swept`, that of the last sweep; `open`, ids that may still grow, with their start; `hours`
-and `settled`, how many recordings were found, by hour of their start and for all hours before those. Times are
-microseconds UTC.
+and `settled`, how many recordings were found, by hour of their start and for all hours before those; `marks`, what
+PostHog said of each hour when it was read last (`recording_marks`). Times are microseconds UTC.
 """
 
 from __future__ import annotations
@@ -77,7 +77,29 @@ def plan(state: State, now: int, since: int | None, until: int | None, settings:
         else:
             spans.append(Span(gap.ts_from, gap.ts_to))
     spans.sort(key=lambda span: -span.high)
-    return RecordingPlan(spans, now, oldest, sweeps, max(edge, high) - settings.live_span - _SETTLED_AFTER)
+    # Recordings that grow are looked for as far back as late events are.
+    return RecordingPlan(spans, now, oldest, sweeps, max(edge, high) - settings.sweep_span - _SETTLED_AFTER)
+
+
+def grown(state: State, plan: RecordingPlan, marks: Mapping[int, str]) -> list[Span]:
+    """The hours that were read before, are not read by `plan` anyway, and have another mark now; the newest first.
+
+    `marks` are those of now. Neighbours are one span.
+    """
+    then = {int(hour): str(mark) for hour, mark in state.get("marks", {}).items()}
+    covered = _region(state)
+    spans: list[Span] = []
+    for hour in sorted((hour for hour, mark in marks.items() if then.get(hour) != mark), reverse=True):
+        low, high = hour * HOUR, (hour + 1) * HOUR
+        is_known = covered.covers(Window(low, high, MIN, MAX)) and hour * HOUR > plan.horizon
+        if not is_known or any(span.low < high and low < span.high for span in plan.spans):
+            continue
+        last = spans[-1] if spans else None
+        if last is not None and last.low == high and last.high - low <= DAY:
+            spans[-1] = Span(low, last.high, is_again=True)
+        else:
+            spans.append(Span(low, high, is_again=True))
+    return spans
 
 
 def note_reading(reading: Reading, plan: RecordingPlan, state: State) -> None:
@@ -102,6 +124,23 @@ def note_reading(reading: Reading, plan: RecordingPlan, state: State) -> None:
     )
 
 
+def unread(state: State, marks: Mapping[int, str]) -> dict[int, str]:
+    """The marks of hours that were not read yet."""
+    covered = _region(state)
+    return {
+        hour: mark
+        for hour, mark in marks.items()
+        if not covered.covers(Window(hour * HOUR, (hour + 1) * HOUR, MIN, MAX))
+    }
+
+
+def note_marks(marks: Mapping[int, str], low: int, state: State) -> None:
+    """Writes into `state` the marks of all hours from `low` on; older ones are dropped once they are settled."""
+    kept = {hour: mark for hour, mark in state.get("marks", {}).items() if int(hour) * HOUR < low}
+    kept |= {str(hour): mark for hour, mark in marks.items()}
+    state["marks"] = {hour: kept[hour] for hour in sorted(kept, key=int)}
+
+
 def note_again(asked: Iterable[str], unfinished: Mapping[str, int], state: State) -> None:
     """Writes into `state` which of the recordings `asked` for by their ids may still grow."""
     gone = set(asked)
@@ -116,6 +155,8 @@ def note_finished(plan: RecordingPlan, state: State) -> None:
     hours = _hours(state)
     _settle(hours, plan.horizon, state)
     state["hours"] = {str(hour): count for hour, count in sorted(hours.items())}
+    if "marks" in state:
+        state["marks"] = {hour: mark for hour, mark in state["marks"].items() if int(hour) * HOUR > plan.horizon}
     if plan.sweeps or "swept" not in state:
         state["swept"] = plan.now
 

@@ -1,4 +1,5 @@
-"""Session recordings: new ones by when they started, those that go on again until they have ended.
+"""Session recordings: new ones by when they started, those that go on again until they have ended, and those that grew
+later still where PostHog can be asked for them (`recording_marks`).
 
 The list is asked for in windows of `start_time`, the newest first, with both bounds: without them PostHog answers the
 last days only. Windows grow while there is little in them and shrink where there is much. Pages by offset shift when
@@ -10,6 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -19,17 +21,21 @@ import pyarrow as pa
 from sources.posthog.arrow import times
 from sources.posthog.errors import Narrow
 from sources.posthog.hogql.windows import DAY, HOUR, SECOND
+from sources.posthog.listing.recording_marks import recording_marks
 from sources.posthog.listing.recording_pages import PAGE_ROWS, bounds, recording_pages, recordings_by_id
 from sources.posthog.listing.recording_state import (
     LONGEST_KEPT,
     Reading,
     RecordingPlan,
     Span,
+    grown,
     known,
     note_again,
     note_finished,
+    note_marks,
     note_reading,
     plan,
+    unread,
 )
 from sources.posthog.listing.rows import Shape
 from sources.posthog.reading import Noted, State, TableReading
@@ -121,6 +127,14 @@ def read_recordings(run: Run, reading: TableReading, state: State) -> Iterator[N
     # The state is another object in each load package; this one goes along with all of them.
     mirror = copy.deepcopy(state)
     planned = plan(mirror, run.clock, run.since, run.until, run.settings)
+    marks, marks_from = _marks(run, planned, mirror)
+    if marks is None:
+        reading.notes.append(
+            "PostHog cannot be asked which recordings grew after their end: those of the last "
+            f"{run.settings.live_span // DAY} days are listed again once a day, and older ones stay as they were"
+        )
+    else:
+        planned = replace(planned, spans=[*planned.spans, *grown(mirror, planned, marks)])
     reader = RecordingReader(run, planned.now)
     shape = Shape(reading.table, dict(state.get("types", {})))
 
@@ -136,6 +150,9 @@ def read_recordings(run: Run, reading: TableReading, state: State) -> Iterator[N
         run.progress.fetched(reading.table.name, len(rows))
         return shaped, noted
 
+    if marks is not None:
+        # Hours that are yet to be read: a run that is stopped need not begin with them again.
+        yield page([], partial(note_marks, unread(mirror, marks), planned.now))
     for rows, note in _again(run, reader, planned, mirror):
         yield page(rows, note)
     for span in planned.spans:
@@ -147,7 +164,19 @@ def read_recordings(run: Run, reading: TableReading, state: State) -> Iterator[N
     reading.held = known(mirror)
     reading.recount = partial(_recount, reader, reading.held)
     reading.notes += shape.notes
+    if marks is not None:
+        # Asked for before the recordings were: what grew in between has another mark in the next run.
+        yield page([], partial(note_marks, marks, marks_from))
     yield page([], partial(note_finished, planned))
+
+
+def _marks(run: Run, planned: RecordingPlan, state: State) -> tuple[dict[int, str] | None, int]:
+    """What PostHog says of each hour, and from when on: of the latest days, and with the daily sweep of all that may be
+    read again."""
+    is_all = planned.sweeps or "marks" not in state
+    low = planned.horizon + HOUR if is_all else planned.now - run.settings.live_span - DAY
+    low = max(low, planned.horizon + HOUR) // HOUR * HOUR
+    return recording_marks(run, low, planned.now), low
 
 
 def _again(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sources.posthog.errors import AccessDenied, ListUnreadable, NotFound, PaymentRequired, RequestRefused
+from sources.posthog.listing.missing import asked_once
 from sources.posthog.listing.pages import pages
 from sources.posthog.run import Run
 from sources.posthog.tables import Table
@@ -42,6 +43,7 @@ def _owners(run: Run, table: Table) -> Iterator[dict[str, Any]]:
     if table.property_owner != "group":
         yield {"type": table.property_owner}
         return
-    for page in pages(run.client, "groups_types"):
-        for row in page.rows:
-            yield {"type": "group", "group_type_index": row["group_type_index"]}
+    with asked_once(run.lacking, "groups_types"):
+        rows = [row for page in pages(run.client, "groups_types") for row in page.rows]
+    for row in rows:
+        yield {"type": "group", "group_type_index": row["group_type_index"]}

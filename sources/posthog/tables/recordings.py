@@ -29,7 +29,7 @@ class RecordingWindows(Reads):
 
     def kept_up_to_date(self) -> str:
         """How the table follows PostHog, in a phrase for people."""
-        return "windows of start_time, an overlap, a daily sweep; a recording is read again until it has ended"
+        return "windows of start_time, an overlap, a daily sweep; read again until it has ended, and when it grew"
 
     def probe(self) -> Probe:
         """What to ask to see whether the table can be read."""

@@ -10,7 +10,7 @@ import pytest
 from sandbox.local import Sandbox
 from sources.posthog.answers import Project
 from sources.posthog.errors import ListUnreadable
-from sources.posthog.hogql.windows import DAY, HOUR, to_micros
+from sources.posthog.hogql.windows import DAY, HOUR, to_datetime, to_micros
 from sources.posthog.listing.recording_pages import recording_pages
 from sources.posthog.listing.recordings import RecordingReader
 from sources.posthog.reading import TableReading
@@ -123,7 +123,9 @@ def test_a_growing_recording_ends_with_its_last_figures_and_one_row(start_sandbo
     assert reader.state["open"] == {}
     sandbox.advance_clock(3 * 3600)
     assert reader.run() == []
-    assert sandbox.counters()["requests"] <= 2
+    # The project, three queries, and one page of the list.
+    assert sandbox.counters()["requests"] <= 5
+    assert len([entry for entry in sandbox.requests() if "session_recordings" in entry["path"]]) <= 1
     assert len(reader.rows) == sandbox.counts()["recordings"]
 
 
@@ -219,3 +221,43 @@ def test_recordings_that_started_late_are_found_by_the_sweep(start_sandbox: Star
     sandbox.advance_clock(int(timedelta(days=1).total_seconds()))
     reader.run()
     assert read_figures(reader) == figures(sandbox)
+
+
+@pytest.mark.parametrize("profile", ["selfhosted-2025", "selfhosted-2023"])
+def test_what_grew_long_after_its_end_is_read_again(start_sandbox: StartSandbox, profile: str) -> None:
+    sandbox = start_sandbox(events=3_000, persons=60, days=6, profile=profile)
+    sandbox.advance_clock(5 * 3600)
+    reader = Reader(sandbox, SESSION_RECORDINGS)
+    reader.run()
+    assert read_figures(reader) == figures(sandbox)
+    sandbox.advance_clock(3600)
+    assert reader.run() == [], "nothing grew, and nothing is going on"
+    # All of them ended hours ago, the oldest days ago.
+    grew = sandbox.grow_recordings(60)
+    sandbox.advance_clock(3600)
+    readings: list[TableReading] = []
+    again = reader.run(check=readings.append)
+    recent = f" HAVING min(min_first_timestamp) > '{_ago(sandbox, 3 * DAY)}'"
+    assert {row["id"] for row in again} >= set(figures(sandbox, recent)) & set(grew)
+    assert {name: read_figures(reader)[name] for name in figures(sandbox, recent)} == figures(sandbox, recent)
+    sandbox.advance_clock(86_400)
+    reader.run(check=readings.append)
+    assert read_figures(reader) == figures(sandbox), "the daily sweep finds those that are older"
+    assert readings[1].held == len(reader.rows)
+    listed = [entry for entry in sandbox.requests() if "session_recordings" in entry["path"]]
+    assert len(listed) < 40
+
+
+def test_it_is_said_where_growth_cannot_be_asked_for(start_sandbox: StartSandbox) -> None:
+    sandbox = start_sandbox(
+        events=1_000, persons=30, days=4, behaviour={"missing_tables": ["raw_session_replay_events.click_count"]}
+    )
+    reader = Reader(sandbox, SESSION_RECORDINGS)
+    readings: list[TableReading] = []
+    reader.run(check=readings.append)
+    assert read_figures(reader) == figures(sandbox)
+    assert any("cannot be asked which recordings grew" in note for note in readings[0].notes)
+
+
+def _ago(sandbox: Sandbox, micros: int) -> str:
+    return to_datetime(now_of(sandbox) - micros).strftime("%Y-%m-%d %H:%M:%S")

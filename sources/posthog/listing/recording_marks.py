@@ -1,0 +1,87 @@
+"""Which recordings grew since they were read, found by one HogQL query, whenever that was after their end.
+
+PostHog's list of recordings tells nothing of when a recording changed, and asks for many requests to be read again. Its
+table of replay events has what a recording is made of: when it began and ended, clicks, keys, seconds of activity. All
+of these only grow. So the sums over the recordings that began in one hour of UTC say whether any of them did, and the
+hours with another sum than at their last reading are listed again. Sums need no function that an older server lacks.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timezone
+
+from sources.posthog.errors import AccessDenied, Narrow, NotFound, PostHogError, QueryRefused, TableMissing
+from sources.posthog.hogql.dialect import select
+from sources.posthog.hogql.windows import DAY, HOUR, to_micros
+from sources.posthog.run import Run
+
+logger = logging.getLogger(__name__)
+
+TABLE = "raw_session_replay_events"
+_SLACK = 2 * DAY
+"""A recording's parts lie within a day (PostHog ends a session after 24 hours): so much before the span is looked at,
+that what began before it is not taken for something that began in it."""
+_FIGURES = (
+    *("click_count", "keypress_count", "mouse_activity_count", "active_milliseconds"),
+    *("console_log_count", "console_warn_count", "console_error_count"),
+)
+
+
+def recording_marks(run: Run, low: int, high: int) -> dict[int, str] | None:
+    """A mark for each hour (since 1970) from `low` to `high` (microseconds UTC) in which recordings began.
+
+    None where PostHog cannot be asked: the key may not query, the server has no such table, or it is too much for it.
+    """
+    if run.settings.engine == "listing" or run.lacking.error(TABLE) is not None:
+        return None
+    try:
+        return _marks(run, low, high)
+    except (AccessDenied, NotFound, Narrow) as error:
+        logger.info("Recordings that grew cannot be asked for: %s", error)
+    except QueryRefused as refused:
+        # What this server calls otherwise costs these marks, and is not asked for again.
+        logger.info("Recordings that grew cannot be asked for: %s", refused)
+        run.lacking.add(TABLE, _missing(refused))
+    return None
+
+
+def _missing(refused: PostHogError) -> TableMissing:
+    return TableMissing(refused.message, status=refused.status, code=refused.code, path=refused.path)
+
+
+def _marks(run: Run, low: int, high: int) -> dict[int, str]:
+    dialect = run.dialect
+    figures = " + ".join(f"sum({name})" for name in _FIGURES)
+    began = "min(min_first_timestamp)"
+    bounds = " AND ".join(dialect.time_bounds("min_first_timestamp", low - _SLACK, high + DAY))
+    inner = (
+        f"SELECT session_id, substring({dialect.time_text(began)}, 1, 13) AS hour, toUnixTimestamp({began}) AS began, "
+        f"toUnixTimestamp(max(max_last_timestamp)) AS ended, {figures} AS figures FROM {TABLE} "
+        f"WHERE {bounds} GROUP BY session_id"
+    )
+    marks: dict[int, str] = {}
+    beyond = [f"hour >= '{_text(low)}'", f"hour <= '{_text(high)}'"]
+    while True:
+        sql = select(
+            ["hour", "count()", "sum(began)", "sum(ended)", "sum(figures)"],
+            f"({inner})",
+            beyond,
+            group_by="hour",
+            order_by="hour",
+            limit=dialect.max_rows,
+        )
+        rows = run.client.query(sql, modifiers=dialect.modifiers, name="posthog-warehouse session_recordings").rows
+        for hour, *sums in rows:
+            marks[_hour(str(hour))] = " ".join(str(int(each)) for each in sums)
+        if len(rows) < dialect.max_rows:
+            return marks
+        beyond[0] = f"hour > '{rows[-1][0]}'"
+
+
+def _text(micros: int) -> str:
+    return datetime.fromtimestamp(micros // HOUR * 3600, timezone.utc).strftime("%Y-%m-%d %H")
+
+
+def _hour(text: str) -> int:
+    return to_micros(datetime.strptime(text, "%Y-%m-%d %H").replace(tzinfo=timezone.utc)) // HOUR
