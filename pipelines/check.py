@@ -48,7 +48,11 @@ class TableCheck:
 
 
 def check(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
-    """Compares one table with PostHog. What cannot be found out is `unknown`, never an error."""
+    """Compares one table with PostHog. What cannot be found out is `unknown`.
+
+    Raises:
+        PostHogError: it could not be asked for what no other table's check would get past either (`is_shared`).
+    """
     if (unread := _unread(reading)) is not None:
         return unread
     try:
@@ -58,6 +62,8 @@ def check(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
             return _check_counted(reading, reading.counted, destination)
         return _check_keys(reading, destination)
     except PostHogError as error:
+        if error.is_shared:
+            raise
         return TableCheck(reading.table.name, "unknown", reason=f"PostHog could not be asked: {error.message}")
 
 

@@ -28,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 complete; 1 a fault of ours; 2 bad usage or configuration; 3 key or scope refused; 4 stopped "
     "by PostHog's limits (the same command resumes); 5 loaded, but the check is short or unknown; 6 the destination is "
-    "held or cannot be used; 7 PostHog unreachable; 130 Ctrl-C (the same command resumes).",
+    "held or cannot be used; 7 PostHog unreachable or failing; 130 Ctrl-C (the same command resumes).",
 )
 
 

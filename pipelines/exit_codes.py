@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
     """The destination is held by another process, missing, or cannot be written; or one of its tables cannot be loaded
     as it is, and the others are."""
     UNREACHABLE = 7
-    """PostHog gives no usable answer."""
+    """PostHog cannot be reached, keeps failing, or answers what cannot be used."""
     INTERRUPTED = 130
     """Ctrl-C (128 + the signal's number, so 143 after SIGTERM): state is saved."""
 
@@ -39,7 +39,8 @@ _ERRORS: tuple[tuple[tuple[type[BaseException], ...], ExitCode], ...] = (
     ((ConfigError, OtherProject, errors.OwnQueryRefused, errors.NothingRequested), ExitCode.BAD_USAGE),
     ((errors.KeyMissing, errors.KeyMalformed, errors.HostUnusable, errors.RedirectRefused), ExitCode.BAD_USAGE),
     ((errors.ProjectNotFound, errors.EndpointNotFound), ExitCode.BAD_USAGE),
-    ((errors.KeyRefused, errors.AccessDenied, errors.PaymentRequired), ExitCode.KEY_REFUSED),
+    ((errors.KeyRefused, errors.AccessDenied, errors.ProjectDenied), ExitCode.KEY_REFUSED),
+    ((errors.PaymentRequired, errors.QuotaSpent), ExitCode.KEY_REFUSED),
     ((errors.WaitTooLong, errors.Waitable, errors.Narrow), ExitCode.LIMITED),
     (
         (errors.Unreachable, errors.Retryable, errors.AnswerFromCache, errors.ListUnreadable),

@@ -204,9 +204,12 @@ class TextReporter(Reporter):
         """The tables, and whether they are complete."""
         del exit_code
         self.out.print(_table([_row_for_people(record) for record in _table_records(result)]))
+        by_reason: dict[str, list[str]] = {}
         for record in _table_records(result):
             if record["reason"] and record["check"] not in {"skipped", "not due"}:
-                self.out.print(f" {record['table']}: {escape(record['reason'])}", highlight=False, soft_wrap=True)
+                by_reason.setdefault(record["reason"], []).append(record["table"])
+        for reason, tables in by_reason.items():
+            self.out.print(f" {', '.join(tables)}: {escape(reason)}", highlight=False, soft_wrap=True)
         self.out.print(_result_line(result), highlight=False, soft_wrap=True)
         if result.totals and result.stopped is None:
             self.out.print(_where(destination, result), highlight=False, soft_wrap=True)

@@ -193,8 +193,10 @@ class _Sync:
                 raise nothing  # A first sync that loaded nothing leaves no file behind.
             if stopped is None:
                 self._widen()
-            self._listener.phase("check")
-            checks = [] if stopped else self._check()
+            checks: list[TableCheck] = []
+            if stopped is None:
+                self._listener.phase("check")
+                stopped = self._check(checks)
             result = self._result(checks, stopped)
             self._load(self._records({SYNC_RUNS: [self._run_row(result)], SYNC_CHECKS: self._check_rows(result)}))
             self._destination.finish(_descriptions(self._options.tables) | self._described())
@@ -278,9 +280,15 @@ class _Sync:
     def _known_keys(self, table: Table, start: int, end: int) -> Iterable[pa.Table]:
         return self._destination.known_keys(table.name, table.key, to_datetime(start), to_datetime(end))
 
-    def _check(self) -> list[TableCheck]:
+    def _check(self, checks: list[TableCheck]) -> PostHogError | None:
+        """Adds what the check of each table finds to `checks`; what ended it early, if anything did."""
         run = self._extraction.open()
-        return [check(run, reading, self._destination) for reading in self._readings.values()]
+        for reading in self._readings.values():
+            try:
+                checks.append(check(run, reading, self._destination))
+            except PostHogError as error:  # noqa: PERF203 - it ends the loop
+                return error
+        return None
 
     @property
     def _readings(self) -> dict[str, TableReading]:

@@ -57,7 +57,10 @@ def _last_words(run: Run, result: SyncResult, code: int) -> int:
     if run.signal is not None and code != ExitCode.COMPLETE:
         return run.stopped()
     if result.stopped is not None:
-        run.reporter.problem(problem_of(result.stopped, run.key))
+        problem = problem_of(result.stopped, run.key)
+        if "is kept" not in problem.meaning:
+            problem = replace(problem, meaning=f"{problem.meaning} What was loaded until then is kept.".strip())
+        run.reporter.problem(problem)
     for problem in (*_blocked(run, result), *_unusable(run, result)):
         run.reporter.problem(problem)
     for text in _skipped(result):

@@ -10,7 +10,7 @@ import httpx
 import orjson
 
 Change = Callable[[httpx.Request, Any], Any]
-"""Told the request and the JSON of its answer: what is to arrive, as JSON (or `bytes` as they are)."""
+"""Told the request and the JSON of its answer: what is to arrive. JSON, or bytes or a whole response as they are."""
 
 
 class Mutating(httpx.BaseTransport):
@@ -32,6 +32,9 @@ class Mutating(httpx.BaseTransport):
         if response.status_code < 400 and "json" in response.headers.get("content-type", ""):
             with self._lock:
                 answer = self._change(request, orjson.loads(body))
+                self.changed += isinstance(answer, httpx.Response)
+            if isinstance(answer, httpx.Response):
+                return answer
             sent = answer if isinstance(answer, bytes) else orjson.dumps(answer)
             if sent != orjson.dumps(orjson.loads(body)):
                 self.changed += 1

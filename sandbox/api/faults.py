@@ -32,7 +32,7 @@ _DETAILS: Mapping[int, tuple[str, str, str]] = {
         "authentication_failed",
         "Personal API key found in request Authorization header is invalid.",
     ),
-    403: ("authentication_error", "permission_denied", "You don't have access to the project."),
+    403: ("authentication_error", "permission_denied", "This action does not support personal API key access"),
     404: ("invalid_request", "not_found", "Endpoint not found."),
     429: ("throttled_error", "throttled", "Request was throttled. Expected available in 1 second."),
     512: ("server_error", "error", "Query estimated execution time is too long. Try a smaller time range."),

@@ -217,7 +217,7 @@ class PostHogClient:
         """PostHog compresses answers to queries only under a numeric project id (settings/web.py, autumn 2026)."""
         if self._ask_project:
             # Two threads may both ask, which does no harm; a key without project:read goes on with @current.
-            with contextlib.suppress(errors.AccessDenied, errors.NotFound):
+            with contextlib.suppress(errors.AccessDenied, errors.NotFound, errors.ProjectNotFound):
                 self.project()
             self._ask_project = False
 

@@ -25,12 +25,14 @@
         ├── KeyRefused             401
         ├── AccessDenied           403
         │   └── ScopeMissing       403, the key lacks .scope
+        ├── ProjectDenied          403 for the whole project
+        ├── ProjectNotFound        404 for the whole project
         ├── NotFound               404, 410
-        │   ├── ProjectNotFound
         │   ├── EndpointNotFound
         │   ├── TableMissing       HogQL has no such table on this server
     │   └── ColumnMissing      its table has no column `name`, which nothing can stand in for
         ├── PaymentRequired        402
+        ├── QuotaSpent             402, a quota of the organization is used up
         ├── RequestRefused         400 and other 4xx
         │   └── QueryRefused       400 on a query, with .code and .position
         │       └── OwnQueryRefused  the user's own query cannot be asked as declared
@@ -43,6 +45,8 @@
 
 A failure that PostHog's breaker replays without running the query (autumn 2026) looks like the first one and has
 the same class: asking for less changes the query, which is what the breaker wants too.
+
+`is_shared` says of each class whether every other table would fail of it as well: a run stops once, and says it once.
 """
 
 from __future__ import annotations
@@ -67,6 +71,8 @@ class PostHogError(Exception):
     """
 
     remedy = Remedy.FINAL
+    is_shared: bool = False
+    """Whether whatever else is asked would fail of this too."""
     meaning: str = ""
     advice: str = ""
 
@@ -184,6 +190,7 @@ class Waitable(PostHogError):
     """The same request works later, after `seconds` if PostHog said so. `reason` is what is shown while waiting."""
 
     remedy = Remedy.WAIT
+    is_shared = True
     reason = "PostHog"
     advice = "Wait, then run the same command again: it goes on where it stopped."
 
@@ -219,6 +226,8 @@ class ClusterBusy(Waitable):
 class WaitTooLong(PostHogError):
     """A wait of `seconds` in all would pass max_wait, so it was not begun."""
 
+    is_shared = True
+
     meaning = "PostHog's limits ask for a longer wait than is allowed here."
     advice = "What was loaded is kept. Run the same command later, or allow a longer wait with --max-wait."
 
@@ -231,6 +240,8 @@ class WaitTooLong(PostHogError):
 class Cancelled(PostHogError):
     """The run was stopped."""
 
+    is_shared = True
+
     advice = "Run the same command again: it goes on where it stopped."
 
 
@@ -241,6 +252,8 @@ class Final(PostHogError):
 class KeyMissing(Final):
     """There is no API key."""
 
+    is_shared = True
+
     meaning = "Without a key PostHog gives nothing out."
     advice = (
         "Make a personal API key in PostHog under Settings, Personal API keys, and set POSTHOG_PERSONAL_API_KEY to it."
@@ -250,11 +263,15 @@ class KeyMissing(Final):
 class KeyMalformed(Final):
     """This text cannot be an API key."""
 
+    is_shared = True
+
     advice = "Copy the personal API key (it begins with phx_) again, without quotes, spaces or line ends."
 
 
 class KeyRefused(Final):
-    """PostHog does not know the key (401)."""
+    """PostHog does not know the key (401), or no longer."""
+
+    is_shared = True
 
     meaning = "PostHog does not accept this key: it may be mistyped, deleted, or of another region (us or eu)."
     advice = "Check the key and the host; a new key is made under Settings, Personal API keys."
@@ -290,14 +307,24 @@ class ScopeMissing(AccessDenied):
         self.scope = scope
 
 
+class ProjectDenied(Final):
+    """The key may do nothing in this project (403)."""
+
+    is_shared = True
+    meaning = "The key is valid, but not for this project: it is limited to others, or its owner is no member."
+    advice = "Use a key whose owner is a member of the project and that is not limited to other projects."
+
+
 class NotFound(Final):
     """PostHog has no such thing (404), or no longer (410)."""
 
     meaning = "PostHog has no such thing, or it was deleted."
 
 
-class ProjectNotFound(NotFound):
-    """There is no such project for this key on this host."""
+class ProjectNotFound(Final):
+    """There is no such project for this key on this host (404)."""
+
+    is_shared = True
 
     meaning = "This key sees no such project on this host."
     advice = "Check the project id (Settings, Project) and the region of the host (us or eu)."
@@ -326,10 +353,18 @@ class ColumnMissing(NotFound):
 
 
 class PaymentRequired(Final):
-    """The plan does not include this, or a quota is used up (402)."""
+    """The plan does not include this (402)."""
 
-    meaning = "The organization's plan does not include this, or its quota is used up."
+    meaning = "The organization's plan does not include this."
     advice = "See Billing in PostHog, or leave this table out."
+
+
+class QuotaSpent(Final):
+    """What the organization may ask for is used up (402)."""
+
+    is_shared = True
+    meaning = "The organization has used up a quota."
+    advice = "See Billing in PostHog; when the quota is filled again, the same command goes on where it stopped."
 
 
 class RequestRefused(Final):
@@ -392,11 +427,16 @@ class RedirectRefused(Final):
 class HostUnusable(Final):
     """The host setting, or what answers there, is not usable."""
 
+    is_shared = True
+
     advice = "Set the host to us, eu, or the https address of your own PostHog."
 
 
 class Unreachable(Final):
-    """Retries are used up. `last`: the last fault."""
+    """Retries are used up. `last`: the last fault.
+
+    `is_shared` where the host could not be reached, or failed whatever it was asked.
+    """
 
     meaning = "PostHog did not give a usable answer."
 
@@ -410,6 +450,8 @@ class Unreachable(Final):
         status: int | None = None,
         code: str | None = None,
         path: str | None = None,
+        is_shared: bool | None = None,
     ) -> None:
         super().__init__(message, meaning=meaning, advice=advice, status=status, code=code, path=path)
         self.last = last
+        self.is_shared = isinstance(last, (ConnectionFailed, type(None))) if is_shared is None else is_shared

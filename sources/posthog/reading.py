@@ -14,18 +14,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from sources.posthog.errors import (
-    AccessDenied,
-    Cancelled,
-    ConnectionFailed,
-    NotFound,
-    PaymentRequired,
-    PostHogError,
-    RequestRefused,
-    Unreachable,
-    Waitable,
-    WaitTooLong,
-)
+from sources.posthog.errors import AccessDenied, NotFound, PaymentRequired, PostHogError, RequestRefused
 from sources.posthog.hogql.events import Batch
 from sources.posthog.hogql.ledger import Plan
 from sources.posthog.run import Run
@@ -44,9 +33,6 @@ Noted = tuple[Page, Callable[[State], None]]
 
 
 logger = logging.getLogger(__name__)
-
-_ENDS_ALL = (WaitTooLong, Cancelled, Waitable)
-"""What fails one table with these would fail the next one as well."""
 
 
 @dataclass
@@ -170,11 +156,9 @@ class TableReading:
         """Whether what failed here leaves no hope for other tables either, or leaves the run without a main table."""
         if self.failed is None:
             return False
-        if isinstance(self.failed, RequestRefused):
-            # What PostHog has against one table's questions it need not have against the others'.
-            return False
-        is_gone = isinstance(self.failed, Unreachable) and isinstance(self.failed.last, (ConnectionFailed, type(None)))
-        return is_gone or isinstance(self.failed, _ENDS_ALL) or not self.table.is_optional
+        # What PostHog has against one table's questions it need not have against the others'.
+        is_of_table = self.table.is_optional or isinstance(self.failed, RequestRefused)
+        return self.failed.is_shared or not is_of_table
 
     @property
     def is_over(self) -> bool:

@@ -153,7 +153,7 @@ def test_what_posthog_has_no_more_is_told(warehouse: Warehouse, own: OwnPostHog)
 
 def test_a_check_that_cannot_be_made_is_unknown(warehouse: Warehouse, own: OwnPostHog) -> None:
     def fail() -> None:
-        own.posthog.add_fault("status", path="/query/", always=True, status=401)
+        own.posthog.add_fault("status", path="/query/", always=True, status=403)
 
     result = warehouse.sync(own.posthog, listener=BeforeTheCheck(fail))
     assert result.status == "unknown"

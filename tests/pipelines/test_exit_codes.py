@@ -29,7 +29,7 @@ CODES = {
         "EndpointNotFound",
         "OtherProject",
     ],
-    3: ["KeyRefused", "AccessDenied", "ScopeMissing", "PaymentRequired"],
+    3: ["KeyRefused", "AccessDenied", "ScopeMissing", "ProjectDenied", "PaymentRequired", "QuotaSpent"],
     4: [
         "WaitTooLong",
         "Waitable",

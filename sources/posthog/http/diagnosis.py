@@ -19,11 +19,15 @@ from typing import Any
 import orjson
 
 from sources.posthog import errors
+from sources.posthog.shown import plain, shown
 
 BYTES_READ = "x-posthog-query-bytes-read"
 BYTES_REMAINING = "x-posthog-query-budget-remaining-bytes"
 
 _SCOPE = re.compile(r"missing required scopes? '([^']+)'")
+_QUOTA = re.compile(r"quota", re.IGNORECASE)
+# A key of other projects or organizations, and one of somebody who is no member (posthog/permissions.py, autumn 2026).
+_NO_ACCESS = re.compile(r"have access to the (?:requested )?(?:project|organization)", re.IGNORECASE)
 _SECONDS = re.compile(r"available in (\d+(?:\.\d+)?) second")
 _CONCURRENCY = re.compile(r"concurren|simultaneous", re.IGNORECASE)
 _BUDGET = re.compile(r"budget|bytes read|read limit", re.IGNORECASE)
@@ -188,11 +192,13 @@ def _access(told: _Told) -> errors.PostHogError | None:
     if told.status == 401:
         return errors.KeyRefused(told.message, **told.facts)
     if told.status == 402:
-        return errors.PaymentRequired(told.message, **told.facts)
+        is_quota = _QUOTA.search(f"{told.code} {told.detail}")
+        return (errors.QuotaSpent if is_quota else errors.PaymentRequired)(told.message, **told.facts)
     if told.status == 403:
         if scope := _SCOPE.search(told.detail):
             return errors.ScopeMissing(told.message, scope=scope[1], **told.facts)
-        return errors.AccessDenied(told.message, **told.facts)
+        is_projects = _NO_ACCESS.search(told.detail)
+        return (errors.ProjectDenied if is_projects else errors.AccessDenied)(told.message, **told.facts)
     return None
 
 
@@ -269,6 +275,4 @@ def _text(value: object) -> str | None:
 
 
 def _short(value: object) -> str:
-    text = "" if value is None else value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
-    text = " ".join(text.split())
-    return text if len(text) <= 600 else text[:599] + "…"
+    return "" if value is None else plain(value, 600) if isinstance(value, str) else shown(value, 600)

@@ -1,7 +1,12 @@
-"""Trying again: faults a few times with growing, random pauses; limits as long as they ask for, within max_wait."""
+"""Trying again: faults a few times with growing, random pauses; limits as long as they ask for, within max_wait.
+
+A server that fails whatever it is asked is found out by calls that fail one after the other, with none in between that
+got an answer: each but the first is tried a few times only, and the error of the third says that it is not the call's.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from textwrap import shorten
 from typing import TypeVar
@@ -12,16 +17,24 @@ from tenacity.wait import wait_base
 
 from sources.posthog.budget import Allowance, Budget
 from sources.posthog.errors import (
+    Cancelled,
+    ConnectionFailed,
     PostHogError,
     ReadBudgetSpent,
     Retryable,
     Throttled,
     Unreachable,
     Waitable,
-    WrongContentType,
+    WaitTooLong,
 )
 
 T = TypeVar("T")
+
+_CALLS_IN_A_ROW = 3
+"""So many calls that fail in a row, and none that works: it is the server."""
+_WHATEVER = "{} So it did whatever else it was asked."
+_ATTEMPTS_IN_A_ROW = 3
+"""Of each of them but the first, which has waited for the server to come back."""
 
 
 class Retrier:
@@ -41,6 +54,8 @@ class Retrier:
         self._budget = budget
         self._attempts = attempts
         self._on_retry = on_retry
+        self._lock = threading.Lock()
+        self._failed_in_a_row = 0
         # From half the pause to the whole of it, so that threads that failed together do not come back together.
         self._after_fault = _SaidOr(random_exponential(multiplier=base, max=longest, min=base / 2))
         self._after_limit = _SaidOr(random_exponential(multiplier=2 * base, max=longest, min=base))
@@ -50,7 +65,9 @@ class Retrier:
 
         Raises Unreachable when attempts are used up, WaitTooLong, Cancelled, and whatever else `once` raises.
         """
+        started = self._budget.clock()
         allowance = self._budget.allowance()
+        attempts = min(self._attempts, _ATTEMPTS_IN_A_ROW) if self._failed_in_a_row else self._attempts
         limit, fault = _Pause(self._budget, allowance), _Pause(self._budget, allowance, self._on_retry)
         within_limits = Retrying(
             retry=retry_if_exception_type(Waitable),
@@ -62,17 +79,32 @@ class Retrier:
         )
         through_faults = Retrying(
             retry=retry_if_exception_type(Retryable),
-            stop=stop_after_attempt(self._attempts),
+            stop=stop_after_attempt(attempts),
             wait=self._after_fault,
             before_sleep=fault.note,
             sleep=fault,
             reraise=True,
         )
         try:
-            return through_faults(lambda: within_limits(once, allowance))
+            result = through_faults(lambda: within_limits(once, allowance))
         except Retryable as error:
             last = error
-        raise _unreachable(last, self._attempts)
+        except (Cancelled, Unreachable, WaitTooLong):
+            raise  # these say nothing of whether it answers
+        except PostHogError:
+            self._answered()
+            raise
+        else:
+            self._answered()
+            return result
+        with self._lock:
+            self._failed_in_a_row += 1
+            is_shared = isinstance(last, ConnectionFailed) or self._failed_in_a_row >= _CALLS_IN_A_ROW
+        raise _unreachable(last, attempts, self._budget.clock() - started, is_shared=is_shared)
+
+    def _answered(self) -> None:
+        with self._lock:
+            self._failed_in_a_row = 0
 
 
 class _SaidOr(wait_base):
@@ -119,15 +151,15 @@ def _error(retry_state: RetryCallState) -> PostHogError | None:
     return error if isinstance(error, PostHogError) else None
 
 
-def _unreachable(last: Retryable, attempts: int) -> Unreachable:
-    times = "the only attempt" if attempts == 1 else f"all of {attempts} attempts"
-    meaning = last.meaning if isinstance(last, WrongContentType) else Unreachable.meaning
+def _unreachable(last: Retryable, attempts: int, seconds: float, *, is_shared: bool) -> Unreachable:
+    times = "the only attempt" if attempts == 1 else f"all of {attempts} attempts within {seconds:,.0f} s"
     return Unreachable(
         f"Failed in {times}; the last time: {last.message}",
         last=last,
-        meaning=meaning,
+        meaning=last.meaning if not is_shared or isinstance(last, ConnectionFailed) else _WHATEVER.format(last.meaning),
         advice=last.advice,
         status=last.status,
         code=last.code,
         path=last.path,
+        is_shared=is_shared,
     )

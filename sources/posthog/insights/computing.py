@@ -146,5 +146,5 @@ class Insights:
 def _is_its_own(error: PostHogError) -> bool:
     """Whether an error is that of one insight: the next one may be fine."""
     if isinstance(error, Unreachable):
-        return isinstance(error.last, (ServerFault, AnswerMalformed, AnswerTruncated))
+        return not error.is_shared and isinstance(error.last, (ServerFault, AnswerMalformed, AnswerTruncated))
     return isinstance(error, (RequestRefused, Narrow, AnswerFromCache, AnswerMalformed))

@@ -177,6 +177,7 @@ BAD_KEY = "Personal API key found in request Authorization header is invalid."
 TOO_MANY = "Limit for rows or bytes to read exceeded"
 MEMORY = "This query ran out of memory before it could finish, usually because it's scanning too much data."
 OLD_MEMORY = "Query has reached the max memory limit before completing."
+OTHER_PROJECT = "API key does not have access to the requested project: ID 1."
 SLOW = "Query has hit the max execution time before completing."
 
 REFUSALS = [
@@ -184,7 +185,9 @@ REFUSALS = [
     (401, AUTH, "authentication_failed", BAD_KEY, errors.KeyRefused),
     (403, AUTH, "permission_denied", "API key missing required scope 'query:read'", errors.ScopeMissing),
     (403, AUTH, "permission_denied", "This action does not support personal API key access", errors.AccessDenied),
-    (403, AUTH, "permission_denied", "You don't have access to the project.", errors.AccessDenied),
+    (403, AUTH, "permission_denied", "You don't have access to the project.", errors.ProjectDenied),
+    (403, AUTH, "permission_denied", OTHER_PROJECT, errors.ProjectDenied),
+    (403, AUTH, "permission_denied", "This action does not support personal API key access", errors.AccessDenied),
     (404, REQUEST, "not_found", "Project not found.", errors.ProjectNotFound),
     (404, REQUEST, "not_found", "Endpoint not found.", errors.EndpointNotFound),
     (404, REQUEST, "not_found", "Not found.", errors.NotFound),
@@ -201,7 +204,7 @@ REFUSALS = [
     (504, SERVER, "error", OLD_MEMORY, errors.MemoryLimitHit),
     (500, SERVER, "error", "Query size exceeded.", errors.QueryTooLarge),
     (413, REQUEST, "error", "Request body too large", errors.QueryTooLarge),
-    (402, SERVER, "api_queries_quota_exceeded", "Quota exceeded", errors.PaymentRequired),
+    (402, SERVER, "api_queries_quota_exceeded", "Quota exceeded", errors.QuotaSpent),
     (402, SERVER, "payment_required", "This feature is part of the premium offering", errors.PaymentRequired),
     (405, REQUEST, "method_not_allowed", 'Method "POST" not allowed.', errors.RequestRefused),
     (406, REQUEST, "not_acceptable", "Could not satisfy the request Accept header.", errors.RequestRefused),
