@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -31,12 +32,13 @@ class Mutating(httpx.BaseTransport):
         response.close()
         if response.status_code < 400 and "json" in response.headers.get("content-type", ""):
             with self._lock:
-                answer = self._change(request, orjson.loads(body))
+                answer = self._change(request, json.loads(body))
                 self.changed += isinstance(answer, httpx.Response)
             if isinstance(answer, httpx.Response):
                 return answer
-            sent = answer if isinstance(answer, bytes) else orjson.dumps(answer)
-            if sent != orjson.dumps(orjson.loads(body)):
+            # Python's own writer: it takes whole numbers of any size, and writes NaN as servers of 2023 did.
+            sent = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            if sent != json.dumps(json.loads(body)).encode():
                 self.changed += 1
                 body = sent
         headers = [(n, v) for n, v in response.headers.multi_items() if n not in {"content-encoding", "content-length"}]

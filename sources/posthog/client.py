@@ -177,13 +177,17 @@ class PostHogClient:
         self._know_project()
         return self._asking.node(node, long=long)
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
-        """The JSON of a REST list or item: `path` is relative to the project (`cohorts`), or begins with /api/."""
-        return self._get_json(self._path(path), params)
+    def get(self, path: str, params: Mapping[str, Any] | None = None, *, exact: bool = False) -> Any:
+        """The JSON of a REST list or item: `path` is relative to the project (`cohorts`), or begins with /api/.
 
-    def get_url(self, next_url: str) -> Any:
+        `exact`: whole numbers of more than 64 bits stay what they are, which not every writer of JSON takes; else they
+        are floats.
+        """
+        return self._get_json(self._path(path), params, exact=exact)
+
+    def get_url(self, next_url: str, *, exact: bool = False) -> Any:
         """The JSON at an address from an answer (`next`). Raises RedirectRefused for any host but the configured."""
-        return self._get_json(self._wire.same_host(next_url), None)
+        return self._get_json(self._wire.same_host(next_url), None, exact=exact)
 
     def get_bytes(self, path: str, params: Mapping[str, Any] | None = None) -> tuple[str, bytes]:
         """The content type and the bytes of a file at `path`, which is as for `get`."""
@@ -227,11 +231,11 @@ class PostHogClient:
         relative = path.strip("/")
         return f"/api/projects/{self._project_id}/" + (f"{quote(relative, safe='/@$:')}/" if relative else "")
 
-    def _get_json(self, url: str, params: Mapping[str, Any] | None) -> Any:
+    def _get_json(self, url: str, params: Mapping[str, Any] | None, *, exact: bool = False) -> Any:
         def once(allowance: Allowance) -> Any:
             reply = self._exchange.send("GET", url, allowance, params=params)
             with self._exchange.redacting():
-                return decode(reply.body.read(), reply.path)
+                return decode(reply.body.read(), reply.path, exact=exact)
 
         return self._retrier.call(once)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import Any
@@ -21,15 +22,16 @@ _ORJSON_LEVELS = 254
 _rows = msgspec.json.Decoder()
 
 
-def decode(body: bytes | bytearray, path: str) -> Any:
+def decode(body: bytes | bytearray, path: str, *, exact: bool = False) -> Any:
     """The value of a JSON body. Numbers that JSON has no word for (NaN, Infinity) become None, lone surrogates U+FFFD.
 
     Older servers write bare `NaN` and `Infinity` for a division by zero (seen on one of December 2023); newer ones
     write null, so null is what both give. Values nested too deeply to be written again become `NestedText`: see
-    `sources.posthog.nesting`. Raises AnswerTruncated and AnswerMalformed, which name the place.
+    `sources.posthog.nesting`. `exact`: whole numbers of more than 64 bits stay what they are; else they are floats.
+    Raises AnswerTruncated and AnswerMalformed, which name the place.
     """
-    document, is_deep = _decoded(body, path)
-    return _without_deep_values(body, path) if is_deep else document
+    document, is_deep = _decoded(body, path, exact=exact)
+    return _without_deep_values(body, path, exact=exact) if is_deep else document
 
 
 def decode_rows(body: bytes | bytearray, path: str) -> Any:
@@ -52,8 +54,13 @@ def fields_of(value: Any, path: str) -> Any:
     return decode(value.encode(), path) if isinstance(value, str) else value
 
 
-def _decoded(body: bytes | bytearray, path: str) -> tuple[Any, bool]:
+def _decoded(body: bytes | bytearray, path: str, *, exact: bool) -> tuple[Any, bool]:
     """The value, and whether it is nested too deeply; None for one that cannot be read for that."""
+    if exact:
+        # What msgspec cannot read is told by what comes next.
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            document = _rows.decode(body)
+            return document, _is_deep(document)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -83,7 +90,7 @@ def _within(document: Any, levels: int) -> Any:
     return document
 
 
-def _without_deep_values(body: bytes | bytearray, path: str) -> Any:
+def _without_deep_values(body: bytes | bytearray, path: str, *, exact: bool) -> Any:
     parts: list[bytes | bytearray] = []
     texts: list[NestedText] = []
     end = 0
@@ -91,7 +98,7 @@ def _without_deep_values(body: bytes | bytearray, path: str) -> Any:
         parts += [body[end:start], orjson.dumps(f"{_PLACE}{len(texts)}")]
         texts.append(NestedText(body[start:stop].decode(errors="replace")))
         end = stop
-    document, is_deep = _decoded(b"".join([*parts, body[end:]]), path)
+    document, is_deep = _decoded(b"".join([*parts, body[end:]]), path, exact=exact)
     if is_deep:  # what is never closed cannot be taken out
         raise AnswerTruncated(f"The JSON answer stops after {len(body):,} bytes, in many lists and objects", path=path)
     return _put_back(document, {f"{_PLACE}{number}": text for number, text in enumerate(texts)})

@@ -100,13 +100,12 @@ class _Lists:
             return self._shape.key(raw, asking.values)
 
         try:
+            client, rows_in = self._run.client, self._reads.rows_in
             with asked_once(self._run.lacking, asking.path, names_thing=asking.path != self._reads.path):
-                return read_whole(
-                    self._run.client, asking.path, asking.params, key_of=key_of, rows_in=self._reads.rows_in
-                )
+                return read_whole(client, asking.path, asking.params, key_of=key_of, rows_in=rows_in, exact=True)
         except (AccessDenied, NotFound) as error:
             if self._reads.instead is not None:
-                raw = self._run.client.get(self._reads.instead)
+                raw = self._run.client.get(self._reads.instead, exact=True)
                 return Whole({key_of(raw): raw}, passes=1)
             is_one_of_many = bool(asking.values) and isinstance(error, NotFound)
             if not is_one_of_many or isinstance(error, EndpointNotFound):

@@ -139,7 +139,7 @@ class _Stream:
         path, params = self.asking.path, {**self.asking.params, **self.reads.oldest_first}
         start = self.mark.get("page")
         if start is not None:
-            further = pages(self.run.client, path, params, key=self._key, start=start)
+            further = pages(self.run.client, path, params, key=self._key, start=start, exact=True)
             try:
                 first = next(further)
             except (NotFound, RequestRefused):
@@ -148,12 +148,12 @@ class _Stream:
                 yield first
                 yield from further
                 return
-        yield from pages(self.run.client, path, params, key=self._key)
+        yield from pages(self.run.client, path, params, key=self._key, exact=True)
         while self.reads.before is not None and self.order == "newest first" and self.last is not None:
             # What came may be cut at the page's size. Rows of the very same time may lie on both sides of the cut.
             known = len(self.seen)
             before = (self.last + timedelta(microseconds=1)).isoformat()
-            yield from pages(self.run.client, path, {**params, self.reads.before: before}, key=self._key)
+            yield from pages(self.run.client, path, {**params, self.reads.before: before}, key=self._key, exact=True)
             if len(self.seen) == known:
                 return
 

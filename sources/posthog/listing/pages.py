@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from sources.posthog.client import PostHogClient
 from sources.posthog.errors import ListUnreadable, NotFound
 from sources.posthog.listing.canonical import canonical
+from sources.posthog.shown import shown
 
 # Empty pages, and pages of known rows (as many were inserted as a page holds), do happen; that many never.
 _PAGES_WITHOUT_NEWS = 50
@@ -42,12 +43,14 @@ def pages(
     key: Callable[[Any], Hashable] | None = None,
     rows_in: str = "results",
     start: str | None = None,
+    exact: bool = False,
 ) -> Iterator[ListPage]:
     """The pages of the list at `path` (relative to the project, or from /api/ on), as many as PostHog has.
 
     `key` tells rows apart (by default their whole content): a list whose `next` leads in circles is ended by it, with
     an error unless all of its `count` rows were seen. `rows_in` is the field that holds the rows. `start` is the
     `address` of a page to begin with: worth keeping only for lists by cursor, where rows do not move between pages.
+    `exact` is that of `PostHogClient.get`.
 
     Raises ListUnreadable for what is no list and for a list without an end, RedirectRefused for a `next` that leads
     to another host, and what `PostHogClient.get` raises.
@@ -56,7 +59,8 @@ def pages(
     seen: set[int] = set()  # a list may be long: hashes take less than keys
     asked: set[str] = set()
     without_news = 0
-    page = _page(client.get(path, params) if start is None else _follow(client, path, start), path, rows_in, start)
+    first = client.get(path, params, exact=exact) if start is None else _follow(client, path, start, exact=exact)
+    page = _page(first, path, rows_in, start)
     while True:
         known = len(seen)
         seen.update(hash(identity(row)) for row in page.rows)
@@ -74,7 +78,7 @@ def pages(
         asked.add(following)
         try:
             address = f"?{urlsplit(following).query}"
-            page = _page(_follow(client, path, following), path, rows_in, address)
+            page = _page(_follow(client, path, following, exact=exact), path, rows_in, address)
         except NotFound:
             if "page" not in parse_qs(urlsplit(following).query):
                 raise
@@ -86,7 +90,7 @@ def _page(answer: Any, path: str, rows_in: str, address: str | None) -> ListPage
         return ListPage(answer)
     rows = answer.get(rows_in) if isinstance(answer, dict) else None
     if not isinstance(rows, list):
-        raise ListUnreadable(f"PostHog's answer at {path} is no list", path=path)
+        raise ListUnreadable(f"PostHog's answer at {path} is no list: {shown(answer)}", path=path)
     following = answer.get("next")
     if not following and answer.get("has_next"):
         # Following this needs the cursor of that one list; without it the rest would be lost in silence.
@@ -96,15 +100,15 @@ def _page(answer: Any, path: str, rows_in: str, address: str | None) -> ListPage
     return ListPage(rows, count if is_count else None, str(following) if following else None, address)
 
 
-def _follow(client: PostHogClient, path: str, following: str) -> Any:
+def _follow(client: PostHogClient, path: str, following: str, *, exact: bool) -> Any:
     if following.startswith("?"):
-        return client.get(path, parse_qs(following[1:], keep_blank_values=True))
+        return client.get(path, parse_qs(following[1:], keep_blank_values=True), exact=exact)
     parts = urlsplit(following)
     scheme, name, _ = client.host.origin
     if scheme == "https" and parts.scheme == "http" and parts.netloc.lower() in {name, f"{name}:80"}:
         # A server behind a proxy that ends TLS often thinks that it was asked over plain http.
         following = parts._replace(scheme=scheme, netloc=name).geturl()
-    return client.get_url(following)
+    return client.get_url(following, exact=exact)
 
 
 def _content(row: Any) -> bytes:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sources.posthog.client import PostHogClient
@@ -84,13 +85,15 @@ def read_whole(
     *,
     key_of: KeyOf,
     rows_in: str = "results",
+    exact: bool = False,
 ) -> Whole:
-    """All rows of the list at `path` by their keys, the latest of each. Raises as `pages`."""
+    """All rows of the list at `path` by their keys, the latest of each. `exact` and what is raised are of `pages`."""
+    listed = partial(pages, client, path, key=key_of, rows_in=rows_in, exact=exact)
     union: Rows = {}
     union_count: int | None = None
     previous: _Pass | None = None
     for number in range(1, PASSES + 1):
-        this = _read(client, path, dict(params or {}), key_of, rows_in)
+        this = _read(listed, dict(params or {}), key_of)
         if this.is_steady or (previous is not None and this.rows.keys() == previous.rows.keys()):
             return Whole(this.rows, number, count=this.count)
         if this.count is not None and this.count == union_count:
@@ -107,11 +110,11 @@ def read_whole(
     return Whole({**last, **this.rows}, PASSES, is_settled=False, count=this.count)
 
 
-def _read(client: PostHogClient, path: str, params: dict[str, Any], key_of: KeyOf, rows_in: str) -> _Pass:
+def _read(listed: Callable[[dict[str, Any]], Iterator[ListPage]], params: dict[str, Any], key_of: KeyOf) -> _Pass:
     found = _Pass()
     circle: ListUnreadable | None = None
     try:
-        _add_all(found, pages(client, path, params, key=key_of, rows_in=rows_in), key_of)
+        _add_all(found, listed(params), key_of)
     except ListUnreadable as error:
         circle = error
     # A `next` that ends early, or leads in circles: what the count says is still missing may lie behind it.
@@ -119,7 +122,7 @@ def _read(client: PostHogClient, path: str, params: dict[str, Any], key_of: KeyO
     while found.count is not None and not found.is_cut and known < len(found.rows) < found.count:
         known = len(found.rows)
         with contextlib.suppress(ListUnreadable):
-            _add_all(found, pages(client, path, {**params, "offset": known}, key=key_of, rows_in=rows_in), key_of)
+            _add_all(found, listed({**params, "offset": known}), key_of)
     if circle is not None and (found.count is None or len(found.rows) < found.count):
         raise circle
     return found

@@ -15,6 +15,7 @@ from typing import Any
 from sources.posthog.client import PostHogClient
 from sources.posthog.errors import ListUnreadable
 from sources.posthog.hogql.windows import SECOND, to_datetime
+from sources.posthog.shown import shown
 
 PATH = "session_recordings"
 
@@ -51,7 +52,7 @@ def recording_pages(
     seen: set[str] = set()
     offset = without_news = 0
     first = {**params, "limit": limit}
-    answer = client.get(PATH, first)
+    answer = client.get(PATH, first, exact=True)
     while True:
         rows = _rows(answer)
         new = {str(row["id"]): row for row in rows if str(row["id"]) not in seen}
@@ -73,11 +74,11 @@ def recording_pages(
             )
         asked.add(following)
         if cursor:
-            answer = client.get(PATH, {**first, "after": cursor})
+            answer = client.get(PATH, {**first, "after": cursor}, exact=True)
         elif address:
-            answer = client.get_url(str(address))
+            answer = client.get_url(str(address), exact=True)
         else:
-            answer = client.get(PATH, {**first, "offset": offset})
+            answer = client.get(PATH, {**first, "offset": offset}, exact=True)
 
 
 def recordings_by_id(client: PostHogClient, ids: Sequence[str], low: int, high: int) -> Iterator[list[dict[str, Any]]]:
@@ -91,8 +92,10 @@ def recordings_by_id(client: PostHogClient, ids: Sequence[str], low: int, high: 
 
 def _rows(answer: Any) -> list[dict[str, Any]]:
     rows = answer.get("results") if isinstance(answer, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("id") for row in rows):
-        raise ListUnreadable("PostHog's answer is no list of recordings", path=PATH)
+    if not isinstance(rows, list):
+        raise ListUnreadable(f"PostHog's answer is no list of recordings: {shown(answer)}", path=PATH)
+    if odd := [row for row in rows if not isinstance(row, dict) or not isinstance(row.get("id"), str) or not row["id"]]:
+        raise ListUnreadable(f"PostHog's answer is no list of recordings: one is {shown(odd[0])}", path=PATH)
     return rows
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from dlt.common.data_types import coerce_value, py_type_to_sc_type
 from dlt.common.schema.detections import is_iso_timestamp
 
 from sources.posthog.errors import ListUnreadable
 from sources.posthog.listing.canonical import canonical
 from sources.posthog.nesting import NestedText
+from sources.posthog.shown import shown
 from sources.posthog.tables.declaration import Column, Table, json
 from sources.posthog.tables.listed import Listing
+
+_WHOLE = re.compile(r"-?\d{1,18}")
 
 Types = dict[str, str]
 """Fields that are not declared (of children: `steps__url`), and the dlt type that each had when it was first seen."""
@@ -36,7 +41,7 @@ class Shape:
         self._children = table.reads.children if isinstance(table.reads, Listing) else ()
         self._row_id = table.reads.row_id if isinstance(table.reads, Listing) else None
         self._declared = [(column, column.hogql.split(".")) for column in table.columns]
-        self._keys = [(column.name, path) for column, path in self._declared if column.name in table.keys]
+        self._keys = [(column, path) for column, path in self._declared if column.name in table.keys]
         self.types = types
         self._misfits: Counter[tuple[str, str, str]] = Counter()
 
@@ -67,35 +72,44 @@ class Shape:
             value = _value(raw, values, column.name, path)
             taken |= {path[0], column.name}
             if value is not None and path[0] not in self._children:
-                row[column.name] = self._fitted(column.name, column.data_type, value)
+                row.update(self._fitted(column.name, column.name, column.data_type, value))
         for name, value in raw.items():
             if value is None or (name in taken and name not in self._children) or not name.strip():
                 continue
             if name in self._children and isinstance(value, list):
                 row[name] = [self._item(name, item) for item in value]
             else:
-                row[name] = self._undeclared(name, value)
+                row.update(self._undeclared(name, name, value))
         return row
 
     def key(self, raw: Any, values: Mapping[str, Any]) -> tuple[str, ...]:
         """The key of the row, as text.
 
-        Raises ListUnreadable for what is no object, and for a row without a key.
+        Raises ListUnreadable for what is no object, and for a row without a key or with what cannot be one.
         """
         key = []
-        raw = self._named(raw, values) if isinstance(raw, dict) else {}
-        for name, path in self._keys:
-            value = _value(raw, values, name, path)
+        if not isinstance(raw, dict):
+            names = " or ".join(column.name for column, _ in self._keys)
+            raise ListUnreadable(f"A row of {self._table.name} is {shown(raw)}: it has no {names}, which is its key")
+        raw = self._named(raw, values)
+        for column, path in self._keys:
+            value = _value(raw, values, column.name, path)
             if value is None:
-                raise ListUnreadable(f"A row of {self._table.name} has no {name}, which is its key")
+                raise ListUnreadable(f"A row of {self._table.name} has no {column.name}, which is its key")
+            if not _is_key(value, column.data_type):
+                raise ListUnreadable(f"A row of {self._table.name} has {shown(value)} as its {column.name}, its key")
             key.append(str(value))
         return tuple(key)
 
     def _item(self, child: str, item: Any) -> Any:
         """A row of a child table without what is NULL: of that dlt could not tell a type, and would warn."""
         if not isinstance(item, dict):
-            return None if item is None else self._undeclared(f"{child}__value", item)
-        return {name: self._undeclared(f"{child}__{name}", value) for name, value in item.items() if value is not None}
+            return None if item is None else next(iter(self._undeclared(f"{child}__value", "value", item).values()))
+        fields: dict[str, Any] = {}
+        for name, value in item.items():
+            if value is not None:
+                fields.update(self._undeclared(f"{child}__{name}", name, value))
+        return fields
 
     def _named(self, raw: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
         """The row with a name, if it is to be given one."""
@@ -104,27 +118,40 @@ class Shape:
         digest = hashlib.sha256(canonical(raw) + canonical(dict(values))).hexdigest()
         return {**raw, self._row_id: digest[:32]}
 
-    def _undeclared(self, name: str, value: Any) -> Any:
+    def _undeclared(self, name: str, field: str, value: Any) -> dict[str, Any]:
         known = self.types.setdefault(name, _type_of(value))
-        return self._fitted(name, known, value)
+        return self._fitted(name, field, known, value)
 
-    def _fitted(self, name: str, data_type: str, value: Any) -> Any:
-        """The value as dlt takes it into a column of this type, or beside it."""
+    def _fitted(self, name: str, field: str, data_type: str, value: Any) -> dict[str, Any]:
+        """The value of a field as dlt takes it into a column of this type, or beside it; `name` is the column's.
+
+        dlt puts a value beside whose type has no way to that of the column. What it would rather break on, a number
+        that a BIGINT cannot hold, is put there by its own name of such columns.
+        """
         is_nested = isinstance(value, (dict, list))
         if data_type == "json":
             # dlt reads text that is meant for a JSON column as JSON, and writes what it found there as it is: so that
             # must be JSON text as well.
-            return value if is_nested else canonical(canonical(value).decode()).decode()
+            return {field: _writable(value) if is_nested else canonical(canonical(value).decode()).decode()}
         if is_nested or isinstance(value, NestedText):
             self._misfits[name, data_type, "json"] += 1
-            return canonical(value).decode() if is_nested else str(value)
+            return {field: canonical(value).decode() if is_nested else str(value)}
+        if _is_long(value):
+            value = str(value)
+            if data_type != "text":
+                self._misfits[name, data_type, "text"] += 1
+                return {f"{field}__v_text": value}
         found = py_type_to_sc_type(type(value))
         if found != data_type:
             try:
-                coerce_value(data_type, found, value)  # type: ignore[arg-type]  # its names of types are plain texts here
+                fitted = coerce_value(data_type, found, value)  # type: ignore[arg-type]  # its types are plain texts here
             except (ValueError, TypeError):
                 self._misfits[name, data_type, found] += 1
-        return value
+            else:
+                if _is_long(fitted):
+                    self._misfits[name, data_type, found] += 1
+                    return {f"{field}__v_{found}": value}
+        return {field: value}
 
 
 def _value(raw: dict[str, Any], values: Mapping[str, Any], name: str, path: list[str]) -> Any:
@@ -145,7 +172,39 @@ def _dig(raw: Any, path: list[str]) -> Any:
     return value
 
 
+def _is_long(value: Any) -> bool:
+    """Whether it is a whole number that no BIGINT holds."""
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+def _is_key(value: Any, data_type: str) -> bool:
+    if isinstance(value, (bool, float, dict, list, NestedText)) or _is_long(value):
+        return False
+    if data_type == "bigint":
+        return isinstance(value, int) or bool(_WHOLE.fullmatch(value))
+    return data_type == "text" or isinstance(value, str)
+
+
+def _writable(value: Any) -> Any:
+    """A list or an object with whole numbers of more than 64 bits as texts: dlt writes no others as JSON."""
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return _with_texts(value)
+    return value
+
+
+def _with_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_texts(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_texts(each) for each in value]
+    return str(value) if isinstance(value, int) and not -(2**63) <= value < 2**64 else value
+
+
 def _type_of(value: Any) -> str:
+    if _is_long(value):
+        return "text"
     if isinstance(value, (dict, list, NestedText)):
         return "json"
     if isinstance(value, str):
