@@ -155,8 +155,8 @@ def _pages(made: Made, mark: int) -> Iterator[pa.Table]:
     columns = PropertyColumns(EVENTS, PropertySettings())
     for day in range(len(made.days)):
         document = orjson.loads(Body(made.packed(day, "gzip"), "", is_gzip=True).read())
-        page = columns(declared_table([""] * len(EVENTS.columns), document["results"], EVENTS.columns))
-        hints: dict[str, Any] = {column.name: column.dlt_hints() for column in columns.new_columns()}
+        page = columns(declared_table([""] * len(EVENTS.columns), document["results"], EVENTS.columns)).table
+        hints: dict[str, Any] = {known.name: known.column.dlt_hints() for known in columns.catalogue.properties}
         dlt.current.resource().apply_hints(columns=hints)
         yield page.set_column(0, page.schema.field(0), pc.utf8_replace_slice(page.column(0), 24, 28, f"{mark:04x}"))
 

@@ -198,3 +198,19 @@ def refuse_foreign(destination: Destination, tables: Iterable[str]) -> None:
 def unusable_tables(destination: Destination) -> Sequence[TableUnusable]:
     """What is wrong with which table of a destination that passed its check."""
     return destination.unusable_tables() if isinstance(destination, NamesUnusableTables) else ()
+
+
+@runtime_checkable
+class TellsColumnTypes(Protocol):
+    """A destination that knows of which types its columns are, whatever dlt's schema says."""
+
+    def column_types(self, table: str) -> Mapping[str, str]:
+        """dlt's type of each column of a table, as it is there; those of types that dlt has no word for are left out.
+
+        None where the table is not there.
+        """
+
+
+def column_types(destination: Destination, table: str) -> Mapping[str, str]:
+    """dlt's type of each column of a table, as far as the destination can tell: in Parquet files JSON is text."""
+    return destination.column_types(table) if isinstance(destination, TellsColumnTypes) else {}

@@ -24,7 +24,7 @@ from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.common.schema.typing import LOADS_TABLE_NAME, VERSION_TABLE_NAME
 
 from .destination import Bounds, Cell, Condition, Descriptions
-from .duckdb_columns import Columns
+from .duckdb_columns import DLT_TYPES, Columns
 from .duckdb_opening import ROW_GROUP, open_file
 from .duckdb_reading import DuckDbReading
 from .duckdb_sql import identifier, literal, utc_day
@@ -251,6 +251,15 @@ class DuckDbFile:
     def columns(self, table: str) -> Columns:
         """The columns of one table, to be made anew."""
         return Columns(self.connection, self._qualified(table), json=CompressingTypeMapper.JSON)
+
+    def column_types(self, table: str) -> dict[str, str]:
+        """dlt's type of each column of a table, as it is there."""
+        kinds = self.connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            "WHERE schema_name = ? AND table_name = ? AND database_name = current_database()",
+            [self.dataset, table],
+        ).fetchall()
+        return {column: DLT_TYPES[kind] for column, kind in kinds if kind in DLT_TYPES}
 
     def property_types(self, owner: str) -> dict[str, str | None]:
         """What the table property_definitions, where it is there, says of the properties of `owner`."""

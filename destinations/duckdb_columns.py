@@ -26,6 +26,9 @@ _TYPES = {
 }
 """dlt's types, as these columns have them (`destinations.duckdb_types`)."""
 
+DLT_TYPES = {kind: name for name, kind in _TYPES.items()}
+"""The same the other way round."""
+
 _NEW = "_made_anew"
 
 

@@ -163,6 +163,11 @@ class DuckLake(SqlDestination):
         for name in filter(None, names):
             yield _extension(name)
 
+    def column_types(self, table: str) -> dict[str, str]:
+        """dlt's type of each column of a table, as it is there."""
+        with self.session() as session:
+            return session.types(table)
+
     @contextmanager
     def columns(self, table: str) -> Iterator[Columns]:
         """The columns of one table, to be made anew."""

@@ -213,6 +213,11 @@ class Postgres(SqlDestination):
                 while rows := cursor.fetchmany(_FETCHED):
                     yield pa.table(dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)))
 
+    def column_types(self, table: str) -> dict[str, str]:
+        """dlt's type of each column of a table, as it is there."""
+        with self.session() as session:
+            return session.types(table)
+
     def columns(self, table: str) -> Columns:
         """The columns of one table, to be made anew."""
         with self.session() as session:

@@ -24,6 +24,8 @@ from sqlglot import exp
 from .destination import StoredColumn
 
 _PIECE_ROWS = 100_000
+_SAME = {"wei": "decimal"}
+"""dlt reads a database's whole numbers of 38 digits as its own type for Ethereum's."""
 _DIALECTS = {"fabric": "tsql"}
 """dlt's names of dialects that older versions of sqlglot do not have."""
 
@@ -100,6 +102,14 @@ class SqlSession:
             return {name: columns for name, columns in self._client.get_storage_tables(names) if columns}
         except DestinationUndefinedEntity:
             return {}
+
+    def types(self, table: str) -> dict[str, str]:
+        """dlt's type of each column of a table, as dlt reads them back.
+
+        Not every database gives back what it was told: only for those of which a test says so.
+        """
+        found = self.columns([table]).get(table, {})
+        return {name: _SAME.get(kind, kind) for name, about in found.items() if (kind := about.get("data_type"))}
 
     def false(self) -> str:
         """How the destination's SQL says that a condition column is not met: `column = false`."""

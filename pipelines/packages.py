@@ -17,6 +17,7 @@ from dlt.extract import DltResource
 
 from destinations.destination import Destination
 from destinations.errors import DestinationHeld, DestinationUnusable, telling
+from pipelines.column_types import mend_types
 from sources.posthog import PostHogError
 
 PIPELINE_NAME = "posthog_warehouse"
@@ -46,6 +47,7 @@ def fresh_pipeline(destination: Destination) -> dlt.Pipeline:
         dataset_name=destination.dataset,
     ).drop()
     pipeline.sync_destination()
+    mend_types(pipeline, destination)
     return pipeline
 
 

@@ -11,6 +11,7 @@ import dlt
 import pyarrow as pa
 
 from destinations.destination import Destination
+from pipelines.column_types import note_type
 from pipelines.packages import load
 from sources.posthog import PropertySettings, Table
 from sources.posthog.properties.columns import PROPERTIES, facts_of, held_types
@@ -103,7 +104,7 @@ def _note(pipeline: dlt.Pipeline, table: Table, retyping: Retyping, types: Mappi
     columns: Any = pipeline.default_schema.tables[table.name]["columns"]
     for known in retyping.catalogue.properties:
         if known.name in types:
-            columns[known.name] = known.column.dlt_hints()
+            note_type(columns, known.column)
 
     def facts() -> Iterator[pa.Table]:
         state = dlt.current.source_state().setdefault("resources", {}).setdefault(table.name, {})

@@ -237,25 +237,30 @@ class _Sync:
         return self._extraction.failed
 
     def _widen(self) -> None:
-        """Makes columns wider of which this run's pages, or earlier ones, held values that do not fit."""
+        """Makes columns wider of which this run's pages, or earlier ones, held values that do not fit.
+
+        Where it is in doubt what columns hold, all of them are compared with the JSON of all rows.
+        """
         if not isinstance(self._destination, MakesColumns):
             return
+        wider = "became wider, for values did not fit"
         for name, columns in self._extraction.columns.items():
+            is_doubtful = columns.catalogue.is_doubtful
             due = [widening.key for widening in plan(columns.catalogue)]
-            if not due:
+            if not due and not is_doubtful:
                 continue
             self._listener.phase("retype")
             settings = self._options.settings.properties
             try:
-                done = retype(self._pipeline, self._destination, TABLES[name], settings, is_whole=False)
+                done = retype(self._pipeline, self._destination, TABLES[name], settings, is_whole=is_doubtful)
             except ColumnsInUse as refusal:
                 # Nothing is lost: the values are in the JSON, and counted.
                 self._readings[name].notes.append(str(refusal))
                 continue
-            self._readings[name].notes.append(
-                f"columns became wider, for values did not fit: {', '.join(map(str, done))}"
-            )
             columns.catalogue.widen(due)
+            if done:
+                why = "were made anew, for they were not what the JSON says" if is_doubtful else wider
+                self._readings[name].notes.append(f"columns {why}: {', '.join(map(str, done))}")
 
     def _load(self, resources: list[DltResource]) -> None:
         before = {name: reading.rows for name, reading in self._readings.items()}

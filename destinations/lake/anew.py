@@ -78,9 +78,10 @@ class Columns:
         """
         made = self._store.scratch_file()
         try:
-            if not self._written(made, list(types), pages):
-                return
+            is_any = self._written(made, list(types), pages)
             with connection(self._store, self._memory_limit) as con:
+                if not is_any:
+                    self._write_none(con, made, types)
                 for number, file in enumerate(self._files):
                     with self._store.local(file) as local:
                         order = [name for name in order_of(local) if name in pq.read_schema(local).names]
@@ -104,6 +105,12 @@ class Columns:
         mine += f"WHERE {ROW} >= {number * _PLACES} AND {ROW} < {(number + 1) * _PLACES}"
         rows = f"SELECT {', '.join(f'old.{identifier(name)}' for name in kept)}, {values} "
         return f"{rows}FROM ({old}) AS old LEFT JOIN ({mine}) AS made USING ({ROW})"
+
+    @staticmethod
+    def _write_none(con: duckdb.DuckDBPyConnection, made: Path, types: Mapping[str, str]) -> None:
+        """The file `made` for columns without a value: no page has one, and what was there must go."""
+        nothing = ", ".join(f"CAST(NULL AS {type_of(kind)}) AS {identifier(name)}" for name, kind in types.items())
+        con.execute(f"COPY (SELECT CAST(NULL AS BIGINT) AS {ROW}, {nothing} LIMIT 0) TO {literal(str(made))}")
 
     @staticmethod
     def _written(made: Path, columns: list[str], pages: Iterable[pa.Table]) -> bool:

@@ -25,13 +25,15 @@ class TableColumns(Columns):
         """Makes columns anew, each of dlt's type `types[name]`, out of `pages`. All of them, or none."""
         made = self._store.scratch_file()
         try:
-            if self._written(made, list(types), pages):
-                with connection(self._store, self._memory_limit, self._table) as con:
-                    rows = [
-                        self._anew(con, number, self._store.url(file.path), made, types)
-                        for number, file in enumerate(self._files)
-                    ]
-                    found = con.execute(" UNION ALL BY NAME ".join(rows)).to_arrow_reader(_BATCH_ROWS)
-                    self._format.replace(self._table, found)
+            is_any = self._written(made, list(types), pages)
+            with connection(self._store, self._memory_limit, self._table) as con:
+                if not is_any:
+                    self._write_none(con, made, types)
+                rows = [
+                    self._anew(con, number, self._store.url(file.path), made, types)
+                    for number, file in enumerate(self._files)
+                ]
+                found = con.execute(" UNION ALL BY NAME ".join(rows)).to_arrow_reader(_BATCH_ROWS)
+                self._format.replace(self._table, found)
         finally:
             made.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from sources.posthog.errors import AccessDenied, NotFound, PaymentRequired, PostHogError, RequestRefused
 from sources.posthog.hogql.events import Batch
 from sources.posthog.hogql.ledger import Plan
+from sources.posthog.properties.columns import PropertyColumns
 from sources.posthog.run import Run
 from sources.posthog.spool import SpooledPage
 from sources.posthog.tables import Column, Table
@@ -68,7 +69,7 @@ class TableReading:
     """Events by HogQL only: what this run asks for."""
     counted: EventCount | None = None
     """Events by listing only: what there was to read, proven by reading it twice."""
-    shape: Callable[[pa.Table], pa.Table] | None = None
+    shape: PropertyColumns | None = None
     """What is done to each page of rows, where it is not `shapes_pages`."""
     shapes_pages: bool = False
     """Set by an engine that does it by itself, on the threads that fetch."""
@@ -132,7 +133,9 @@ class TableReading:
     def _shaped(self, page: Page) -> Page:
         if self.shape is None or self.shapes_pages or not isinstance(page, pa.Table):
             return page
-        return self.shape(page)
+        shaped = self.shape(page)
+        self.shape.count(shaped.tally)
+        return shaped.table
 
     def _refused(self, error: PostHogError) -> None:
         is_closed = isinstance(error, (AccessDenied, PaymentRequired, NotFound)) and not self.rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from typing import Any, TypeAlias
 
@@ -19,7 +19,7 @@ from sources.posthog.once import OnceARun
 from sources.posthog.properties.columns import PropertyColumns, facts_of, held_types
 from sources.posthog.reading import Page, State, TableReading
 from sources.posthog.spool import SpooledPage
-from sources.posthog.tables import EVENTS, PROPERTY_COLUMNS, Table
+from sources.posthog.tables import EVENTS, PROPERTY_COLUMNS, Column, Table
 
 Unique: TypeAlias = "Deduplicator | OnceARun"
 """Lets each key pass once."""
@@ -50,6 +50,7 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
         claim = extraction.claim(dlt.current.source_state())
         dlt.current.resource().apply_hints(additional_table_hints={CLAIM: claim})
         has_pages = False
+        told = _Told()
         disposition = _disposition()
         state = _state_of(table, is_script=has_room is None)
         columns = extraction.property_columns(
@@ -68,14 +69,17 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
                 else None
             )
             for page in extraction.pages(table.name, state, has_room or (lambda _: True)):
-                if not has_pages:
-                    _tell_columns(extraction.readings[table.name])
                 has_pages = True
+                told.answered(extraction.readings[table.name])
                 if columns is not None:
-                    _tell_property_columns(columns, state)
+                    told.properties(columns)
+                    state["property_columns"] = columns.catalogue.state()
                 left = _without_removed(page, table) if disposition == "replace" else page
                 yield from _items(left, unique, elements)
         extraction.remember(dlt.current.source_state())
+        if columns is not None and has_pages:
+            # What the last page completed is noted once no other one was asked for.
+            state["property_columns"] = columns.catalogue.state()
         if columns is not None and has_pages and PROPERTY_COLUMNS.name not in extraction.withheld:
             yield ChildPages(PROPERTY_COLUMNS, is_unique=True)(facts_of(columns.catalogue))
         reading = extraction.readings[table.name]
@@ -165,16 +169,32 @@ def _is_emptied(table: Table) -> bool:
     return any(each["name"] == table.name for each in emptied)
 
 
-def _tell_property_columns(columns: PropertyColumns, state: State) -> None:
-    """Tells dlt of new columns, and keeps in `state` what is known of all."""
-    if new := columns.new_columns():
-        hints: dict[str, Any] = {column.name: column.dlt_hints() for column in new}
-        dlt.current.resource().apply_hints(columns=hints)
-    state["property_columns"] = columns.catalogue.state()
+class _Told:
+    """What one resource, of one load package, has told dlt of columns that the table does not declare.
 
+    Each package tells all of them again: for a column without a hint dlt would take the type of the page, in which JSON
+    is text, and a column of an earlier package would change its type in dlt's schema while it keeps it in the
+    destination.
+    """
 
-def _tell_columns(reading: TableReading) -> None:
-    """Tells dlt what PostHog's answer told of a table whose columns are not declared."""
-    if reading.columns:
-        hints: dict[str, Any] = {column.name: column.dlt_hints() for column in reading.columns}
-        dlt.current.resource().apply_hints(columns=hints, primary_key=reading.key or None)
+    def __init__(self) -> None:
+        self._columns: dict[str, Column] = {}
+        self._key: tuple[str, ...] = ()
+
+    def properties(self, columns: PropertyColumns) -> None:
+        """Tells of the property columns that are new."""
+        if new := self._new(known.column for known in columns.catalogue.properties):
+            dlt.current.resource().apply_hints(columns=new)
+
+    def answered(self, reading: TableReading) -> None:
+        """Tells what PostHog's answers told, so far, of a table of which not all columns are declared."""
+        new = self._new(reading.columns)
+        if new or reading.key != self._key:
+            self._key = reading.key
+            # Given no columns, dlt would forget those that it has.
+            dlt.current.resource().apply_hints(columns=new or None, primary_key=reading.key or None)
+
+    def _new(self, columns: Iterable[Column]) -> dict[str, Any]:
+        new = {column.name: column for column in columns if self._columns.get(column.name) != column}
+        self._columns.update(new)
+        return {name: column.dlt_hints() for name, column in new.items()}

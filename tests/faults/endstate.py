@@ -27,6 +27,8 @@ class TableState:
     """Distinct values of the primary key."""
     checksum: int
     """The sum of a hash of each whole row: one cell, or one row twice, changes it."""
+    counted: tuple[tuple[str, str, float, int], ...]
+    """Of events, the type, coverage and conflicts of each property, as `property_columns` has them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,13 @@ def _table_state(connection: duckdb.DuckDBPyConnection, name: str, key: str) -> 
         f"SELECT count(*), count(DISTINCT {key}), coalesce(sum(hash({cells})), 0) FROM {DATASET}.{name}"
     ).fetchone()
     assert counted is not None
-    return TableState(columns, *map(int, counted))
+    rows, keys, checksum = map(int, counted)
+    properties = connection.execute(
+        f"SELECT key, type, round(coverage, 9), conflicts FROM {DATASET}.property_columns "
+        "WHERE table_name = $name AND $name = 'events' ORDER BY key",
+        {"name": name},
+    ).fetchall()
+    return TableState(columns, rows, keys, checksum, tuple(properties))
 
 
 def ledgers(path: Path, folder: Path) -> Ledgers:

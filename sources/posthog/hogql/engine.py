@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
-from sources.posthog.hogql.events import EventsReader
+from sources.posthog.hogql.counted import uncounted
+from sources.posthog.hogql.events import Batch, EventsReader
 from sources.posthog.hogql.keyed import KeyedReader
 from sources.posthog.hogql.ledger import Ledger, Plan
-from sources.posthog.hogql.windows import Window
+from sources.posthog.properties.columns import PropertyColumns
 from sources.posthog.reading import Noted, State, TableReading
 from sources.posthog.run import Run
 
 
 def read_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Events that the ledger in `state` does not have yet."""
-    plan = reading.plan = Ledger(state).plan(run.now, run.since, run.until, run.settings)
+    ledger = Ledger(state)
+    plan = reading.plan = ledger.plan(run.now, run.since, run.until, run.settings)
     reading.shapes_pages = True
+    if reading.shape is not None:
+        reading.shape.counted = uncounted(ledger.covered, plan.windows)
     reader = EventsReader(run.client, run.dialect, run.settings, run.progress, shape=reading.shape, spool=run.spool)
     for page in reader.pages(plan.windows):
         reading.completed += page.completes
-        yield page.rows, partial(_cover, plan, [batch.window for batch in page.completes])
+        yield page.rows, partial(_cover, plan, page.completes, reading.shape)
     # An empty page: it carries the last note, and makes the table where there are no events at all.
     yield reader.empty(), partial(_finish, plan)
 
@@ -43,8 +47,12 @@ def note(changes: State, state: State) -> None:
             state[name] = value
 
 
-def _cover(plan: Plan, windows: list[Window], state: State) -> None:
-    Ledger(state).cover(plan, windows)
+def _cover(plan: Plan, completed: Sequence[Batch], columns: PropertyColumns | None, state: State) -> None:
+    Ledger(state).cover(plan, [batch.window for batch in completed])
+    if columns is not None:
+        # Together, so that what is counted is what is covered: the rows of another window are read again.
+        for batch in completed:
+            columns.count(batch.tally)
 
 
 def _finish(plan: Plan, state: State) -> None:

@@ -7,7 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -34,6 +34,8 @@ from sources.posthog.hogql.row_cap import RowCap
 from sources.posthog.hogql.windows import MAX, Window
 from sources.posthog.http import memory
 from sources.posthog.progress import Progress
+from sources.posthog.properties.columns import ShapedPage
+from sources.posthog.properties.tally import Tally
 from sources.posthog.settings import Settings
 from sources.posthog.spool import Spool, SpooledPage
 from sources.posthog.tables import EVENTS
@@ -51,6 +53,8 @@ class Batch:
     window: Window
     leaves_left: int
     rows: int = 0
+    tally: Tally = field(default_factory=Tally)
+    """What was counted of them, to be noted when the window is complete: until then a run that dies reads it again."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +70,9 @@ class Page:
         return self.rows.table() if isinstance(self.rows, SpooledPage) else self.rows
 
 
-@dataclass(frozen=True)
-class _Shaped:
-    """A page that is as it is to be."""
-
-    table: pa.Table
-
-
 T = TypeVar("T")
-_Read = tuple[Batch, "pa.Table | SpooledPage"]
-_Fetched = tuple[Batch, pa.Table | _Shaped]
+_Read = tuple[Batch, "pa.Table | SpooledPage", Tally]
+_Fetched = tuple[Batch, pa.Table | ShapedPage]
 
 
 class EventsReader:
@@ -88,7 +85,7 @@ class EventsReader:
         settings: Settings,
         progress: Progress | None = None,
         *,
-        shape: Callable[[pa.Table], pa.Table] | None = None,
+        shape: Callable[[pa.Table], ShapedPage] | None = None,
         spool: Spool | None = None,
     ) -> None:
         """`shape` is done to the rows of each page, on the threads that fetch, for one page at a time.
@@ -114,13 +111,14 @@ class EventsReader:
     def pages(self, windows: Sequence[Window]) -> Iterator[Page]:
         """The rows of `windows`, page by page, in no order; memory is bounded by the pages in flight."""
         empty: list[Batch] = []
-        for batch, table in run_jobs(
+        for batch, table, tally in run_jobs(
             self._jobs(windows, empty),
             threads=self._settings.queries_in_flight,
             ahead=self._ahead,
         ):
             with self._lock:
                 batch.rows += table.num_rows
+                batch.tally.add(tally)
                 batch.leaves_left -= 1
             self._progress.fetched(EVENTS.name, table.num_rows)
             completes = (*empty, batch) if batch.leaves_left == 0 else tuple(empty)
@@ -160,8 +158,9 @@ class EventsReader:
             if isinstance(fetched, Split):
                 return fetched
             rows = fetched[1]
-            page = (rows if isinstance(rows, _Shaped) else self._shaped(rows, writing)).table
-            return batch, (page if self._spool is None or not page.num_rows else self._spool(page))
+            shaped = rows if isinstance(rows, ShapedPage) else self._shaped(rows, writing)
+            page = shaped.table
+            return batch, (page if self._spool is None or not page.num_rows else self._spool(page)), shaped.tally
 
     def _fetch(self, batch: Batch, leaf: Leaf, writing: ExitStack) -> _Fetched | Split[_Read]:
         limit = self._cap.most
@@ -174,7 +173,7 @@ class EventsReader:
                 return batch, self._uncut(leaf, fault)
             logger.info("Splitting a leaf: %s", fault.message)
             return self._split(batch, leaf, max(1, min(leaf.expected or self._target, self._target) // 2), fault)
-        whole = table if isinstance(table, _Shaped) else self._whole(leaf, limit, table)
+        whole = table if isinstance(table, ShapedPage) else self._whole(leaf, limit, table)
         return self._split(batch, leaf, self._target) if whole is None else (batch, whole)
 
     def _whole(self, leaf: Leaf, limit: int, table: pa.Table) -> pa.Table | None:
@@ -193,19 +192,19 @@ class EventsReader:
             table = again
         return None
 
-    def _taken(self, leaf: Leaf, limit: int, writing: ExitStack, answer: QueryAnswer) -> pa.Table | _Shaped:
+    def _taken(self, leaf: Leaf, limit: int, writing: ExitStack, answer: QueryAnswer) -> pa.Table | ShapedPage:
         """The rows of an answer; shaped at once if they are the whole leaf, before another page is decoded."""
         table = _events_table(answer)
         is_done = table.num_rows < limit and self._has_all(leaf, table.num_rows)
         return self._shaped(table, writing) if is_done else table
 
-    def _shaped(self, table: pa.Table, writing: ExitStack) -> _Shaped:
+    def _shaped(self, table: pa.Table, writing: ExitStack) -> ShapedPage:
         """A page that is ready to be written, once the one before it is."""
         with memory.one_page:
-            page = table if self._shape is None else self._shape(table)
+            page = ShapedPage(table, Tally()) if self._shape is None else self._shape(table)
             writing.close()
             writing.enter_context(memory.one_written)
-            return _Shaped(page)
+            return page
 
     def _rows(self, leaf: Leaf, limit: int, *, long: bool = False) -> pa.Table:
         return self._query(leaf, limit, _events_table, long=long)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sources.posthog.properties.names import Names
 from sources.posthog.properties.rules import ColumnRules
+from sources.posthog.properties.tally import Tally
 from sources.posthog.properties.types import Declared, Kind, PropertyType, declared_type, type_of, widened
 from sources.posthog.tables.declaration import Column
 
@@ -31,11 +32,11 @@ class Property:
     declared: Declared | None
     """What PostHog said of it when it was first seen."""
     kinds: Kind
-    """All kinds of values seen."""
+    """All kinds of values seen; `TEXT` as well where the column is of text, which may hold any."""
     first_seen: datetime
     last_seen: datetime
     rows: int = 0
-    """Rows read with a value, NULL not counted; rows that were read again count again."""
+    """Rows counted with a value, NULL not counted: see `Catalogue.count`."""
     conflicts: int = 0
     """Those of them whose value the column does not hold."""
 
@@ -48,12 +49,14 @@ class Property:
     def column(self) -> Column:
         """As tables declare columns."""
         said = f"; PostHog: {self.declared}" if self.declared else ""
-        precision = (38, 0) if self.type == "decimal" else None
         # No comment on a column takes a zero byte, and a line break hurts whoever reads it.
         shown = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", self.key)
-        return Column(
-            self.name, self.type, self.key, f"Property {shown} of the column properties{said}.", precision=precision
-        )
+        return column_of(self.name, self.type, self.key, f"Property {shown} of the column properties{said}.")
+
+
+def column_of(name: str, kind: PropertyType, key: str, description: str) -> Column:
+    """A property column as tables declare columns."""
+    return Column(name, kind, key, description, precision=(38, 0) if kind == "decimal" else None)
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,24 @@ class Catalogue:
         self._lock = threading.RLock()
         self._properties: dict[str, Property] = {}
         self._rows_read = int((state or {}).get("rows", 0))
+        self._is_doubtful = bool((state or {}).get("is_doubtful", False))
         for entry in (state or {}).get("properties", ()):
             known = _from_state(entry)
             held_type = self._held.get(known.name, known.type)
             # A column that has become wider since was made anew: it holds all its values.
             conflicts = known.conflicts if held_type == known.type else 0
+            self._is_doubtful |= held_type != known.type or not _is_reached(known)
             self._properties[known.key] = replace(known, type=held_type, conflicts=conflicts)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether columns may hold other values than the JSON says, or NULL where they could hold one.
+
+        So it is where the type that was recorded of a column is not the one that it has: a run died while columns were
+        made anew, or a version up to 0.1 took JSON columns for text. Remembered in `state` until all rows were read
+        again (`recount`).
+        """
+        return self._is_doubtful
 
     @property
     def depth(self) -> int:
@@ -139,14 +154,13 @@ class Catalogue:
             return False
         return key in self._properties or self._rules.wants(key) == "always" or self._room > 0
 
-    def settle(self, seen: Mapping[str, Seen], rows: int, at: datetime | None = None) -> dict[str, Property]:
-        """Takes in what a page of `rows` rows holds; gives the columns for its keys, new ones included.
+    def settle(self, seen: Mapping[str, Seen], at: datetime | None = None) -> dict[str, Property]:
+        """Takes in what a page holds; gives the columns for its keys, new ones included. Counts nothing: see `count`.
 
         `at` is when it was read: now, unless given.
         """
         moment = at or datetime.now(timezone.utc)
         with self._lock:
-            self._rows_read += rows
             for key, found in sorted(seen.items(), key=lambda item: (-item[1].rows, item[0])):
                 self._settle(key, found, moment)
             return {
@@ -155,19 +169,24 @@ class Catalogue:
                 if key in self._properties and self._rules.wants(key) != "never"
             }
 
-    def count_conflicts(self, conflicts: Mapping[str, int]) -> None:
-        """Adds to the conflicts of keys."""
+    def count(self, tally: Tally) -> None:
+        """Adds what was counted of some rows. What a page holds may be settled before anybody knows that it is loaded,
+        and as often as it is read; this is for rows that are loaded, and not counted yet."""
         with self._lock:
-            for key, count in conflicts.items():
-                known = self._properties[key]
-                self._properties[key] = replace(known, conflicts=known.conflicts + count)
+            self._rows_read += tally.rows
+            for key, rows in tally.values.items():
+                if (known := self._properties.get(key)) is not None:
+                    conflicts = known.conflicts + tally.conflicts[key]
+                    self._properties[key] = replace(known, rows=known.rows + rows, conflicts=conflicts)
 
     def recount(self) -> None:
         """Forgets how many rows were read with what: all rows of the table are about to be read again."""
         with self._lock:
             self._rows_read = 0
+            self._is_doubtful = False
             for key, known in self._properties.items():
-                self._properties[key] = replace(known, rows=0, conflicts=0)
+                kinds = known.kinds | _kinds_held(known.type)
+                self._properties[key] = replace(known, kinds=kinds, rows=0, conflicts=0)
 
     def widen(self, keys: Iterable[str]) -> None:
         """Notes that the columns of `keys` are of the type wanted now, and to be refilled."""
@@ -186,7 +205,8 @@ class Catalogue:
         """What is to be remembered, as JSON has it."""
         with self._lock:
             entries = [_to_state(known) for known in self._properties.values()]
-            return {"version": _VERSION, "rows": self._rows_read, "properties": entries}
+            state = {"version": _VERSION, "rows": self._rows_read, "properties": entries}
+            return {**state, "is_doubtful": True} if self._is_doubtful else state
 
     def facts(self) -> list[dict[str, Any]]:
         """Rows of the table `property_columns`: `coverage` is the share of rows read that have a value."""
@@ -232,9 +252,18 @@ class Catalogue:
                 return
             name = self._names.name(key)
             known = Property(key, name, self._held.get(name, wanted), declared, found.kinds, moment, moment)
-        self._properties[key] = replace(
-            known, kinds=known.kinds | found.kinds, rows=known.rows + found.rows, last_seen=max(moment, known.last_seen)
-        )
+        kinds = known.kinds | found.kinds | _kinds_held(known.type)
+        self._properties[key] = replace(known, kinds=kinds, last_seen=max(moment, known.last_seen))
+
+
+def _kinds_held(kind: PropertyType) -> Kind:
+    """A column of text holds any kind, so which are there is not looked at; and it is text for good."""
+    return Kind.TEXT if kind == "text" else Kind(0)
+
+
+def _is_reached(known: Property) -> bool:
+    """Whether values of the kinds that were seen make a column of the type that it has."""
+    return known.type != "text" or Kind.TEXT in known.kinds or type_of(known.kinds, known.declared) in {None, "text"}
 
 
 def _to_state(known: Property) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, get_args
 
+import numpy as np
 import pyarrow as pa
 
 from sources.posthog.properties.catalogue import Catalogue
@@ -13,15 +14,23 @@ from sources.posthog.properties.pairs import Parser
 from sources.posthog.properties.privacy import Privacy
 from sources.posthog.properties.settings import PropertySettings
 from sources.posthog.properties.shred import Shredder
+from sources.posthog.properties.tally import Tally
 from sources.posthog.properties.types import PropertyType
 from sources.posthog.tables import PROPERTY_COLUMNS, Table
-from sources.posthog.tables.declaration import Column
 
 PROPERTIES = "properties"
 """The column with the JSON objects."""
 
 RESERVED = ("person_id_at_ingestion",)
 """Names that the views over the tables give to columns of theirs."""
+
+
+@dataclass(frozen=True)
+class ShapedPage:
+    """A page as it is loaded, and what is to be counted of it once it is."""
+
+    table: pa.Table
+    tally: Tally
 
 
 class PropertyColumns:
@@ -47,31 +56,23 @@ class PropertyColumns:
         )
         parser = Parser(is_checked=True)
         self._privacy = Privacy(settings.privacy, settings.privacy_key, parser=parser)
-        self._shred = Shredder(self.catalogue, parser=parser)
-        self._lock = threading.Lock()
-        self._told: set[str] = set()
-        self.conflicts: dict[str, int] = {}
-        """Key -> values of this run that its column does not hold."""
+        self._shred = Shredder(self.catalogue, parser=parser, counts=False)
+        self.counted: Callable[[pa.Table], np.ndarray | None] = lambda _: None
+        """Set by an engine that reads rows again: which rows of a page are to be counted; None: all."""
 
-    def __call__(self, page: pa.Table) -> pa.Table:
+    def __call__(self, page: pa.Table) -> ShapedPage:
         """`page` with the rules of privacy applied to its JSON, and the columns that it has values for."""
         place = page.schema.get_field_index(PROPERTIES)
         texts = self._privacy(page.column(place))
-        found = self._shred(texts)
-        with self._lock:
-            for key, count in found.conflicts.items():
-                self.conflicts[key] = self.conflicts.get(key, 0) + count
+        found = self._shred(texts, self.counted(page))
         page = page.set_column(place, page.schema.field(place), texts)
         for name, values in found.columns.items():
             page = page.append_column(name, values)
-        return page
+        return ShapedPage(page, found.tally)
 
-    def new_columns(self) -> list[Column]:
-        """Columns of the catalogue that were not told by an earlier call."""
-        with self._lock:
-            new = [known.column for known in self.catalogue.properties if known.name not in self._told]
-            self._told.update(column.name for column in new)
-        return new
+    def count(self, tally: Tally) -> None:
+        """Counts rows that are in a load package."""
+        self.catalogue.count(tally)
 
 
 def facts_of(catalogue: Catalogue) -> pa.Table:

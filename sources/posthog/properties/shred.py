@@ -16,6 +16,7 @@ from sources.posthog.properties.casting import MAX_EXACT, fit, kinds_of
 from sources.posthog.properties.catalogue import Catalogue, Property, Seen
 from sources.posthog.properties.pairs import PIECE_BYTES, Cells, Parser, pieces
 from sources.posthog.properties.paths import parts_of, path_key
+from sources.posthog.properties.tally import Tally
 from sources.posthog.properties.types import Kind, PropertyType
 
 MAX_EXAMPLES = 20
@@ -34,6 +35,8 @@ class Shredded:
     """The first of them: row of the page, and key."""
     missed: dict[str, int] = field(default_factory=dict)
     """Keys that are no columns: in how many rows they have a value."""
+    tally: Tally = field(default_factory=Tally)
+    """What was counted of the rows that are to be counted, of keys that are columns."""
 
 
 class Shredder:
@@ -46,22 +49,39 @@ class Shredder:
         piece_bytes: int = PIECE_BYTES,
         parser: Parser | None = None,
         only: Collection[str] | None = None,
+        counts: bool = True,
     ) -> None:
-        """`only`: the keys to look at; None: all that may be columns."""
+        """What the shredder has to know.
+
+        Args:
+            catalogue: the columns there are, and those that it makes.
+            piece_bytes: how much text is worked on at once.
+            parser: reads the JSON.
+            only: the keys to look at; None: all that may be columns.
+            counts: whether `catalogue` is told of what is counted (`Shredded.tally`) at once.
+        """
         self.catalogue = catalogue
         self._only = only
+        self._counts = counts
         self._piece_bytes = piece_bytes
         self._parser = parser or Parser()
 
-    def __call__(self, texts: pa.Array | pa.ChunkedArray) -> Shredded:
-        """The columns of `texts`, JSON objects as text; NULL and JSON that is no object have no properties."""
+    def __call__(self, texts: pa.Array | pa.ChunkedArray, counted: np.ndarray | None = None) -> Shredded:
+        """The columns of `texts`, JSON objects as text; NULL and JSON that is no object have no properties.
+
+        `counted`: which rows count in the tally; None: all.
+        """
         result = Shredded({})
         made: list[dict[str, pa.Array]] = []
         lengths: list[int] = []
         for piece in pieces(texts, self._piece_bytes):
-            made.append(self._piece(piece, sum(lengths), result))
+            start = sum(lengths)
+            among = None if counted is None else counted[start : start + len(piece)]
+            result.tally.rows += len(piece) if among is None else int(among.sum())
+            made.append(self._piece(piece, start, result, among))
             lengths.append(len(piece))
-        self.catalogue.count_conflicts(result.conflicts)
+        if self._counts:
+            self.catalogue.count(result.tally)
         for known in self.catalogue.properties:
             arrays = [piece.get(known.name) for piece in made]
             kind = next((array.type for array in arrays if array is not None), None)
@@ -75,7 +95,7 @@ class Shredder:
                 )
         return result
 
-    def _piece(self, texts: pa.Array, offset: int, result: Shredded) -> dict[str, pa.Array]:
+    def _piece(self, texts: pa.Array, offset: int, result: Shredded, counted: np.ndarray | None) -> dict[str, pa.Array]:
         known = self.catalogue.known()
         cells: dict[str, Cells] = {}
         seen: dict[str, Seen] = {}
@@ -97,19 +117,24 @@ class Shredder:
             else:
                 seen[key] = Seen(len(values), kinds_of(values, self.catalogue.declared(key)))
         columns: dict[str, pa.Array] = {}
-        settled = self.catalogue.settle(seen, len(texts))
+        settled = self.catalogue.settle(seen)
         for key, values in cells.items():
             if key not in settled:
                 result.missed[key] = result.missed.get(key, 0) + len(values)
                 continue
             column = settled[key]
+            among = None if counted is None else counted[values.rows]
+            result.tally.values[key] += len(values) if among is None else int(among.sum())
             if column.type == "text":
                 columns[column.name] = values.spread(len(texts))
                 continue
             kind, array = arrays.pop(key, (None, None))
             if kind != column.type:
                 array = fit(values, column.type, column.declared)
-            _note_conflicts(key, values, array, offset, result)
+            if array.null_count:
+                does_not_fit = array.is_null().to_numpy(zero_copy_only=False)
+                _note_conflicts(key, values.rows[does_not_fit] + offset, result)
+                result.tally.conflicts[key] += int((does_not_fit if among is None else does_not_fit & among).sum())
             columns[column.name] = _scattered(array, values, len(texts))
         return columns
 
@@ -145,13 +170,10 @@ def _has_long(array: pa.Array) -> bool:
     return bool(ends["max"] is not None and (ends["max"] > MAX_EXACT or ends["min"] < -MAX_EXACT))
 
 
-def _note_conflicts(key: str, values: Cells, array: pa.Array, offset: int, result: Shredded) -> None:
-    if not array.null_count:
-        return
-    result.conflicts[key] = result.conflicts.get(key, 0) + array.null_count
+def _note_conflicts(key: str, rows: np.ndarray, result: Shredded) -> None:
+    result.conflicts[key] = result.conflicts.get(key, 0) + len(rows)
     if (room := MAX_EXAMPLES - len(result.examples)) > 0:
-        rows = values.rows[array.is_null().to_numpy(zero_copy_only=False)][:room]
-        result.examples += [(offset + int(row), key) for row in rows]
+        result.examples += [(int(row), key) for row in rows[:room]]
 
 
 def _scattered(array: pa.Array, values: Cells, length: int) -> pa.Array:

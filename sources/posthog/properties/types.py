@@ -60,18 +60,18 @@ _WIDER: dict[PropertyType, frozenset[PropertyType]] = {
 
 
 def type_of(kinds: Kind, declared: Declared | None = None) -> PropertyType | None:
-    """The narrowest type for values of these kinds; None where there are none yet.
+    """The narrowest type for values of these kinds; None where neither they nor PostHog say anything.
 
-    What PostHog declares goes first: there only whole and broken numbers are told apart.
+    What PostHog declares goes first, also where no value fits it: there only whole and broken numbers are told apart.
     """
-    if not kinds:
-        return None
     if declared in {"Numeric", "Duration"}:
         return "double" if kinds & Kind.FLOAT else "decimal" if kinds & Kind.HUGE else "bigint"
     if declared == "Boolean":
         return "bool"
     if declared == "DateTime":
         return "timestamp"
+    if declared is None and not kinds:
+        return None
     if declared is None:
         for held, name in _TYPES:
             if not kinds & ~held:

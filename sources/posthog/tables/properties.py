@@ -21,7 +21,11 @@ PROPERTY_COLUMNS = Table(
         text("declared_type", "What PostHog declares: String, Numeric, Boolean, DateTime or Duration; NULL: nothing."),
         time("first_seen", "When a value was first read, UTC."),
         time("last_seen", "When a value was last read, UTC."),
-        double("coverage", "The share of the rows read that have a value, from 0 to 1."),
-        bigint("conflicts", "Values read that the column does not hold: NULL there, whole in the JSON."),
+        double("coverage", "The share of the rows counted that have a value, from 0 to 1."),
+        bigint(
+            "conflicts",
+            "Values that the column does not hold: NULL there, whole in the JSON. An event counts once, with its "
+            "window of sync_windows, however often it is read; a person or group each time that it has changed.",
+        ),
     ),
 )

@@ -15,6 +15,8 @@ from sources.posthog.hogql.capabilities import MODERN_MODIFIERS
 from sources.posthog.hogql.dialect import Dialect
 from sources.posthog.hogql.events import EventsReader
 from sources.posthog.http import memory
+from sources.posthog.properties.columns import ShapedPage
+from sources.posthog.properties.tally import Tally
 from sources.posthog.settings import Settings
 from sources.posthog.spool import Spool, SpooledPage
 from tests.sandboxes import started
@@ -40,13 +42,13 @@ class Watched(Spool):
         self._second = threading.Event()
         self.shaped = self.written = self.most = 0
 
-    def shape(self, page: pa.Table) -> pa.Table:
+    def shape(self, page: pa.Table) -> ShapedPage:
         with self._lock:
             self.shaped += 1
             self.most = max(self.most, self.shaped - self.written)
             if self.shaped == 2:
                 self._second.set()
-        return page
+        return ShapedPage(page, Tally())
 
     def __call__(self, page: pa.Table) -> SpooledPage:
         assert self._second.wait(SECONDS), "no other page was shaped meanwhile"

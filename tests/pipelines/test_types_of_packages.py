@@ -1,0 +1,233 @@
+"""Runs of many load packages: what one knows of columns the next one knows, wherever the tables are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from destinations.destination import Destination
+from pipelines import packages
+from pipelines.retype import retype
+from pipelines.sync import SyncOptions, SyncResult, sync
+from sandbox.local import Sandbox
+from sandbox.store import quoted
+from sources.posthog import DEFAULT, TABLES, PostHogClient, PropertySettings, Settings, posthog, resources
+from sources.posthog.budget import Budget
+from tests.faults.syncing import LONG
+from tests.local_postgres import LocalPostgres
+from tests.own_posthog import OwnPostHog
+from tests.pipelines.column_types import TypesAgree
+from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
+from tests.pipelines.test_properties_sync import VALUES_ALONE, assert_columns_say_what_the_json_says, set_properties
+from tests.pipelines.test_sync import Warehouse
+from tests.sources.posthog.properties.documents import pages
+
+WITH_LOGS = ("parquet as delta", "parquet as iceberg")
+KINDS = ("duckdb", "postgres", "parquet", "ducklake in sqlite", *(WITH_LOGS if LONG else ()))
+FIRST = """concat('{"steps":[', toString(cityHash64(uuid) % 100), '],"amount":7,"at":"2026-11-20","many":', multiIf(
+    cityHash64(uuid) % 3 = 0, '12345678901234567890', '1'), '}')"""
+LATER = "created_at > (SELECT median(created_at) FROM events)"
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[OwnPostHog]:
+    own = OwnPostHog(events=300, persons=40, seed=4, days=6)
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def own(shared: OwnPostHog) -> OwnPostHog:
+    """Every event has the same properties: JSON, numbers of two sizes, dates."""
+    set_properties(shared, FIRST, "1")
+    return shared
+
+
+@pytest.fixture
+def place(
+    request: pytest.FixtureRequest, postgres: LocalPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Warehouse]:
+    """An empty warehouse of the kind that the test is given (`indirect`)."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    if request.param == "duckdb":
+        yield Warehouse(tmp_path / "warehouse.duckdb")
+        return
+    with set_to(settings_of(request.param, postgres, tmp_path)):
+        yield Elsewhere(request.param, tmp_path)
+
+
+class Synced:
+    """A sync in small load packages, and what `TypesAgree` saw of each."""
+
+    def __init__(
+        self, place: Warehouse, server: Sandbox, *tables: str, key: str | None = None, is_compared: bool = True
+    ) -> None:
+        def connect() -> PostHogClient:
+            budget = Budget(requests_per_minute=100_000, requests_per_hour=1_000_000)
+            return PostHogClient(key or server.api_key, server.host, server.project_id, budget=budget)
+
+        with place.opened() as destination:
+            self.agree = TypesAgree(destination)
+            options = SyncOptions(
+                tables=tuple(TABLES[name] for name in tables or ("events",)),
+                package_rows=100,
+                settings=Settings(leaf_rows=60, queries_in_flight=1),
+            )
+            self.result: SyncResult = sync(connect, destination, options, self.agree if is_compared else None)
+            if is_compared:
+                self.agree.assert_agreed("at the end")
+        self.types = self.agree.seen.get("events", {})
+
+
+def retyped(destination: Destination) -> list[str]:
+    destination.check()
+    pipeline = packages.fresh_pipeline(destination)
+    return [str(each) for each in retype(pipeline, destination, TABLES["events"], PropertySettings(), is_whole=True)]
+
+
+def assert_rows_say_what_the_json_says(place: Warehouse, *columns: str) -> None:
+    """Compares each value of some columns with the JSON beside it, as texts."""
+    table, names = "{events}" if isinstance(place, Elsewhere) else "events", ", ".join(columns)
+    rows = place.rows(f"SELECT CAST(properties AS VARCHAR) AS properties, {names} FROM {table}")
+    assert rows
+    for text, *values in rows:
+        said = json.loads(text)
+        for name, value in zip(columns, values, strict=True):
+            told = said.get(name)
+            assert value == told or (value is not None and json.loads(value) == told), (name, value, text)
+
+
+def add(own: OwnPostHog, properties: str, seed: int) -> None:
+    """Events that arrive now, in one go with their properties."""
+    uuids = own.posthog.add_events(30, days_back=1, seed=seed)
+    set_properties(own, properties, f"toString(uuid) IN ({', '.join(map(quoted, uuids))})")
+    # Past the time that rows may take to be seen, and past what the next run asks for again.
+    own.posthog.advance_clock(7_200)
+
+
+@pytest.mark.parametrize("place", KINDS, indirect=True)
+def test_types_agree_after_each_package_and_later_texts_make_columns_wider(place: Warehouse, own: OwnPostHog) -> None:
+    key = own.posthog.create_key(VALUES_ALONE)
+    first = Synced(place, own.posthog, "events", "persons", key=key)
+    assert first.result.status == "complete"
+    assert first.agree.packages > 3
+    assert {name: first.types[name] for name in ("steps", "amount", "at", "many")} == {
+        "steps": "json",
+        "amount": "bigint",
+        "at": "date",
+        "many": "decimal",
+    }
+
+    add(own, """concat('{"steps":', ['"12"', '"true"', '"plain"', '{}'][1 + cityHash64(uuid) % 4], '}')""", seed=3)
+    second = Synced(place, own.posthog, key=key)
+    assert second.result.status == "complete"
+    assert second.result.notes["events"] == [
+        "columns became wider, for values did not fit: steps (json to text)",
+    ]
+    assert second.types["steps"] == "text"
+    assert_rows_say_what_the_json_says(place, "steps")
+
+    third = Synced(place, own.posthog, key=key)
+    assert (third.result.status, third.result.notes, third.types) == ("complete", {}, second.types)
+    with place.opened() as destination:
+        assert retyped(destination) == [], "there is nothing left to do"
+
+
+def loads_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What versions up to 0.1 did: columns were told to dlt in the first package of a run only, and not compared."""
+    told: dict[str, Any] = {}
+    began = resources._Told.__init__
+
+    def once(self: Any) -> None:
+        began(self)
+        self._columns = told
+
+    monkeypatch.setattr(resources._Told, "__init__", once)
+    monkeypatch.setattr(packages, "mend_types", lambda *_: None)
+
+
+@pytest.mark.parametrize("place", KINDS, indirect=True)
+def test_what_older_versions_left_behind_is_mended_by_the_next_sync(
+    place: Warehouse, own: OwnPostHog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = own.posthog.create_key(VALUES_ALONE)
+    for seed, text in ((5, '"12"'), (6, '"true"')):
+        with monkeypatch.context() as before:
+            loads_as_before(before)
+            Synced(place, own.posthog, key=key, is_compared=False)
+        add(own, f"""'{{"steps":{text}}}'""", seed)
+    with monkeypatch.context() as before:
+        loads_as_before(before)
+        Synced(place, own.posthog, key=key, is_compared=False)
+    add(own, """'{"steps":"plain"}'""", 7)
+
+    mended = Synced(place, own.posthog, key=key)
+    assert mended.result.status == "complete"
+    assert mended.types["steps"] == "text"
+    assert_rows_say_what_the_json_says(place, "steps")
+    again = Synced(place, own.posthog, key=key)
+    assert (again.result.status, again.result.notes) == ("complete", {})
+
+
+def test_a_sync_of_every_table_in_many_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: OwnPostHog
+) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    place = Warehouse(tmp_path / "warehouse.duckdb")
+    for _ in range(2):
+        assert Synced(place, shared.posthog, *DEFAULT).result.status == "complete"
+        shared.posthog.advance_clock(90_000)
+
+
+@given(found=pages(max_rows=12), later=pages(max_rows=6))
+@settings(max_examples=20 if LONG else 2, deadline=None, suppress_health_check=list(HealthCheck))
+def test_wild_values_come_out_alike_however_many_packages_they_come_in(
+    found: list[str | None], later: list[str | None], shared: OwnPostHog, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("wild")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
+        place = Warehouse(folder / "warehouse.duckdb")
+        key = shared.posthog.create_key(VALUES_ALONE)
+        for documents, where in ((found, "1"), (later, LATER)):
+            set_properties(shared, chosen(documents), where)
+        assert Synced(place, shared.posthog, key=key).result.status == "complete"
+        assert_columns_say_what_the_json_says(place.path)
+
+
+def chosen(documents: list[str | None]) -> str:
+    """One of `documents` for each event: those that PostHog takes, which are JSON."""
+    texts = [text for text in documents if text is not None and is_json(text)] or ["{}"]
+    return f"[{', '.join(map(quoted, texts))}][1 + cityHash64(uuid) % {len(texts)}]"
+
+
+def is_json(text: str) -> bool:
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    try:
+        json.loads(text, parse_constant=refuse)
+    except ValueError:
+        return False
+    return True
+
+
+def test_a_plain_dlt_script_that_runs_twice(own: OwnPostHog, tmp_path: Path) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    pipeline = dlt.pipeline(
+        "script", pipelines_dir=str(tmp_path), destination=dlt.destinations.duckdb(str(file)), dataset_name="posthog"
+    )
+    key = own.posthog.create_key(VALUES_ALONE)
+    source = posthog(key, own.posthog.host, requests_per_minute=100_000, leaf_rows=60)
+    pipeline.run(source.with_resources("events"))
+    add(own, """concat('{"steps":', ['"12"', '"true"', '"plain"', '{}'][1 + cityHash64(uuid) % 4], '}')""", seed=8)
+    pipeline.run(source.with_resources("events"))
+    assert pipeline.default_schema.tables["events"]["columns"]["steps"]["data_type"] == "json"
+    conflicts = assert_columns_say_what_the_json_says(file)
+    assert conflicts["steps"] > 0, "the JSON has them"
