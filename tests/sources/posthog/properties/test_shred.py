@@ -182,16 +182,16 @@ def test_moments_by_the_values(values: list[str], kind: str) -> None:
         pytest.param("Duration", ["61.5"], "double", [61.5], id="durations are numbers"),
         pytest.param("Boolean", ["true", '"false"', "1", '"True"'], "bool", [True, False, None, None], id="booleans"),
         pytest.param("String", ["1", '"x"', "true"], "text", ["1", "x", "true"], id="texts"),
-        pytest.param("Numeric", ['"x"'], None, [], id="nothing that fits"),
+        pytest.param("Numeric", ['"x"'], "bigint", [None], id="no number"),
+        pytest.param("Boolean", ['"x"', "1"], "bool", [None, None], id="neither true nor false"),
+        pytest.param("DateTime", ['"a"', '"b"'], "timestamp", [None, None], id="no moment"),
     ],
 )
-def test_what_posthog_declares_goes_first(
-    declared: str, values: list[str], kind: str | None, typed: list[object]
-) -> None:
+def test_what_posthog_declares_goes_first(declared: str, values: list[str], kind: str, typed: list[object]) -> None:
     shred = shredder(piece_bytes=10_000, definitions={"key": declared})
     result = shred(texts_of([f'{{"key":{value}}}' for value in values]))
-    assert [known.type for known in shred.catalogue.properties] == ([kind] if kind else [])
-    assert (result.columns["key"].to_pylist() if kind else []) == typed
+    assert [known.type for known in shred.catalogue.properties] == [kind]
+    assert result.columns["key"].to_pylist() == typed
     assert result.conflicts == ({"key": typed.count(None)} if None in typed else {})
 
 
