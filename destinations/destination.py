@@ -150,6 +150,9 @@ class Destination(Protocol):
     def count_keys(self, table: str, *, has_tombstones: bool) -> int:
         """Rows of a keyed table; tombstones, where it has them, left out."""
 
+    def count_repeated(self, table: str, keys: Sequence[str]) -> int:
+        """Rows of a table besides the first of each key; 0: each key is there once, or there is no table."""
+
     def known_versions(self, table: str, key: str) -> Iterable[pa.Table]:
         """`key` (text), `version` and `is_deleted` of all rows of a table, in pieces; none: it is not there."""
 
@@ -193,6 +196,14 @@ def refuse_foreign(destination: Destination, tables: Iterable[str]) -> None:
     ours."""
     if isinstance(destination, KnowsItsOwn):
         destination.refuse_foreign(tables)
+
+
+@runtime_checkable
+class MendsRepeated(Protocol):
+    """A destination that removes rows besides the first of each key by itself."""
+
+    def mend_repeated(self, table: str, keys: Sequence[str], newest_by: str | None) -> None:
+        """Removes them; of each key the row stays that is the newest by the column `newest_by`."""
 
 
 def unusable_tables(destination: Destination) -> Sequence[TableUnusable]:

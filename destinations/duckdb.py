@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from .destination import Bounds, Cell, Condition, Descriptions
 from .duckdb_columns import DLT_TYPES, Columns
 from .duckdb_opening import ROW_GROUP, open_file
 from .duckdb_reading import DuckDbReading
-from .duckdb_sql import identifier, literal, utc_day
+from .duckdb_sql import identifier, literal, names, utc_day
 from .duckdb_types import CompressingTypeMapper
 from .errors import DestinationError, DestinationUnusable, cause_in, first_line
 from .read_in_place import duckdb_in_place
@@ -214,6 +214,15 @@ class DuckDbFile:
             return 0
         where = " WHERE NOT is_deleted" if has_tombstones else ""
         return self._count(f"SELECT count(*) FROM {self._qualified(table)}{where}")
+
+    def count_repeated(self, table: str, keys: Sequence[str]) -> int:
+        """Rows of a table besides the first of each key."""
+        if table not in self._columns():
+            return 0
+        return self._count(
+            f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {self._qualified(table)} "
+            f"GROUP BY {names(keys)} HAVING count(*) > 1)"
+        )
 
     def known_versions(self, table: str, key: str) -> Iterable[pa.Table]:
         """`key`, `version` and `is_deleted` of all rows of a table, in pieces; none: it is not there."""

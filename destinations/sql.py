@@ -7,7 +7,7 @@ Tables are merged by delete-insert on their keys, the only strategy of dlt's tha
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -178,6 +178,15 @@ class SqlDestination:
                 return 0
             where = f" WHERE {session.column('is_deleted')} = {session.false()}" if has_tombstones else ""
             return int(session.ask(f"SELECT count(*) FROM {session.table(table)}{where}")[0][0])
+
+    def count_repeated(self, table: str, keys: Sequence[str]) -> int:
+        """Rows of a table besides the first of each key."""
+        with self.session() as session:
+            if not session.columns([table]):
+                return 0
+            columns = ", ".join(map(session.column, keys))
+            repeated = f"SELECT count(*) AS n FROM {session.table(table)} GROUP BY {columns} HAVING count(*) > 1"
+            return int(session.ask(f"SELECT coalesce(sum(n - 1), 0) FROM ({repeated}) AS repeated")[0][0])
 
     def known_versions(self, table: str, key: str) -> Iterable[pa.Table]:
         """`key`, `version` and `is_deleted` of all rows of a table, in pieces; none: it is not there."""

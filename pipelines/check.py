@@ -1,13 +1,14 @@
 """The check by counts: is what was loaded what PostHog holds?
 
-Events are compared by UTC day and name, as numbers of distinct uuids; all other tables as numbers of keys.
+Events are compared by UTC day and name, as numbers of distinct uuids; all other tables as numbers of keys. Rows here
+are compared with keys here, too, of each table that is merged: one key in two rows makes every other number wrong.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from destinations.destination import Bounds, Cell
@@ -28,6 +29,9 @@ class Counting(Protocol):
     def count_keys(self, table: str, *, has_tombstones: bool) -> int:
         """Rows of a keyed table; tombstones, where it has them, left out."""
 
+    def count_repeated(self, table: str, keys: Sequence[str]) -> int:
+        """Rows of a table besides the first of each key."""
+
 
 @dataclass(frozen=True)
 class TableCheck:
@@ -41,6 +45,8 @@ class TableCheck:
     extra: int = 0
     cells: int = 0
     reason: str = ""
+    repeated: int = 0
+    """Rows here besides the first of each key."""
 
     def __str__(self) -> str:
         """`complete`, `short by N`, `unknown`, `skipped` or `not due`, as people are told."""
@@ -57,14 +63,30 @@ def check(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
         return unread
     try:
         if reading.plan is not None:
-            return _check_events(run, reading, destination)
-        if reading.counted is not None:
-            return _check_counted(reading, reading.counted, destination)
-        return _check_keys(reading, destination)
+            found = _check_events(run, reading, destination)
+        elif reading.counted is not None:
+            found = _check_counted(reading, reading.counted, destination)
+        else:
+            found = _check_keys(reading, destination)
+        return _with_repeated(found, reading, destination)
     except PostHogError as error:
         if error.is_shared:
             raise
         return TableCheck(reading.table.name, "unknown", reason=f"PostHog could not be asked: {error.message}")
+
+
+def _with_repeated(found: TableCheck, reading: TableReading, destination: Counting) -> TableCheck:
+    """What was found, unless rows here have one key: then nothing is proven by their number."""
+    table = reading.table
+    repeated = destination.count_repeated(table.name, table.keys) if table.loads == "merge" else 0
+    if not repeated:
+        return found
+    reason = (
+        f"{repeated:,} rows here have the {' and '.join(table.keys)} of another row, so that counts prove nothing: "
+        "two programs wrote at once, or a file or rows were copied in. Remove them, and run the same command again"
+    )
+    status: Status = "short" if found.status == "short" else "unknown"
+    return replace(found, status=status, reason=reason, repeated=repeated)
 
 
 def _unread(reading: TableReading) -> TableCheck | None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from destinations.destination import Destination, refuse_foreign, unusable_tables
+from destinations.destination import Destination, MendsRepeated, refuse_foreign, unusable_tables
 from destinations.errors import ColumnsInUse, TableUnusable
 from pipelines import __version__
 from pipelines.check import TableCheck, check
@@ -290,10 +290,19 @@ class _Sync:
         run = self._extraction.open()
         for reading in self._readings.values():
             try:
-                checks.append(check(run, reading, self._destination))
+                checks.append(self._mended(check(run, reading, self._destination), reading))
             except PostHogError as error:  # noqa: PERF203 - it ends the loop
                 return error
         return None
+
+    def _mended(self, found: TableCheck, reading: TableReading) -> TableCheck:
+        """What the check finds without rows that have the key of another one, where the destination removes those."""
+        if not found.repeated or not isinstance(self._destination, MendsRepeated):
+            return found
+        table = reading.table
+        self._destination.mend_repeated(table.name, table.keys, table.newest_by)
+        reading.notes.append(f"{found.repeated:,} rows that had the key of another row were removed")
+        return check(self._extraction.open(), reading, self._destination)
 
     @property
     def _readings(self) -> dict[str, TableReading]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -21,6 +21,7 @@ from dlt.common.storages import FilesystemConfiguration
 from destinations.destination import Bounds, Cell
 from destinations.errors import DestinationError, DestinationUnusable, telling
 
+from . import repeats
 from .anew import property_types
 from .engine import DEFAULT_MEMORY_LIMIT, connection
 from .failures import explained, no_bucket
@@ -146,6 +147,11 @@ class BucketDestination(ABC):
         """Rows of a keyed table; tombstones, where it has them, left out."""
         with self._telling():
             return self._counter.count_keys(table, has_tombstones=has_tombstones)
+
+    def count_repeated(self, table: str, keys: Sequence[str]) -> int:
+        """Rows of a table besides the first of each key."""
+        with self._telling():
+            return repeats.count(self._store, table, keys, self._memory_limit)
 
     def known_versions(self, table: str, key: str) -> Iterable[pa.Table]:
         """`key` (text), `version` and `is_deleted` of all rows of a table, in pieces; none: it is not there."""

@@ -14,7 +14,7 @@ from dlt.common.storages import FilesystemConfiguration
 from destinations.destination import Condition, Descriptions
 from destinations.errors import TableUnusable
 
-from . import oddities, views
+from . import oddities, repeats, views
 from .anew import Columns
 from .bucket import BucketDestination
 from .compacting import Compacted, compact
@@ -98,6 +98,12 @@ class Lake(BucketDestination):
         with self._telling():
             self._opening.open()
             return Columns(self._store, table, self._memory_limit)
+
+    def mend_repeated(self, table: str, keys: Sequence[str], newest_by: str | None) -> None:
+        """Removes rows besides the first of each key, file by file."""
+        with self._telling():
+            self._opening.open()
+            repeats.mend(self._store, table, keys, newest_by, self._memory_limit)
 
     def property_types(self, owner: str) -> dict[str, str | None]:
         """What the table property_definitions, where it is there and usable, says of the properties of `owner`."""

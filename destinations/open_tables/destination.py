@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
 
 from dlt.common.storages import FilesystemConfiguration
@@ -17,7 +17,7 @@ from destinations.lake.store import File
 
 from .columns import TableColumns
 from .formats import require
-from .merging import compact
+from .merging import compact, mend
 from .opening import TableOpening
 from .pipeline import open_tables
 from .store import TableStore
@@ -123,6 +123,12 @@ class OpenTables(BucketDestination):
         with self._telling():
             self._opening.open()
             return TableColumns(self._store, table, self._memory_limit)
+
+    def mend_repeated(self, table: str, keys: Sequence[str], newest_by: str | None) -> None:
+        """Removes rows besides the first of each key, in one entry of the table's log."""
+        with self._telling():
+            self._opening.open()
+            mend(self._store, table, keys, newest_by, self._memory_limit)
 
     def compact(self, tables: Iterable[str] = ()) -> Iterator[Compacted]:
         """Makes few files of many, in these tables or all."""

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from destinations.duckdb_sql import names
+from destinations.lake import repeats
 from destinations.lake.engine import connection, scan
 from destinations.lake.keys import Keys
 from destinations.lake.merging import take, typed
@@ -66,6 +67,27 @@ def compact(store: TableStore, table: str, memory_limit: str) -> Iterator[Fewer]
         yield from store.format.compact(
             table, lambda files: _reader(con, f"SELECT * FROM {scan(store.url(file.path) for file in files)}")
         )
+
+
+def mend(store: TableStore, table: str, keys: Sequence[str], newest_by: str | None, memory_limit: str) -> None:
+    """Removes rows besides the first of each key."""
+    with connection(store, memory_limit, table) as con:
+        holdings = repeats.find(con, store, table, keys, newest_by)
+        if holdings:
+            store.format.change(table, _Mended(con, holdings))
+
+
+class _Mended:
+    """Files with rows that go."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, holdings: Sequence[repeats.Holding]) -> None:
+        self.files = [each.file for each in holdings]
+        self._con = con
+        self._holdings = holdings
+
+    def rewritten(self) -> pa.RecordBatchReader:
+        """What is to be in the place of `files`."""
+        return repeats.reader_of(self._con, self._holdings)
 
 
 def _replace(store: TableStore, con: duckdb.DuckDBPyConnection, spec: Spec, arriving: Sequence[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from destinations.lake import Lake
 from pipelines.check import TableCheck, _differences
 from pipelines.sync import Listener
 from sandbox.local import Sandbox
+from tests.faults.syncing import sync_here
 from tests.own_posthog import OwnPostHog
 from tests.pipelines.test_sync import Warehouse
 from tests.sandboxes import started
@@ -149,6 +152,39 @@ def test_what_posthog_has_no_more_is_told(warehouse: Warehouse, own: OwnPostHog)
     assert (events.status, events.missing) == ("complete", 0)
     assert events.extra > 20
     assert "no longer in PostHog" in events.reason
+
+
+def test_one_key_in_two_rows_proves_nothing(warehouse: Warehouse, still: Sandbox) -> None:
+    """As many rows as in PostHog, or more: one stands twice, and perhaps another one is missing."""
+    one = f"SELECT uuid FROM posthog.events WHERE {SETTLED} ORDER BY uuid LIMIT"
+    found = checked(
+        warehouse,
+        still,
+        f"INSERT INTO posthog.events SELECT * FROM posthog.events WHERE uuid IN ({one} 3)",
+        "INSERT INTO posthog.persons SELECT * FROM posthog.persons LIMIT 2",
+    )
+    assert {table: (check.status, check.repeated) for table, check in found.items()} == {
+        "events": ("unknown", 3),
+        "persons": ("unknown", 2),
+        "person_distinct_ids": ("complete", 0),
+    }
+    assert found["events"].reason.startswith("3 rows here have the uuid of another row")
+    assert "no longer in PostHog" not in found["events"].reason
+    assert "Remove them" in found["events"].reason
+
+
+def test_a_lake_removes_rows_that_have_one_key(still: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+
+    def copy() -> None:
+        for file in sorted((tmp_path / "lake").glob("posthog/events/**/*.parquet"))[:2]:
+            shutil.copy(file, file.with_name(f"copy-of-{file.name}"))
+
+    result = sync_here(still, Lake(str(tmp_path / "lake")), listener=BeforeTheCheck(copy)).result
+    assert result.status == "complete"
+    assert result.totals["events"] == still.counts()["events"]
+    [note] = result.notes["events"]
+    assert note.endswith("rows that had the key of another row were removed")
 
 
 def test_a_check_that_cannot_be_made_is_unknown(warehouse: Warehouse, own: OwnPostHog) -> None:
