@@ -22,6 +22,10 @@ names are kept for `_KEPT`. State, loads and schemas of dlt's are new files each
 were noted and are not there when the lease changes hands are listed in `sealed.json`, and count for nothing if they
 come.
 
+A table with a log needs none of that for its files: they count by an entry of the log. There the writer looks at the
+table, notes its name, asks for the lease, and puts the entry that follows the last one it saw, on the condition that no
+other has come; whoever takes over puts an entry of its own that changes nothing.
+
 Besides, each put and removal asks the lease first (`Lease.check`, by this machine's clock, or `Lease.verify`, by the
 store): a run that was paused ends at the first of them. A store without conditions gives no more than that.
 """
@@ -91,8 +95,7 @@ class Fence:
         expected = {
             path: objects.tag(self._store.path(path)) if version is None else version for path, version in files.items()
         }
-        shape = None if schema is None else base64.b64encode(schema.serialize().to_pybytes()).decode()
-        with self._noted({"files": list(expected), "schema": shape}):
+        with self._noted({"files": list(expected), "schema": _packed(schema)}):
             self._expected |= expected
             try:
                 yield
@@ -114,13 +117,15 @@ class Fence:
             yield
 
     @contextmanager
-    def committing(self, table: str) -> Iterator[None]:
-        """Within, the log of a table may get an entry, on the condition that it is the next one. Raises LeaseLost."""
+    def committing(self, table: str, schema: pa.Schema | None = None) -> Iterator[None]:
+        """Within, the log of a table may get an entry, on the condition that it is the one that follows the last one
+        that was there before; `schema`: the columns of a table that this entry makes. Raises LeaseLost.
+        """
         if not self._has_conditions:
             self.verify()
             yield
             return
-        with self._noted({"tables": [table]}):
+        with self._noted({"tables": [table], "schema": _packed(schema)}):
             try:
                 yield
             except Exception:
@@ -185,10 +190,11 @@ class Fence:
             )
         return self._names
 
-    def settle(self, fence_table: Callable[[str], None], without: Collection[str] = ()) -> None:
+    def settle(self, fence_table: Callable[[str, pa.Schema | None], None], without: Collection[str] = ()) -> None:
         """Seals what others have noted and may still put; tables of `without` are left for later.
 
-        `fence_table` makes entries of a table's log impossible that were prepared before.
+        `fence_table` makes entries of a table's log impossible that were prepared before; a table that is not there
+        has the columns of the schema then.
         """
         self._names = None
         if not self._has_conditions or self.lease is None:
@@ -200,15 +206,14 @@ class Fence:
             files, names, tables = (content.get(kind, []) for kind in ("files", "names", "tables"))
             if any(path.split("/", 1)[0] in without for path in files):
                 continue
-            shape = content.get("schema")
-            schema = None if shape is None else pa.ipc.read_schema(pa.py_buffer(base64.b64decode(shape)))
+            schema = _unpacked(content.get("schema"))
             late = [*files, *(name for name in names if not self._store.exists(name))]
             if late:
                 self._add(late)
             for path in files:
                 self._seal_file(path, schema)
             for table in tables:
-                fence_table(table)
+                fence_table(table, schema)
             self._store.fs.rm_file(self._store.path(note.path))
 
     def _add(self, late: Collection[str]) -> None:
@@ -258,3 +263,11 @@ class Fence:
                 continue
             self._names, self._names_version = kept, version
             return
+
+
+def _packed(schema: pa.Schema | None) -> str | None:
+    return None if schema is None else base64.b64encode(schema.serialize().to_pybytes()).decode()
+
+
+def _unpacked(packed: str | None) -> pa.Schema | None:
+    return None if packed is None else pa.ipc.read_schema(pa.py_buffer(base64.b64decode(packed)))

@@ -38,6 +38,8 @@ class Hold:
 
     def check(self) -> None:
         """Raises DestinationHeld where another process has the lake."""
+        if (lease := self.lease) is not None:
+            lease.verify()
         if self._is_held or self._name in _HERE:
             return
         if not self._store.is_local:

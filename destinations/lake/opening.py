@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import pyarrow as pa
+
 from destinations.errors import DestinationForeign, DestinationUnusable
 
 from . import intents
@@ -84,7 +86,7 @@ class Opening:
         """Ends what a killed run left, but for the rows of `package`."""
         intents.settle(self.store, self._memory_limit, but=package, without=self.without)
 
-    def fence_table(self, table: str) -> None:
+    def fence_table(self, table: str, schema: pa.Schema | None) -> None:
         """Makes entries of a table's log impossible that another run has prepared; plain files have no log."""
 
     def close(self) -> None:

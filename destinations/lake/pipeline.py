@@ -140,6 +140,11 @@ class LakeClient(FilesystemClient):
         else:
             merging.merge(self.store, self.keys, spec, files, self.memory_limit)
 
+    def complete_load(self, load_id: str) -> None:
+        """Notes that a package is loaded. Raises LeaseLost where another run has the lake by now."""
+        super().complete_load(load_id)
+        self.store.fence.verify()
+
     def verify_schema(
         self, only_tables: Iterable[str] | None = None, new_jobs: Iterable[ParsedLoadJobFileName] | None = None
     ) -> list[PreparedTableSchema]:

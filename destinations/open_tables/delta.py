@@ -11,22 +11,25 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import dlt
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, WriterProperties, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 from dlt.common.libs.deltalake import deltalake_storage_options, evolve_delta_table_schema
 from dlt.common.storages import FilesystemConfiguration
 
 from destinations.errors import DestinationForeign
 from destinations.lake.layout import ROW_GROUP_ROWS
-from destinations.lake.store import File, Store
+from destinations.lake.store import File
 
 from .formats import LARGE_BYTES, Change, Fewer, RowsOf
+
+if TYPE_CHECKING:
+    from .store import TableStore
 
 _UNREAD = {"deletionVectors", "columnMapping"}
 """Features of tables whose rows are not simply those of their files."""
@@ -34,13 +37,14 @@ _WRITER = WriterProperties(compression="ZSTD", compression_level=3, max_row_grou
 _FILE_BYTES = 16 * 1024 * 1024
 """Of a file as written: some 50,000 events, all of which are written anew where one of them changes."""
 _COMPACTED_BYTES = 64 * 1024 * 1024
-_COMMIT = CommitProperties(custom_metadata={"engine": "posthog-warehouse"})
+# An entry that does not fit any more is refused, not prepared anew: who put another one has the lake by then.
+_COMMIT = CommitProperties(custom_metadata={"engine": "posthog-warehouse"}, max_commit_retries=0)
 
 
 class Delta:
     """The Delta tables of one dataset."""
 
-    def __init__(self, configuration: FilesystemConfiguration, store: Store) -> None:
+    def __init__(self, configuration: FilesystemConfiguration, store: TableStore) -> None:
         self._store = store
         given = dlt.secrets.get("destination.filesystem.deltalake_storage_options", dict)
         credentials: Any = configuration.credentials
@@ -70,11 +74,41 @@ class Delta:
 
     def append(self, table: str, rows: pa.RecordBatchReader) -> None:
         """Adds rows; makes the table, and columns that it does not have."""
-        self._write(self._place(table), rows, self._options, mode="append", schema_mode="merge")
+        self._commit(table, rows, mode="append", schema_mode="merge")
 
     def replace(self, table: str, rows: pa.RecordBatchReader) -> None:
         """Puts rows in the place of all there are; columns become what they are in these."""
-        self._write(self._place(table), rows, self._options, mode="overwrite", schema_mode="overwrite")
+        self._commit(table, rows, mode="overwrite", schema_mode="overwrite")
+
+    def fence(self, table: str, schema: pa.Schema | None) -> None:
+        """One entry that changes nothing; a table without rows where there is none."""
+        found = self._table(table)
+        if found is None and schema is not None:
+            try:
+                self._write(self._place(table), pa.RecordBatchReader.from_batches(schema, []), self._options)
+            except (CommitFailedError, DeltaError):
+                found = self._table(table)
+                if found is None:
+                    raise
+        while found is not None and not self._is_next(found):
+            found = self._table(table)  # the other one was quicker: its entry is there
+
+    @staticmethod
+    def _is_next(found: DeltaTable) -> bool:
+        """Whether an entry without changes could follow the last one that is known."""
+        try:
+            found.create_write_transaction([], "append", found.schema(), commit_properties=_COMMIT)
+        except CommitFailedError:
+            return False
+        return True
+
+    def _commit(self, table: str, rows: pa.RecordBatchReader, **how: Any) -> None:
+        found = self._table(table)  # before it is asked whose the lake is
+        with self._store.committing(table, rows.schema):
+            if found is None:
+                self._write(self._place(table), rows, self._options)
+            else:
+                self._write(found, rows, self._options, **how)
 
     def change(self, table: str, change: Change) -> None:
         """Puts rows in the place of some: files that hold such rows go, and files with all their other rows come."""
@@ -87,7 +121,8 @@ class Delta:
         go = [
             RemoveAction(file.version, data_change=True, deletion_timestamp=at, size=file.size) for file in change.files
         ]
-        found.create_write_transaction([*come, *go], "append", found.schema(), commit_properties=_COMMIT)
+        with self._store.committing(table):
+            found.create_write_transaction([*come, *go], "append", found.schema(), commit_properties=_COMMIT)
 
     def _written(self, table: str, schema: Schema, rows: pa.RecordBatchReader) -> list[AddAction]:
         """Files with these rows, which no entry names yet."""
@@ -117,10 +152,11 @@ class Delta:
         found = self._table(table)
         if found is None or found.version() == version:
             return
-        if version is None:
-            found.delete()
-        else:
-            found.restore(version)
+        with self._store.committing(table):
+            if version is None:
+                found.delete(commit_properties=_COMMIT)
+            else:
+                found.restore(version, commit_properties=_COMMIT)
 
     def mend(self, table: str) -> None:
         """Nothing: an entry of the log is there as a whole, or not at all."""
@@ -132,16 +168,19 @@ class Delta:
         if found is None:
             return
         before = self.files(table)
-        found.optimize.compact(target_size=min(large_bytes, _COMPACTED_BYTES), writer_properties=_WRITER)
+        with self._store.committing(table):
+            size = min(large_bytes, _COMPACTED_BYTES)
+            found.optimize.compact(target_size=size, writer_properties=_WRITER, commit_properties=_COMMIT)
+        self._store.fence.verify()
         # `full`: also those that a killed run left, which no entry names.
         removed = found.vacuum(dry_run=False, full=True)
         after = self.files(table)
         if removed or len(after) < len(before):
             yield Fewer(len(before), len(after), sum(f.size for f in before), sum(f.size for f in after), len(removed))
 
-    def _write(self, url: str, rows: pa.RecordBatchReader, options: dict[str, str], **how: Any) -> None:
+    def _write(self, place: str | DeltaTable, rows: pa.RecordBatchReader, options: dict[str, str], **how: Any) -> None:
         write_deltalake(
-            url,
+            place,
             rows,
             storage_options=options,
             writer_properties=_WRITER,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 from dlt.common.storages import FilesystemConfiguration
 
 from destinations.errors import DestinationUnready
-from destinations.lake.store import File, Store
+from destinations.lake.store import File
+
+if TYPE_CHECKING:
+    from .store import TableStore
 
 _PACKAGES = {"delta": ("deltalake", "dlt[deltalake]"), "iceberg": ("pyiceberg", "dlt[pyiceberg]")}
 """By format: the package that writes it, and what to install for it."""
@@ -76,6 +79,11 @@ class TableFormat(Protocol):
     def mend(self, table: str) -> None:
         """Removes what a killed run left half written of the log."""
 
+    def fence(self, table: str, schema: pa.Schema | None) -> None:
+        """One entry that changes nothing, so that one which was prepared before does not fit any more. Where there is
+        no table, one without rows is made, of these columns.
+        """
+
     def compact(self, table: str, rows_of: RowsOf, large_bytes: int = LARGE_BYTES) -> Iterator[Fewer]:
         """Makes few files of those below `large_bytes`, removes what is of no use any more; `rows_of` reads files."""
 
@@ -115,7 +123,7 @@ def require(name: str) -> None:
             ) from None
 
 
-def format_of(name: str, configuration: FilesystemConfiguration, store: Store) -> TableFormat:
+def format_of(name: str, configuration: FilesystemConfiguration, store: TableStore) -> TableFormat:
     """The format of that name, for the tables in the folder of `store`. Raises DestinationUnready."""
     require(name)
     if name == "delta":

@@ -1,5 +1,10 @@
 """Iceberg tables, by `pyiceberg`, without a catalog of their own: a table is what its newest metadata file says.
 
+The newest is the one to which the file `version-hint.text` points, or one that was made of that since: by a run that
+was killed before it could say so, or by another program, which says nothing. The pointer is what a commit changes at
+last, in an object store on the condition that nobody has changed it since the table was looked at. Who takes the lake
+over makes a commit of its own, of which nothing can have been made that comes late.
+
 A change of some rows is one commit: the files that hold such rows go, and files with all their other rows and the new
 ones come. The catalog that pyiceberg needs for a commit is dlt's, in memory, and lasts as long as the commit.
 """
@@ -10,8 +15,10 @@ import json
 import posixpath
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from dlt.common.configuration.specs.mixins import WithPyicebergConfig
@@ -25,11 +32,15 @@ from pyiceberg.table import StaticTable, Table, WriteTask
 from pyiceberg.table.metadata import TableMetadata
 
 from destinations.errors import DestinationForeign, DestinationUnusable
+from destinations.lake.conditional import ABSENT, ConditionFailed
 from destinations.lake.layout import ROW_GROUP_ROWS
-from destinations.lake.store import File, Store
+from destinations.lake.store import File
 
 from .expiring import AGE, DEFAULT_AGE, cutoff_of, expired, unneeded
 from .formats import LARGE_BYTES, Change, Fewer, RowsOf, is_same
+
+if TYPE_CHECKING:
+    from .store import TableStore
 
 _FILE_BYTES = 128 * 1024 * 1024
 """Of a file, in memory: as Parquet it has a fifth of that, or less."""
@@ -47,10 +58,20 @@ _SUFFIX = ".metadata.json"
 _HINT = "version-hint.text"
 
 
+@dataclass(frozen=True)
+class _Pointer:
+    """What `version-hint.text` says."""
+
+    version: str | None
+    """The name of a metadata file, without what all have; None: there is no such file."""
+    tag: str | None
+    """The version of the object that says it; None: there are no conditions."""
+
+
 class Iceberg:
     """The Iceberg tables of one dataset."""
 
-    def __init__(self, configuration: FilesystemConfiguration, store: Store) -> None:
+    def __init__(self, configuration: FilesystemConfiguration, store: TableStore) -> None:
         self._store = store
         self._root = store.root
         self._credentials: Any = configuration.credentials
@@ -91,23 +112,43 @@ class Iceberg:
         """Makes the table what it was at that version; none of its rows are left where there was none."""
         if self.version(table) == version:
             return
-        found = self._open(table)
-        if found is None:
-            return
-        if version is None:
-            found.delete()
-        else:
-            found.manage_snapshots().rollback_to_snapshot(version).commit()
-        self._point(table, found.metadata_location)
+        with self._changing(table) as (found, pointer):
+            if found is None:
+                return
+            if version is None:
+                found.delete()
+            else:
+                found.manage_snapshots().rollback_to_snapshot(version).commit()
+            self._point(table, found.metadata_location, pointer)
 
     def mend(self, table: str) -> None:
-        """Removes metadata files that a killed run left half written: they would be the newest; points to what is."""
+        """Says which metadata file is the newest, and removes those that look newer and are not."""
+        pointer = self._pointer(table)
+        newest = self._newest(table)
         for path in self._metadata_files(table):
-            if self._is_whole(path):
-                if self._pointed(table) != _version(path):
-                    self._point(table, path)
+            if newest is not None and _version(path) == _version(newest):
+                if pointer.version != _version(newest):
+                    self._point(table, newest, pointer)
                 return
+            self._store.fence.verify()
             self._fs.rm_file(path)
+
+    def fence(self, table: str, schema: pa.Schema | None) -> None:
+        """One commit that changes nothing; a table without rows where there is none."""
+        while True:
+            pointer = self._pointer(table)
+            found = self._open(table)
+            if found is None:
+                if schema is None:
+                    return
+                found = self._create(table, schema)
+            with found.transaction() as transaction:
+                transaction.set_properties({"posthog-warehouse.fence": uuid.uuid4().hex})
+            try:
+                self._point(table, found.metadata_location, pointer)
+            except ConditionFailed:
+                continue  # the other one was quicker: its commit is there
+            return
 
     def compact(self, table: str, rows_of: RowsOf, large_bytes: int = LARGE_BYTES) -> Iterator[Fewer]:
         """Makes few files of the small ones. Snapshots that are too old go, and files that none names any more."""
@@ -128,9 +169,11 @@ class Iceberg:
             return 0
         cutoff = cutoff_of(found.metadata)
         if gone := expired(found.metadata, cutoff):
-            found.maintenance.expire_snapshots().by_ids(gone).commit()
-            found = found.refresh()
-            self._point(table, found.metadata_location)
+            with self._changing(table) as (there, pointer):
+                assert there is not None  # noqa: S101 - it was found
+                there.maintenance.expire_snapshots().by_ids(gone).commit()
+                found = there.refresh()
+                self._point(table, found.metadata_location, pointer)
         written = self._store.written(table)
         written.pop(f"metadata/{_HINT}", None)
         files = unneeded(found, written, cutoff)
@@ -145,41 +188,66 @@ class Iceberg:
 
         `is_whole`: no row stays, so that columns may be of other types from now on.
         """
-        found = self._open(table) or self._create(table, rows.schema)
-        with found.transaction() as transaction:
-            there, wanted = found.schema().as_arrow(), ensure_iceberg_compatible_arrow_schema(rows.schema)
-            known = set(there.names) & set(wanted.names)
-            others = [name for name in known if not is_same(there.field(name).type, wanted.field(name).type)]
-            if others and is_whole:
-                # A column of another type is another column to Iceberg.
-                with transaction.update_schema(allow_incompatible_changes=True) as update:
-                    for name in others:
-                        update.delete_column(name)
-            if set(wanted.names) - known or (others and is_whole):
-                with transaction.update_schema() as update:
-                    update.union_by_name(wanted)
-            if gone:
-                with transaction.update_snapshot().overwrite() as overwriting:
-                    for each in gone:
-                        overwriting.delete_data_file(each)
-            # A step of its own: an append merges manifests, and an overwrite leaves each one there is.
-            with transaction.update_snapshot().merge_append() as appending:
-                for each in _written(rows, transaction.table_metadata, found.io):
-                    appending.append_data_file(each)
-        self._point(table, found.metadata_location)
+        with self._changing(table, rows.schema) as (there_is, pointer):
+            found = there_is or self._create(table, rows.schema)
+            with found.transaction() as transaction:
+                there, wanted = found.schema().as_arrow(), ensure_iceberg_compatible_arrow_schema(rows.schema)
+                known = set(there.names) & set(wanted.names)
+                others = [name for name in known if not is_same(there.field(name).type, wanted.field(name).type)]
+                if others and is_whole:
+                    # A column of another type is another column to Iceberg.
+                    with transaction.update_schema(allow_incompatible_changes=True) as update:
+                        for name in others:
+                            update.delete_column(name)
+                if set(wanted.names) - known or (others and is_whole):
+                    with transaction.update_schema() as update:
+                        update.union_by_name(wanted)
+                if gone:
+                    with transaction.update_snapshot().overwrite() as overwriting:
+                        for each in gone:
+                            overwriting.delete_data_file(each)
+                # A step of its own: an append merges manifests, and an overwrite leaves each one there is.
+                with transaction.update_snapshot().merge_append() as appending:
+                    for each in _written(rows, transaction.table_metadata, found.io):
+                        appending.append_data_file(each)
+            self._point(table, found.metadata_location, pointer)
 
-    def _point(self, table: str, newest: str) -> None:
-        """Says which metadata file is the newest, to readers that are given the folder: DuckDB, pyiceberg, Polars.
+    @contextmanager
+    def _changing(self, table: str, schema: pa.Schema | None = None) -> Iterator[tuple[Table | None, _Pointer]]:
+        """Within, one commit may be made of the table as it is now. Raises LeaseLost."""
+        pointer, found = self._pointer(table), self._open(table)  # before it is asked whose the lake is
+        with self._store.committing(table, schema):
+            yield found, pointer
 
-        They read the one before until then, which is whole as well.
+    def _point(self, table: str, newest: str, before: _Pointer) -> None:
+        """Says which metadata file is the newest, to us and to readers that are given the folder: DuckDB, pyiceberg,
+        Polars.
+
+        They read the one before until then, which is whole as well. Raises ConditionFailed where somebody else has said
+        something since.
         """
-        self._store.write_text(f"{table}/metadata/{_HINT}", _version(newest))
-
-    def _pointed(self, table: str) -> str | None:
+        path, text = f"{table}/metadata/{_HINT}", _version(newest)
+        if before.tag is None:
+            self._store.write_text(path, text)
+            return
         try:
-            return bytes(self._fs.cat_file(posixpath.join(self._root, table, "metadata", _HINT))).decode()
-        except FileNotFoundError:
-            return None
+            self._store.objects.put(self._store.path(path), text.encode(), before.tag)
+        except ConditionFailed:
+            if self._pointer(table).version != text:  # else a client asked again, and was answered
+                raise
+
+    def _pointer(self, table: str) -> _Pointer:
+        """What counts now."""
+        path = self._store.path(f"{table}/metadata/{_HINT}")
+        if self._store.is_local:
+            there = Path(path)
+            return _Pointer(there.read_text(encoding="utf-8") if there.exists() else None, None)
+        found = self._store.objects.read(path)
+        lease = self._store.fence.lease
+        has_conditions = lease is not None and lease.has_conditions
+        if found is None:
+            return _Pointer(None, ABSENT if has_conditions else None)
+        return _Pointer(found.content.decode(), found.tag if has_conditions else None)
 
     def _create(self, table: str, schema: pa.Schema) -> Table:
         return self._catalog().create_table(
@@ -210,11 +278,14 @@ class Iceberg:
         return catalog
 
     def _newest(self, table: str) -> str | None:
-        """The newest metadata file that is whole; None: there is none."""
+        """The newest metadata file; None: there is none."""
+        pointed = self._pointer(table).version
         paths = self._metadata_files(table)
-        whole = next((path for path in paths if self._is_whole(path)), None)
-        if whole is not None:
-            return posixpath.join(self._url, table, "metadata", posixpath.basename(whole))
+        if pointed not in {*map(_version, paths)}:
+            pointed = None
+        for path in paths:
+            if _version(path) == pointed or self._is_made_of(path, pointed):
+                return posixpath.join(self._url, table, "metadata", posixpath.basename(path))
         if paths and _number(paths[0]) > 0:
             # More than what a kill can leave of a table that was being made.
             raise DestinationUnusable(
@@ -233,12 +304,17 @@ class Iceberg:
             return []
         return sorted(found, key=lambda path: (_number(path), path), reverse=True)
 
-    def _is_whole(self, path: str) -> bool:
+    def _is_made_of(self, path: str, version: str | None) -> bool:
+        """Whether a metadata file is whole, and that of a commit to what the table was with another one, or later."""
         try:
-            json.loads(self._fs.cat_file(path))
+            content = json.loads(self._fs.cat_file(path))
         except ValueError:
             return False
-        return True
+        before = [each["metadata-file"] for each in content.get("metadata-log", ())]
+        if version is None or version in map(_version, before):
+            return True
+        # The log of a metadata file has the last ones: all of them may have come after that version.
+        return bool(before) and min(map(_number, before)) > _number(version)
 
     def _data_files(self, table: str, found: Table | None) -> list[DataFile]:
         if found is None:

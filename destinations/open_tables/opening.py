@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import posixpath
 
+import pyarrow as pa
+
 from destinations.lake.intents import counting
 from destinations.lake.layout import SYSTEM
 from destinations.lake.opening import Opening
@@ -26,6 +28,10 @@ class TableOpening(Opening):
         super().__init__(store, location, memory_limit)
         self._tables = store
         self.table_format = table_format
+
+    def fence_table(self, table: str, schema: pa.Schema | None) -> None:
+        """Makes entries of a table's log impossible that another run has prepared: one more comes before them."""
+        self._tables.format.fence(table, schema)
 
     def settle(self, package: str | None) -> None:
         """Ends what a killed run left, but for the rows of `package`."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
+import pyarrow as pa
 from dlt.common.storages import FilesystemConfiguration
 
 from destinations.lake.store import File, Store
@@ -34,6 +37,12 @@ class TableStore(Store):
         """Never: what an entry of the log does not name is nobody's."""
         del relative
         return False
+
+    @contextmanager
+    def committing(self, table: str, schema: pa.Schema | None = None) -> Iterator[None]:
+        """Within, the log of a table may get its next entry: see `Fence.committing`."""
+        with self.fence.committing(table, schema):
+            yield
 
     def lying(self, table: str) -> list[File]:
         """The Parquet files that lie in a table's folder, whether the log names them or not."""
