@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from destinations.lake import Lake
 from sandbox.local import Sandbox
+from tests.destinations.lake.lakes import LocalPlace
+from tests.destinations.lake.readers import Seen, by_duckdb
 from tests.faults.endstate import EndState, end_state
 from tests.faults.syncing import LONG, sync_here
 from tests.sandboxes import started
@@ -49,6 +52,18 @@ def undisturbed(shared_posthog: Sandbox, tmp_path_factory: pytest.TempPathFactor
         name: (counts[name], counts[name]) for name in state
     }
     return state
+
+
+@pytest.fixture(scope="session")
+def expected(shared_posthog: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """What readers find after a sync without any fault."""
+    folder = tmp_path_factory.mktemp("undisturbed-lake")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
+        assert sync_here(shared_posthog, Lake(str(folder / "lake"))).result.status == "complete"
+    seen = by_duckdb(LocalPlace(folder / "lake"))
+    assert seen.rows == seen.keys == shared_posthog.counts()["events"]
+    return seen
 
 
 @pytest.fixture(autouse=True)

@@ -11,16 +11,21 @@ import argparse
 import json
 import os
 import signal
+import sys
 from typing import Any
 
 import dlt
 
 from destinations.destination import Destination, Place
 from destinations.duckdb import DEFAULT_MEMORY_LIMIT
+from destinations.errors import DestinationError
+from destinations.lake import lease as leases
 from destinations.registry import DESTINATIONS
+from pipelines.exit_codes import code_of_error
 from pipelines.sync import Listener, SyncOptions, sync
 from sources.posthog import PostHogClient, Settings, posthog
 from sources.posthog.budget import Budget
+from tests.destinations.lake.pausing import pause_at
 from tests.faults.moments import MOMENTS, die_at
 
 
@@ -43,6 +48,11 @@ def main() -> None:
     arguments = _arguments()
     # As in a terminal: whoever runs the tests in the background has all that they start ignore this one.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if arguments.stale_seconds is not None:
+        # Who comes takes the lease of another one as soon as this, and keeps its own.
+        leases.LIMITS = leases.Limits(stale=arguments.stale_seconds, margin=-60.0)
+    if arguments.pause_at is not None:
+        pause_at(arguments.pause_at, arguments.nth, lambda path: say(paused=path))
     if arguments.die:
         die_at(arguments.die, arguments.nth, lambda: os.kill(os.getpid(), signal.SIGKILL))
     if arguments.plain:
@@ -55,7 +65,11 @@ def main() -> None:
 
     with _destination(arguments) as destination:
         options = SyncOptions(package_rows=arguments.package_rows, settings=Settings(leaf_rows=arguments.leaf_rows))
-        result = sync(connect, destination, options, Teller())
+        try:
+            result = sync(connect, destination, options, Teller())
+        except DestinationError as error:
+            say(error=str(error))
+            sys.exit(code_of_error(error))
     say(status=result.status, stopped=result.stopped, packages=result.packages, rows=result.rows)
 
 
@@ -87,6 +101,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--leaf-rows", type=int, default=1_000)
     parser.add_argument("--die", choices=sorted(MOMENTS), help="kill this process at that moment")
     parser.add_argument("--nth", type=int, default=1, help="when it is reached so many times")
+    parser.add_argument("--pause-at", help="stop this process (SIGSTOP) at a put of an object whose path has this")
+    parser.add_argument("--stale-seconds", type=float, help="take over a lease that was not renewed for so long")
     parser.add_argument("--plain", action="store_true", help="a plain dlt script instead of the sync command")
     return parser.parse_args()
 

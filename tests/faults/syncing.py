@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from destinations.destination import Destination
@@ -124,6 +125,18 @@ class SyncProcess:
             self._process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             self._process.send_signal(number)
+
+    def until_paused(self) -> bool:
+        """Waits until the sync has stopped itself (SIGSTOP); False if it ended before."""
+        if not self.until("paused"):
+            return False
+        while psutil.Process(self._process.pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
+        return True
+
+    def go_on(self) -> None:
+        """Lets a sync that has stopped itself go on."""
+        self._process.send_signal(signal.SIGCONT)
 
     def end(self) -> int:
         """Waits for its end and returns its exit code (negative: the signal that ended it)."""

@@ -14,38 +14,15 @@ from sources.posthog import CORE
 from tests.destinations.lake.conftest import PLACES
 from tests.destinations.lake.lakes import BucketPlace, LocalPlace, ObjectServer, Place, S3Place
 from tests.destinations.lake.proxy import FailingProxy
-from tests.destinations.lake.readers import READERS, Seen, by_duckdb, can_read
+from tests.destinations.lake.readers import Seen, by_duckdb
 from tests.destinations.lake.s3 import S3Server
+from tests.faults.lakes import assert_whole
 from tests.faults.syncing import LONG, sync_here, sync_process
 
 pytestmark = pytest.mark.slow
 
 KILLS = 20 if LONG else 3
 MOMENTS = [("merged", 2), ("counted", 2), *(("changed", nth) for nth in (range(1, 60, 3) if LONG else (3, 17, 30)))]
-
-
-@pytest.fixture(scope="session")
-def expected(shared_posthog: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """What readers find after a sync without any fault."""
-    folder = tmp_path_factory.mktemp("undisturbed-lake")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DLT_DATA_DIR", str(folder / "dlt"))
-        assert sync_here(shared_posthog, Lake(str(folder / "lake"))).result.status == "complete"
-    seen = by_duckdb(LocalPlace(folder / "lake"))
-    assert seen.rows == seen.keys == shared_posthog.counts()["events"]
-    return seen
-
-
-def assert_whole(place: Place, posthog: Sandbox, expected: Seen) -> None:
-    """All tables have their keys once, and all readers find the events of an undisturbed run."""
-    with place.connect() as con:
-        for name, table in CORE.items():
-            glob = f"read_parquet('{place.url}/posthog/{name}/**/*.parquet', union_by_name=true)"
-            counted = con.execute(f"SELECT count(*), count(DISTINCT {table.key}) FROM {glob}").fetchone()
-            assert counted == (posthog.counts()[name],) * 2, name
-    for name, read in READERS.items():
-        if can_read(name):
-            assert read(place) == expected, name
 
 
 @pytest.mark.parametrize("at", MOMENTS, ids=str)

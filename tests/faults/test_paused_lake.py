@@ -1,0 +1,62 @@
+"""Stopped (SIGSTOP) at an upload, taken over by another run, and continued: nothing that it still puts is ever seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from destinations.lake import Lake
+from sandbox.local import Sandbox
+from tests.destinations.lake.conftest import PLACES
+from tests.destinations.lake.lakes import BucketPlace, ObjectServer
+from tests.destinations.lake.readers import Seen, by_duckdb
+from tests.faults.lakes import assert_whole
+from tests.faults.syncing import LONG, SyncProcess, sync_here, sync_process
+
+pytestmark = pytest.mark.slow
+
+MOMENTS = [("/events/date=", 3), ("/persons/", 2), ("_dlt_pipeline_state/", 2)]
+"""A new file, one that replaces another, and the state that makes a package count."""
+EACH = range(1, 400)
+"""Uploads to be paused at, one after the other, until a run has no more of them."""
+
+
+@pytest.fixture(params=PLACES[1:] if LONG else ["s3"])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> BucketPlace:
+    server: ObjectServer = request.getfixturevalue(f"{request.param}_server")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return BucketPlace(server, server.new_bucket())
+
+
+def options_of(place: BucketPlace, **more: Any) -> dict[str, Any]:
+    return {"destination": "parquet", "bucket_url": place.url, **more}
+
+
+def taken_over(paused: SyncProcess, place: BucketPlace, posthog: Sandbox, expected: Seen, folder: Path) -> None:
+    """Another run takes the lake, all of it is there, and the paused one adds nothing to that."""
+    takes = options_of(place, package_rows=100_000, stale_seconds=0)
+    with sync_process(posthog, folder / "unused", folder / "another-machine", **takes) as taker:
+        assert taker.end() == 0, taker.errors
+        assert taker.said[-1]["status"] == "complete"
+    assert by_duckdb(place) == expected
+    paused.go_on()
+    assert paused.end() == 6, paused.errors
+    assert "This run has lost the lake" in paused.said[-1]["error"]
+    assert_whole(place, posthog, expected)
+
+
+@pytest.mark.parametrize("at", MOMENTS, ids=str)
+def test_paused_at_an_upload_and_taken_over(
+    at: tuple[str, int], place: BucketPlace, posthog: Sandbox, expected: Seen, tmp_path: Path
+) -> None:
+    options = options_of(place, pause_at=at[0], nth=at[1])
+    with sync_process(posthog, tmp_path / "unused", tmp_path / "one-machine", **options) as paused:
+        assert paused.until_paused(), paused.errors
+        taken_over(paused, place, posthog, expected, tmp_path)
+    assert sync_here(posthog, Lake(place.url)).result.status == "complete"
+    with Lake(place.url) as lake:
+        list(lake.compact())
+    assert_whole(place, posthog, expected)
