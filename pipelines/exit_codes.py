@@ -74,6 +74,8 @@ def code_of_result(result: SyncResult) -> ExitCode:
     """The exit code for a sync that came to its end, or was stopped with its state saved."""
     if result.stopped is not None:
         return code_of_error(result.stopped)
+    if result.refused:
+        return code_of_error(next(iter(result.refused.values())))
     if result.unusable and not result.blocked:
         return ExitCode.DESTINATION
     return _STATUSES[result.status]

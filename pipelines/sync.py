@@ -40,6 +40,7 @@ from sources.posthog import (
     Table,
     resources_of,
 )
+from sources.posthog.errors import RequestRefused
 from sources.posthog.extraction import CLAIM
 from sources.posthog.hogql.windows import to_datetime
 from sources.posthog.properties.widening import plan
@@ -99,6 +100,8 @@ class SyncResult:
     bytes_read: int
     waited_seconds: float
     packages: int
+    refused: dict[str, PostHogError] = field(default_factory=dict)
+    """Main tables whose questions PostHog does not accept, and what it says; the other tables are loaded."""
 
     @property
     def status(self) -> str:
@@ -188,7 +191,8 @@ class _Sync:
             self._claim()
             refuse_bad_queries(self._extraction.open(), self._options.tables)
             stopped = self._load_all()
-            nothing = stopped or next(iter(self._refused(is_named=True).values()), None)
+            unread = {**self._refused(is_named=True), **self._not_accepted()}
+            nothing = stopped or next(iter(unread.values()), None)
             if nothing is not None and not self._destination.totals([*TABLES, *self._readings, SYNC_RUNS.name]):
                 raise nothing  # A first sync that loaded nothing leaves no file behind.
             if stopped is None:
@@ -347,7 +351,16 @@ class _Sync:
             bytes_read=client.usage.bytes_read,
             waited_seconds=client.usage.waited_seconds,
             packages=self._packages,
+            refused=self._not_accepted(),
         )
+
+    def _not_accepted(self) -> dict[str, PostHogError]:
+        """Main tables of which PostHog does not accept the questions."""
+        return {
+            name: reading.failed
+            for name, reading in self._readings.items()
+            if isinstance(reading.failed, RequestRefused) and not reading.table.is_optional
+        }
 
     def _run_row(self, result: SyncResult) -> dict[str, Any]:
         run = self._extraction.open()

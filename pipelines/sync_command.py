@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from destinations.destination import Destination
 from pipelines.config import Config, load
 from pipelines.defaults import Flags
 from pipelines.exit_codes import ExitCode, code_of_result
-from pipelines.problems import Problem, problem_of
+from pipelines.problems import Problem, problem_of, trace_of
 from pipelines.program import Run
 from pipelines.sync import SyncOptions, SyncResult, sync
 from sources.posthog.errors import ScopeMissing
@@ -61,6 +62,12 @@ def _last_words(run: Run, result: SyncResult, code: int) -> int:
         if "is kept" not in problem.meaning:
             problem = replace(problem, meaning=f"{problem.meaning} What was loaded until then is kept.".strip())
         run.reporter.problem(problem)
+    for table, error in result.refused.items():
+        if run.debug:
+            sys.stderr.write(trace_of(error, run.key))
+        problem = problem_of(error, run.key)
+        meaning = f"{problem.meaning} Not loaded for it: {table}; the other tables are."
+        run.reporter.problem(replace(problem, meaning=meaning.strip()))
     for problem in (*_blocked(run, result), *_unusable(run, result)):
         run.reporter.problem(problem)
     for text in _skipped(result):

@@ -32,7 +32,10 @@ WHAT_IS_THERE = {
     "events": "SELECT uuid, event, timestamp, distinct_id, person_id, properties FROM {}",
     "persons": "SELECT person_id, is_deleted, properties FROM {}",
     "person_distinct_ids": "SELECT distinct_id, person_id, is_deleted FROM {}",
-    "groups": "SELECT group_type_index, group_key, properties FROM {}",
+    # A group that was changed says in which microsecond.
+    "groups": (
+        "SELECT group_type_index, group_key, regexp_replace(properties::VARCHAR, '\"changed\": *\\d+', 'changed') FROM {}"
+    ),
     "session_recordings": "SELECT id, start_time, end_time, click_count FROM {}",
     "cohort_people": "SELECT cohort_id, person_id FROM {}",
     "sessions": "SELECT session_id, start_timestamp, end_timestamp, pageview_count, entry_pathname FROM {}",

@@ -17,7 +17,7 @@ from sources.posthog.keys import ApiKey
 # A plan for every error of the source: where a new one is added, this table asks for its code.
 CODES = {
     0: [],
-    1: ["PostHogError", "Final", "NotFound", "TableMissing", "RequestRefused", "QueryRefused"],
+    1: ["PostHogError", "Final", "NotFound", "TableMissing", "ColumnMissing", "RequestRefused", "QueryRefused"],
     2: [
         "KeyMissing",
         "KeyMalformed",
