@@ -34,7 +34,8 @@ WHAT_IS_THERE = {
     "person_distinct_ids": "SELECT distinct_id, person_id, is_deleted FROM {}",
     # A group that was changed says in which microsecond.
     "groups": (
-        "SELECT group_type_index, group_key, regexp_replace(properties::VARCHAR, '\"changed\": *\\d+', 'changed') FROM {}"
+        "SELECT group_type_index, group_key, "
+        "regexp_replace(properties::VARCHAR, '\"changed\": *\\d+', 'changed') FROM {}"
     ),
     "session_recordings": "SELECT id, start_time, end_time, click_count FROM {}",
     "cohort_people": "SELECT cohort_id, person_id FROM {}",

@@ -13,7 +13,7 @@ from sources.posthog.hogql.dialect import Dialect, select
 from sources.posthog.hogql.leaves import Cell, Leaf, histogram_query
 from sources.posthog.hogql.row_cap import RowCap
 from sources.posthog.hogql.windows import DAY as ONE_DAY
-from sources.posthog.hogql.windows import MAX, MIN, Window, day_start
+from sources.posthog.hogql.windows import MAX, MIN, Window, day_start, eras
 
 
 class EventCounter:
@@ -28,7 +28,7 @@ class EventCounter:
     def histogram(self, window: Window, leaf: Leaf | None = None, *, distinct: bool = False) -> list[Cell]:
         """Rows (or `distinct` uuids) by UTC day and event name, in as many requests as the row cap demands."""
         cells: list[Cell] = []
-        rest = [leaf or Leaf(window)]
+        rest = [replace(leaf or Leaf(window), window=era) for era in eras((leaf or Leaf(window)).window)]
         while rest:
             asked = rest.pop(0)
             try:
@@ -55,8 +55,11 @@ class EventCounter:
 
     def distinct_count(self, window: Window) -> int:
         """Distinct uuids in `window`."""
-        conditions = Leaf(window).conditions(self._dialect)
-        [(count,)] = self.ask(select(["uniqExact(uuid)"], "events", conditions, limit=1), COUNT, is_one=True)
+        conditions = [Leaf(era).conditions(self._dialect) for era in eras(window)]
+        if len(conditions) > 1:
+            # One uuid may stand in several of them.
+            conditions = [[" OR ".join(f"({' AND '.join(some)})" for some in conditions)]]
+        [(count,)] = self.ask(select(["uniqExact(uuid)"], "events", conditions[0], limit=1), COUNT, is_one=True)
         return int(count)
 
     def ask(self, sql: str, *kinds: Kind, is_one: bool = False) -> list[tuple[Any, ...]]:

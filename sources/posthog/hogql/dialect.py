@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
-from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND, to_datetime, to_text
+from sources.posthog.hogql.windows import DAY, LAST_DAY, MAX, MIN, SECOND, to_datetime, to_micros, to_text
 from sources.posthog.tables import Column
 
 HASH_SPACE = 2**64
 """One past the largest value of `cityHash64`."""
 
-LAST_DAY = 65_535 * DAY
-"""The last day (2149-06-06) that ClickHouse's Date can hold; the first is that of 1970."""
-
 FEWEST_ROWS = 100
 """Every server answers so many rows: its LIMIT where a query has none."""
+
+_FIRST, _LAST = (to_micros(datetime(year, 1, 1, tzinfo=timezone.utc)) for year in (1900, 2299))
+"""DateTime64 holds these years."""
 
 _ESCAPES = str.maketrans(
     {
@@ -85,15 +86,14 @@ class Dialect:
         return f"toString({expression})" if column.is_uuid else expression
 
     def time_bounds(self, column: str, start: int, end: int) -> list[str]:
-        """Conditions for `start <= column < end` (microseconds; `MIN` and `MAX` ask for nothing)."""
-        if MIN < start < 0 or LAST_DAY < end < MAX or end <= 0 or start >= LAST_DAY:
-            # Outside of what a ClickHouse Date can hold the sort key toDate(timestamp) wraps around, and the server
-            # skips rows that it should read (seen on ClickHouse 26.9). Compared as text, nothing is skipped.
-            return [
-                f"{self.time_text(column)} {sign} '{to_text(bound)}'"
-                for sign, bound in ((">=", start), ("<", end))
-                if MIN < bound < MAX
-            ]
+        """Conditions for `start <= column < end` (microseconds; `MIN` and `MAX` ask for nothing).
+
+        Of the `timestamp` of events they may span no more than one of the `eras`, or all.
+        """
+        start = MIN if start <= _FIRST else start
+        end = MAX if end >= _LAST + 366 * DAY else end
+        if end <= 0 or start >= LAST_DAY or MIN < start < 0 or LAST_DAY < end < MAX:
+            return [*self._partitions(column, start, end), *self._text_bounds(column, start, end)]
         if self.has_typed_times:
             return [
                 f"{column} {sign} toDateTime64('{to_text(bound)}', 6, 'UTC')"
@@ -118,6 +118,30 @@ class Dialect:
         number of seconds is compared alike by all servers, in every zone.
         """
         return f"toUnixTimestamp({column}) >= {start // SECOND}"
+
+    def _text_bounds(self, column: str, start: int, end: int) -> list[str]:
+        """The same outside of what a ClickHouse Date can hold.
+
+        There the sort key toDate(timestamp) wraps around, and the server skips rows that it should read (seen on
+        ClickHouse 26.9, by which toYYYYMM, toYear and toUnixTimestamp64Milli skip them as well). Compared as text,
+        nothing is skipped.
+        """
+        bounds = ((">=", start), ("<", end))
+        return [f"{self.time_text(column)} {sign} '{to_text(bound)}'" for sign, bound in bounds if MIN < bound < MAX]
+
+    def _partitions(self, column: str, start: int, end: int) -> list[str]:
+        """For times that all lie on one side of what a Date can hold: what skips the months of the others.
+
+        In a time zone the column is no part of the sort key, and ClickHouse knows of a partition which times it has.
+        """
+        if start >= LAST_DAY:
+            sign, bound = ">=", min(start - DAY, _LAST)
+        elif end <= 0:
+            sign, bound = "<", max(end + DAY, _FIRST + DAY)
+        else:
+            return []
+        literal = f"toDateTime64('{to_text(bound)}', 6, 'UTC')" if self.has_typed_times else f"'{to_text(bound)}'"
+        return [f"toTimeZone({column}, 'UTC') {sign} {literal}"]
 
     def day(self, column: str) -> str:
         """The UTC day of `column` as text; toDate would wrap around before 1970 and after 2149."""

@@ -31,7 +31,7 @@ from sources.posthog.hogql.leaves import (
 )
 from sources.posthog.hogql.parallel import Job, Split, run_jobs
 from sources.posthog.hogql.row_cap import RowCap
-from sources.posthog.hogql.windows import MAX, Window
+from sources.posthog.hogql.windows import LAST_DAY, MAX, Window, eras
 from sources.posthog.http import memory
 from sources.posthog.progress import Progress
 from sources.posthog.properties.columns import ShapedPage
@@ -132,8 +132,8 @@ class EventsReader:
         return empty_table(EVENTS)
 
     def _jobs(self, windows: Sequence[Window], empty: list[Batch]) -> Iterator[Job[_Read]]:
-        for window in windows:
-            batches = self._batches(window)
+        for era in (era for window in windows for era in eras(window)):
+            batches = self._batches(era)
             for batch, leaves in batches:
                 if not leaves:
                     empty.append(batch)
@@ -142,7 +142,7 @@ class EventsReader:
 
     def _batches(self, window: Window) -> Iterator[tuple[Batch, list[Leaf]]]:
         span = self._settings.overlap + self._settings.sweep_every
-        if window.ts_to == MAX and window.created_to - window.created_from <= span:
+        if window.ts_to in {LAST_DAY, MAX} and window.created_to - window.created_from <= span:
             # A live window is nearly always one leaf: its rows cost no more than counting them first.
             yield Batch(window, 1), [Leaf(window)]
             return

@@ -18,13 +18,15 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from sources.posthog.hogql.dialect import HASH_SPACE, LAST_DAY, Dialect, select, text_literal
-from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND, Window
+from sources.posthog.hogql.dialect import HASH_SPACE, Dialect, select, text_literal
+from sources.posthog.hogql.windows import DAY, LAST_DAY, MAX, MIN, SECOND, Window
 from sources.posthog.tables import EVENTS, Column
 
 _UUID_TAIL_DIGITS = 12
 _UUID_TAIL_SPACE = 16**_UUID_TAIL_DIGITS
 _HISTOGRAM_BARS = 512
+_SECONDS_BEFORE = 2_208_988_800
+"""From 1900 on, where DateTime64 begins, to 1970: so that no time has a negative second."""
 _TABLE = "events"
 
 WHOLE_PART = (0, HASH_SPACE)
@@ -57,7 +59,7 @@ class Leaf:
     is_one_event: bool = False
     """At planning, all its rows had one event name on one day: only hashes can cut it further."""
     part: tuple[int, int] | None = None
-    """Range of `cityHash64(distinct_id)`, or of the Unix second on a server without it."""
+    """Range of `cityHash64(distinct_id)`, or of seconds since 1900 on a server without it."""
     is_one_part: bool = False
     """At planning, all its rows had one distinct_id (or one second): only the uuid can cut it further."""
     tail: tuple[int, int] | None = None
@@ -123,7 +125,10 @@ class Leaf:
 
 def part_axis(dialect: Dialect) -> str:
     """The expression whose ranges cut a leaf of one event."""
-    return "cityHash64(distinct_id)" if dialect.has_hashes else "toUnixTimestamp(timestamp)"
+    if dialect.has_hashes:
+        return "cityHash64(distinct_id)"
+    # Not toUnixTimestamp, which fails a whole query for one row before 1970 or after 2106.
+    return f"(dateDiff('second', toDateTime('1970-01-01T00:00:00Z'), timestamp) + {_SECONDS_BEFORE})"
 
 
 def tail_axis(dialect: Dialect) -> str:
@@ -224,10 +229,10 @@ def cut_evenly(leaf: Leaf, pieces: int, dialect: Dialect) -> list[Leaf]:
     if dialect.has_hashes:
         edges = _even_edges((low, high), pieces)
     else:
-        first, last = leaf.window.ts_from // SECOND, math.ceil(leaf.window.ts_to / SECOND)
+        first, last = (_second(bound) for bound in (leaf.window.ts_from, leaf.window.ts_to + SECOND - 1))
         if leaf.part is not None:
             first, last = max(first, low), min(last, high)
-        if first <= MIN // SECOND or last >= MAX // SECOND:
+        if first <= _second(MIN) or last >= _second(MAX):
             # Seconds need bounds to be cut evenly: the finer histogram will find better ones.
             return [leaf]
         inner = [edge for edge in _even_edges((first, last), pieces) if max(low, first) < edge < min(high, last)]
@@ -277,6 +282,10 @@ def _cut_bar(leaf: Leaf, bar: Bar, pieces: int, dialect: Dialect) -> list[Leaf]:
     """What lies between the ends of `bar`, in `pieces`: a single part is cut by the uuid."""
     cut = replace(leaf, part=(bar.low, bar.high + 1), is_one_part=bar.low == bar.high, expected=bar.rows)
     return cut_evenly(cut, pieces, dialect)
+
+
+def _second(micros: int) -> int:
+    return micros // SECOND + _SECONDS_BEFORE
 
 
 def _gap(leaf: Leaf, start: int, end: int) -> list[Leaf]:

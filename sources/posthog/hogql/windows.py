@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 MIN = -(2**62)
@@ -16,6 +17,9 @@ MAX = 2**62
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
+
+LAST_DAY = 65_535 * DAY
+"""The last day (2149-06-06) that ClickHouse's Date can hold; the first is that of 1970."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -88,6 +92,18 @@ class Window(NamedTuple):
             f"timestamp [{to_text(self.ts_from)}, {to_text(self.ts_to)}) x "
             f"created_at [{to_text(self.created_from)}, {to_text(self.created_to)})"
         )
+
+
+def eras(window: Window) -> list[Window]:
+    """`window` cut into what has to be asked for in different ways, oldest first; one without bounds in time as it is.
+
+    Before 1970 and from `LAST_DAY` on the first part of the order in which ClickHouse keeps events, a Date, wraps
+    around: see `Dialect.time_bounds`.
+    """
+    if window.ts_from <= MIN and window.ts_to >= MAX:
+        return [window]
+    edges = [window.ts_from, *(edge for edge in (0, LAST_DAY) if window.ts_from < edge < window.ts_to), window.ts_to]
+    return [window._replace(ts_from=start, ts_to=end) for start, end in pairwise(edges)]
 
 
 class Region:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from sandbox.local import Sandbox
 from sources.posthog.hogql.capabilities import MODERN_MODIFIERS
-from sources.posthog.hogql.dialect import LAST_DAY, Dialect, select, text_literal
-from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND
+from sources.posthog.hogql.dialect import Dialect, select, text_literal
+from sources.posthog.hogql.windows import DAY, LAST_DAY, MAX, MIN, SECOND
 from tests.sandboxes import started
 from tests.sources.posthog.reading import connected
 
@@ -45,10 +45,21 @@ ODD = [
 ]
 
 
+FAR = (
+    "2106-02-07T06:28:16Z",
+    "2149-06-06T00:00:00Z",
+    "2149-06-07T00:00:00Z",
+    "2149-07-01T00:00:00Z",
+    "2299-12-31T23:00:00Z",
+)
+
+
 @pytest.fixture(scope="module")
 def own() -> Iterator[Sandbox]:
     """A project whose time zone tests may switch."""
     with started(events=300, persons=20, seed=5, days=4) as sandbox:
+        for moment in ("1900-01-01T00:00:00Z", "1969-12-31T23:59:59.999999Z", "1970-01-01T00:00:00Z", *FAR):
+            sandbox.add_events(1, timestamp=moment)
         yield sandbox
 
 
@@ -73,9 +84,16 @@ def test_bounds_hold_to_the_microsecond_in_every_time_zone(own: Sandbox, dialect
     with connected(own) as client:
         for start, end in (
             (MIN, MAX),
-            (middle, MAX),
-            (middle + 1, MAX),
-            (MIN, middle),
+            (middle, LAST_DAY),
+            (middle + 1, LAST_DAY),
+            (0, middle),
+            (MIN, 0),
+            (-DAY, 0),
+            (LAST_DAY, MAX),
+            (LAST_DAY + 1, LAST_DAY + DAY),
+            (LAST_DAY + DAY, LAST_DAY + 400 * 365 * DAY),
+            (-400 * 365 * DAY, -1),
+            (LAST_DAY + 400 * 365 * DAY, MAX),
             (middle - 3_600 * SECOND, middle + 1),
             (middle - middle % DAY, middle - middle % DAY + DAY),
             (-5 * DAY, middle),

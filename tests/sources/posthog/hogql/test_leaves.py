@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sandbox.local import Sandbox
 from sources.posthog.client import PostHogClient
 from sources.posthog.hogql.capabilities import MODERN_MODIFIERS
-from sources.posthog.hogql.dialect import HASH_SPACE, LAST_DAY, Dialect
+from sources.posthog.hogql.dialect import HASH_SPACE, Dialect
 from sources.posthog.hogql.leaves import (
     Bar,
     Cell,
@@ -26,7 +26,7 @@ from sources.posthog.hogql.leaves import (
     histogram_query,
     plan,
 )
-from sources.posthog.hogql.windows import DAY, MAX, MIN, SECOND, Window, to_micros
+from sources.posthog.hogql.windows import DAY, LAST_DAY, MAX, MIN, SECOND, Window, to_micros
 from sources.posthog.tables import EVENTS
 from tests.sandboxes import started
 
