@@ -18,6 +18,7 @@ from uuid import UUID
 
 from sources.posthog.client import PostHogClient
 from sources.posthog.errors import ListUnreadable, Narrow, NotFound
+from sources.posthog.shown import shown
 
 PATH = "persons"
 MOST_DISTINCT_IDS = 1_000
@@ -155,9 +156,11 @@ def _person(row: Any) -> Person:
     """Raises ListUnreadable."""
     try:
         # The list has the UUID in both fields, the whole person a number in `id`; older servers have one of them.
-        uuid = str(UUID(str(row.get("uuid") or row["id"])))
-        return Person(uuid, [str(each) for each in row.get("distinct_ids") or ()], row)
+        uuid, distinct_ids = str(UUID(str(row.get("uuid") or row["id"]))), row.get("distinct_ids") or []
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ListUnreadable(
             f"A person in PostHog's list is not what is known of persons: {type(error).__name__}: {error}", path=PATH
         ) from None
+    if not isinstance(distinct_ids, list) or not all(isinstance(each, str) for each in distinct_ids):
+        raise ListUnreadable(f"A person in PostHog's list has {shown(distinct_ids)} as distinct_ids", path=PATH)
+    return Person(uuid, distinct_ids, row)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sources.posthog.arrow import times
+from sources.posthog.arrow import MISFITS, times
 from sources.posthog.errors import Narrow
 from sources.posthog.hogql.windows import DAY, HOUR, SECOND
 from sources.posthog.listing.recording_marks import recording_marks
@@ -211,5 +211,10 @@ def _between(found: dict[str, Row], low: int, high: int) -> list[Row]:
 
 
 def _micros(rows: list[Row], field: str) -> list[int | None]:
-    found: list[int | None] = times([row.get(field) for row in rows]).cast(pa.int64()).to_pylist()
+    """When they were, microseconds UTC; None where PostHog does not tell a time."""
+    values = [row.get(field) for row in rows]
+    try:
+        found: list[int | None] = times(values).cast(pa.int64()).to_pylist()
+    except MISFITS:
+        return [None] if len(rows) == 1 else [moment for row in rows for moment in _micros([row], field)]
     return found
