@@ -29,7 +29,7 @@ from .furnishing import furnish
 from .kinds import Kind
 from .readiness import SCHEMA, bucket, client_of, refuse_unfit
 from .sql_session import SqlReading, SqlSession, day_text
-from .staging import Held, refuse_dataset, refuse_staging, staging_name
+from .staging import STAGING_FOLDER, Held, refuse_dataset, refuse_staging, staging_name
 
 _IDLE_SECONDS = 30.0
 """A connection that was not used for longer is not trusted: servers close those that wait through a long backfill."""
@@ -125,9 +125,16 @@ class SqlDestination:
 
     def dlt_staging(self) -> DltDestination[Any, Any] | None:
         """The bucket of `[destination.filesystem]`, where one is set and files reach the destination by it."""
-        if not self.kind.needs_staging and not bucket():
+        url = bucket()
+        if not self.kind.needs_staging and not url:
             return None
-        return dlt.destinations.filesystem() if self.factory().capabilities().supported_staging_file_formats else None
+        if not self.factory().capabilities().supported_staging_file_formats:
+            return None
+        if not url or self.kind.table_format is not None:
+            # Where the tables themselves are files in that bucket, they stay where dlt has them.
+            return dlt.destinations.filesystem()
+        # dlt empties the folders of the tables there, and a lake of the same dataset may lie in that bucket.
+        return dlt.destinations.filesystem(bucket_url=f"{url.rstrip('/')}/{STAGING_FOLDER}")
 
     def factory(self, **settings: Any) -> DltDestination[Any, Any]:
         """dlt's destination with these settings ahead of those that dlt finds itself."""

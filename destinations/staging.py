@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from .errors import DatasetTaken
 
 SUFFIX = "_posthog_warehouse_staging"
+STAGING_FOLDER = SUFFIX.lstrip("_")
+"""Of the bucket through which files reach a destination: they wait in it."""
 _LONGEST = 63
 """Bytes of a name in PostgreSQL, which allows the shortest of the destinations that dlt's capabilities know."""
 _SHOWN = 3

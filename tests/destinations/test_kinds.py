@@ -114,6 +114,7 @@ def test_files_wait_in_a_bucket_where_one_is_set(warehouse: Postgres, monkeypatc
     staging = redshift.dlt_staging()
     assert staging is not None
     assert staging.destination_name == "filesystem"
+    assert staging.config_params["bucket_url"] == "s3://somewhere/posthog_warehouse_staging", "a lake may lie beside"
 
 
 @pytest.mark.parametrize("day", ["2026-11-20", "2026-11-20T00:00:00"])
