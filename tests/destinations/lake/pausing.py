@@ -21,42 +21,54 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from deltalake import DeltaTable
+from pyiceberg.serializers import ToOutputFile
 
 from destinations.errors import cause_in
 from destinations.lake import Lake, conditional
 from destinations.lake.lease import LeaseLost
+from destinations.open_tables import delta
 from tests.destinations.lake.lakes import load, load_events
+from tests.destinations.open_tables.tables import Tables
+from tests.destinations.open_tables.tables import load_events as load_rows
 
 _ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
 def pause_at(part: str, nth: int, say: Callable[[str], None]) -> Callable[[], None]:
-    """Stops this process at the `nth` put of an object whose path has `part`, the lease's own left out. Returns what
-    undoes it.
+    """Stops this process at the `nth` put of an object whose path has `part`, the lease's own left out; also at those
+    of entries that libraries put into the logs of tables. Returns what undoes it.
     """
     reached = 0
 
-    def pausing(put: Callable[..., str]) -> Callable[..., str]:
+    def pausing(put: Callable[..., Any], path_of: Callable[..., str]) -> Callable[..., Any]:
         @wraps(put)
-        def paused(objects: Any, path: str, *arguments: Any) -> str:
+        def paused(*arguments: Any, **named: Any) -> Any:
             nonlocal reached
-            if part in path and not path.endswith("/lease.json"):
+            path = path_of(*arguments)
+            if part in path and "://" in path and not path.endswith("/lease.json"):
                 reached += 1
                 if reached == nth:
                     say(path)
                     os.kill(os.getpid(), signal.SIGSTOP)
-            return put(objects, path, *arguments)
+            return put(*arguments, **named)
 
         return paused
 
-    kinds: set[Any] = set(conditional._KINDS.values())
-    before = {kind: kind.put for kind in kinds}
-    for kind, put in before.items():
-        kind.put = pausing(put)
+    puts: list[tuple[Any, str, Callable[..., str]]] = [
+        *((kind, "put", lambda _, path, *__: f"object://{path}") for kind in set(conditional._KINDS.values())),
+        (delta, "write_deltalake", lambda place, *_: f"{getattr(place, 'table_uri', place)}/_delta_log"),
+        (DeltaTable, "create_write_transaction", lambda table, *_: f"{table.table_uri}/_delta_log"),
+        (ToOutputFile, "table_metadata", lambda _, file, *__: str(file.location)),
+    ]
+    before = [(owner, name, vars(owner)[name]) for owner, name, _ in puts]
+    for owner, name, path_of in puts:
+        paused = pausing(getattr(owner, name), path_of)
+        setattr(owner, name, staticmethod(paused) if isinstance(vars(owner)[name], staticmethod) else paused)
 
     def undo() -> None:
-        for kind, put in before.items():
-            kind.put = put
+        for owner, name, put in before:
+            setattr(owner, name, put)
 
     return undo
 
@@ -71,6 +83,8 @@ def do(url: str, what: str, rows: Any) -> None:
     place: Any = _At(url)
     if what == "merge":
         load_events(place, rows)
+    elif what.startswith("merge as "):
+        load_rows(Tables(what.removeprefix("merge as "), url), rows)
     elif what == "compact":
         with Lake(url) as lake:
             list(lake.compact())

@@ -88,7 +88,7 @@ def test_stopped_at_any_put_of_a_merge(places: Places, other: Pausing) -> None:
         assert sorted(found(place)) == sorted(END.items())
         if path is None:
             break
-        kinds.add(path.removeprefix(f"{place.bucket}/{place.folder}/posthog/").split("/")[0])
+        kinds.add(path.removeprefix(f"object://{place.bucket}/{place.folder}/posthog/").split("/")[0])
     assert {"events", "_posthog_warehouse"} <= kinds
     assert nth > 12
 
@@ -105,7 +105,7 @@ def test_stopped_at_any_put_of_an_append(places: Places, other: Pausing) -> None
         assert read(place, "log", ["n"]) == expected, path
         if path is None:
             break
-    assert nth > 6
+    assert nth > 5
 
 
 def test_stopped_at_any_put_of_a_replacement(places: Places, other: Pausing) -> None:
@@ -119,7 +119,7 @@ def test_stopped_at_any_put_of_a_replacement(places: Places, other: Pausing) -> 
         assert read(place, "cohorts", ["id"]) == [(row["id"],) for row in new]
         if path is None:
             break
-    assert nth > 6
+    assert nth > 5
 
 
 def test_stopped_at_any_put_of_compact(places: Places, other: Pausing, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_stopped_at_any_put_of_compact(places: Places, other: Pausing, monkeypat
         assert numbers(place) == list(range(12))
         if path is None:
             break
-    assert nth > 6
+    assert nth > 5
 
 
 def test_a_name_that_was_sealed_is_kept(places: Places, other: Pausing) -> None:
@@ -143,7 +143,7 @@ def test_a_name_that_was_sealed_is_kept(places: Places, other: Pausing) -> None:
     load_events(place, OLD[:1])
     path = other.begin(place.url, "merge", OLD[1:], nth=1, part="/events/date=")
     assert path is not None
-    name = path.removeprefix(f"{place.bucket}/{place.folder}/posthog/")
+    name = path.removeprefix(f"object://{place.bucket}/{place.folder}/posthog/")
     with as_soon_as_it_may():
         next_run(place)
     assert name in place.files("events")
@@ -166,7 +166,7 @@ def test_a_package_that_is_taken_up_again_counts(places: Places, other: Pausing)
     with as_soon_as_it_may(), Lake(place.url) as lake:
         lake.dlt_destination()
         store = lake._store
-        name = path.removeprefix(f"{store.root}/")
+        name = path.removeprefix(f"object://{store.root}/")
         assert name in store.fence.sealed
         with store.fence.naming(name):
             store.write_text(name, "{}")
