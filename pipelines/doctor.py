@@ -28,6 +28,8 @@ from sources.posthog import CORE, TABLES, PostHogClient, PostHogError
 from sources.posthog.budget import Budget
 from sources.posthog.errors import AccessDenied
 from sources.posthog.hogql.capabilities import probe
+from sources.posthog.hogql.clock import reckon
+from sources.posthog.hogql.windows import to_micros
 from sources.posthog.host import resolve_host
 from sources.posthog.keys import ApiKey, KeyKind
 from sources.posthog.listing.missing import endpoint_missing
@@ -39,6 +41,7 @@ _TIMEOUT_SECONDS = 20.0
 _MAX_WAIT_SECONDS = 5.0
 _SKEW_SECONDS = 120
 """A sync goes by the server's clock; ours only gives `30d` its meaning, and run records their times."""
+_CLOCK_ADVICE = "Set the clocks of the servers. Until then a sync covers less, and its check may be `unknown`."
 _FREE_BYTES = 5_000_000_000
 _TOO_NEW = {"duckdb": 2, "sqlglot": 30}
 _KINDS = {
@@ -222,10 +225,15 @@ class _Doctor:
 
     def _reading(self, client: PostHogClient) -> None:
         try:
-            dialect, _ = probe(client)
+            dialect, asked = probe(client)
         except PostHogError as error:
             self._failed("queries", error)
             return
+        told = client.server_time()
+        ours = to_micros(datetime.now(timezone.utc))
+        clock = reckon(asked, None if told is None else to_micros(told), ours)
+        if clock.is_disputed:
+            self._found("clock", "warn", clock.doubt or clock.remark, _CLOCK_ADVICE)
         left = client.usage.budget_remaining
         budget = f"; {size_text(left)} left of what queries may read in this hour" if left is not None else ""
         self._found("queries", "ok", f"the key reads {', '.join(CORE)}{budget}")

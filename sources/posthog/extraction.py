@@ -10,6 +10,7 @@ from sources.posthog.answers import Project
 from sources.posthog.client import PostHogClient
 from sources.posthog.engines import engine_of
 from sources.posthog.errors import AccessDenied, PostHogError
+from sources.posthog.hogql.clock import TOLERANCE
 from sources.posthog.hogql.manifest import KnownVersions
 from sources.posthog.hogql.windows import to_datetime
 from sources.posthog.progress import Progress
@@ -141,14 +142,17 @@ class Extraction:
         reading = self.readings[name]
 
         def start(state: State) -> Iterator[Noted]:
+            reading.known_until = self.open().clock.known_until(state)
             return engine_of(reading.table)(self.open(), reading, state)
 
         if not reading.is_begun and not reading.is_over and reading.withheld is None:
             reading.next_due = self._next_due(reading.table, state)
             reading.is_done = reading.next_due is not None
         yield from reading.pages(start, state, has_room)
-        if reading.is_done and reading.is_begun and reading.skipped is None and reading.table.every:
-            state["read_at"] = self.open().clock
+        if reading.is_done and reading.is_begun and reading.skipped is None:
+            self.open().clock.note(state)
+            if reading.table.every:
+                state["read_at"] = self.open().clock.now
 
     def _next_due(self, table: Table, state: State) -> int | None:
         """When `table` has to be read again, if that is not now: tables that somebody named always are."""
@@ -159,8 +163,10 @@ class Extraction:
             # Not left to the clock below: PostHog tells its time in whole seconds, so it may seem to go back.
             return None
         # A daily run that starts a bit earlier than yesterday's is still a daily one.
+        clock = self.open().clock
         due = int(state["read_at"]) + every - every // 10
-        return due if self.open().clock < due else None
+        # What was read after the present was read by a wrong clock: nobody knows when.
+        return due if clock.now < due and int(state["read_at"]) <= clock.known_until(state) + TOLERANCE else None
 
     @property
     def is_done(self) -> bool:
@@ -196,7 +202,7 @@ class Extraction:
         source_state["project"] = mine
         if not self._is_recalled:
             self._is_recalled = True
-            run.lacking.recall(source_state.get("server"), to_datetime(run.clock))
+            run.lacking.recall(source_state.get("server"), to_datetime(run.clock.now))
             for table in self._tables:
                 if table.name in self._named:
                     run.lacking.forget(*table.reads.things())
@@ -208,7 +214,7 @@ class Extraction:
         if self._run is None:
             return
         self._run.lacking.fields = self._run.client.refused_fields
-        if state := self._run.lacking.to_state(to_datetime(self._run.clock)):
+        if state := self._run.lacking.to_state(to_datetime(self._run.clock.now)):
             source_state["server"] = state
         else:
             source_state.pop("server", None)

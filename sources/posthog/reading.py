@@ -17,6 +17,7 @@ import pyarrow as pa
 from sources.posthog.errors import AccessDenied, NotFound, PaymentRequired, PostHogError, RequestRefused
 from sources.posthog.hogql.events import Batch
 from sources.posthog.hogql.ledger import Plan
+from sources.posthog.hogql.windows import MAX, Window
 from sources.posthog.properties.columns import PropertyColumns
 from sources.posthog.run import Run
 from sources.posthog.spool import SpooledPage
@@ -65,8 +66,14 @@ class TableReading:
     """Keys that PostHog held when they were read, deleted ones left out; None: not known."""
     recount: Callable[[], int] | None = None
     """Asks PostHog how many keys it holds now; None: it cannot be asked."""
+    known_until: int = MAX
+    """What is noted of later times (microseconds UTC) was noted by a wrong clock, and does not count."""
+    doubt: str = ""
+    """Why what was read, though whole, may not be all there is."""
     plan: Plan | None = None
     """Events by HogQL only: what this run asks for."""
+    ahead: Window | None = None
+    """Events by HogQL only: those that PostHog holds from beyond its own clock, which are read and not covered."""
     counted: EventCount | None = None
     """Events by listing only: what there was to read, proven by reading it twice."""
     shape: PropertyColumns | None = None

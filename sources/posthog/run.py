@@ -13,6 +13,7 @@ from sources.posthog.answers import Project
 from sources.posthog.client import PostHogClient
 from sources.posthog.errors import PostHogError, RequestRefused
 from sources.posthog.hogql.capabilities import probe
+from sources.posthog.hogql.clock import Clock, reckon
 from sources.posthog.hogql.dialect import Dialect
 from sources.posthog.hogql.manifest import KnownVersions
 from sources.posthog.hogql.windows import to_micros
@@ -50,7 +51,7 @@ class Run:
     """None in a plain dlt script, which cannot look into its destination."""
     lacking: Lacking = field(default_factory=Lacking)
     """What this server lacks, as far as it was found out."""
-    _probed: tuple[Dialect, int] | PostHogError | None = None
+    _probed: tuple[Dialect, Clock] | PostHogError | None = None
     _shared: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -64,19 +65,26 @@ class Run:
 
     @property
     def now(self) -> int:
-        """The server's clock at the start of the run, microseconds UTC.
+        """The server's clock at the start of the run, microseconds UTC: see `sources.posthog.hogql.clock`.
 
         Raises:
             PostHogError: as `dialect`.
         """
+        return self.reckoned.now
+
+    @property
+    def reckoned(self) -> Clock:
+        """The same, with what is known of it. Raises as `dialect`."""
         return self._probe()[1]
 
     @property
-    def clock(self) -> int:
-        """The server's clock, microseconds UTC, for whom whole seconds are enough: it needs no HogQL."""
-        if isinstance(self._probed, tuple):
-            return self._probed[1]
-        return to_micros(self.client.server_time() or datetime.now(timezone.utc))
+    def clock(self) -> Clock:
+        """The clock to go by, for whom whole seconds are enough: it needs no HogQL."""
+        return self._probed[1] if isinstance(self._probed, tuple) else self._reckon(None)
+
+    def _reckon(self, asked: int | None) -> Clock:
+        told = self.client.server_time()
+        return reckon(asked, None if told is None else to_micros(told), to_micros(datetime.now(timezone.utc)))
 
     def shared(self, key: str, make: Callable[[], T]) -> T:
         """What several tables of this run share: made by the first that asks."""
@@ -85,13 +93,15 @@ class Run:
         found: T = self._shared[key]
         return found
 
-    def _probe(self) -> tuple[Dialect, int]:
+    def _probe(self) -> tuple[Dialect, Clock]:
         if self._probed is None:
             try:
-                self._probed = probe(self.client, self.lacking)
+                dialect, asked = probe(self.client, self.lacking)
             except RequestRefused as refused:
                 # Whoever asks next would be refused likewise.
                 self._probed = refused
+            else:
+                self._probed = dialect, self._reckon(asked)
         if isinstance(self._probed, PostHogError):
             raise self._probed
         return self._probed

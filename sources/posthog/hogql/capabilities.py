@@ -171,7 +171,8 @@ def _clock(answer: QueryAnswer) -> int:
     """The time that PostHog answered in the first cell, microseconds UTC."""
     text = answer.rows[0][0] if answer.rows and answer.rows[0] else None
     try:
-        return to_micros(datetime.strptime(str(text)[:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc))
+        spaced = str(text)[:19].replace("T", " ")
+        return to_micros(datetime.strptime(spaced, "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc))
     except ValueError:
         fault = f"PostHog answered {shown(text)} when it was asked for its time"
     raise AnswerMalformed(fault, path=answer.path)

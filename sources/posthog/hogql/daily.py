@@ -160,6 +160,10 @@ def read_by_day(run: Run, reading: TableReading, state: State) -> Iterator[Noted
     had = Days.from_state(known)
     settings = run.settings
     is_first = "swept" not in known
+    reading.doubt = run.reckoned.doubt
+    if not is_first:
+        # A later look went by a clock that was ahead: it was not later.
+        known["swept"] = min(int(known["swept"]), run.now, reading.known_until)
     wanted = run.since if run.since is not None else (MIN if is_first else MAX)
     since = min(wanted, int(known.get("since", MAX)))
     until = MAX if run.until is None else run.until

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from sources.posthog.hogql.counted import uncounted
+from sources.posthog.hogql.counting import EventCounter
 from sources.posthog.hogql.events import Batch, EventsReader
 from sources.posthog.hogql.keyed import KeyedReader
 from sources.posthog.hogql.ledger import Ledger, Plan
+from sources.posthog.hogql.windows import HOUR, MAX, Window, to_text
 from sources.posthog.properties.columns import PropertyColumns
 from sources.posthog.reading import Noted, State, TableReading
 from sources.posthog.run import Run
@@ -16,8 +18,12 @@ from sources.posthog.run import Run
 
 def read_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Events that the ledger in `state` does not have yet."""
+    clock = run.reckoned
+    reading.doubt = clock.doubt
+    reading.notes += [clock.remark] if clock.remark else []
     ledger = Ledger(state)
-    plan = reading.plan = ledger.plan(run.now, run.since, run.until, run.settings)
+    ledger.forget_after(min(clock.now, reading.known_until))
+    plan = reading.plan = ledger.plan(clock.now, run.since, run.until, run.settings, is_trusted=not clock.doubt)
     reading.shapes_pages = True
     if reading.shape is not None:
         reading.shape.counted = uncounted(ledger.covered, plan.windows)
@@ -25,8 +31,27 @@ def read_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted
     for page in reader.pages(plan.windows):
         reading.completed += page.completes
         yield page.rows, partial(_cover, plan, page.completes, reading.shape)
+    if plan.is_first or plan.sweeps or clock.is_disputed:
+        for page in reader.pages(_ahead(run, reading, plan)):
+            yield page.rows, partial(note, {})
     # An empty page: it carries the last note, and makes the table where there are no events at all.
     yield reader.empty(), partial(_finish, plan)
+
+
+def _ahead(run: Run, reading: TableReading, plan: Plan) -> list[Window]:
+    """Where PostHog holds events that it got after what its clock says: read again each time, and never covered."""
+    clock = run.reckoned
+    ahead = Window(plan.ts_from, plan.ts_to, clock.now + HOUR, MAX)
+    rows = sum(cell.rows for cell in EventCounter(run.client, run.dialect).histogram(ahead))
+    if not rows:
+        return []
+    reading.ahead = ahead
+    words = f"{rows:,} events came in after {to_text(clock.now)[:19]} UTC, which is PostHog's present"
+    if clock.is_disputed:
+        reading.doubt = reading.doubt or f"{clock.remark}; but {words}"
+    else:
+        reading.notes.append(f"{words}: they are loaded, and its clock was wrong then or is now")
+    return [ahead]
 
 
 def read_versioned(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:

@@ -180,8 +180,11 @@ def read_windows(run: Run, reading: TableReading, state: State) -> Iterator[Note
     """
     # Rows that still change would be put off for ever by a lag; the overlap has what becomes visible late.
     settings = replace(run.settings, safety_lag=SECOND)
+    clock = run.reckoned
+    reading.doubt = clock.doubt
+    Ledger(state).forget_after(min(clock.now, reading.known_until))
     ledger = Ledger(dict(state))
-    plan = ledger.plan(run.now, run.since, run.until, settings)
+    plan = ledger.plan(clock.now, run.since, run.until, settings, is_trusted=not clock.doubt)
     reader = WindowReader(run, reading.table)
     had: list[Any] = []
     if reader.reads.hidden:

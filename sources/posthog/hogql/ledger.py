@@ -33,6 +33,8 @@ class Plan:
     swept_from: int
     """The oldest `timestamp` that the sweep looks at: what comes later for older ones is found by the check."""
     is_first: bool
+    is_trusted: bool = True
+    """Whether the clock is that by which PostHog stamps events: else the ledger only grows, and no run has ended."""
 
     @property
     def ts_from(self) -> int:
@@ -57,7 +59,29 @@ class Ledger:
         self._state = state
         self.covered = Region.from_state(state.get("covered", []))
 
-    def plan(self, now: int, since: int | None, until: int | None, settings: Settings) -> Plan:
+    def forget_after(self, until: int) -> None:
+        """Takes back what is noted of `created_at` after `until`: by a clock that was ahead, so it is to come yet.
+
+        May be done at any time: what is covered and forgotten is asked for again.
+        """
+        if all(window.created_to <= until for window in self.covered) and self._state.get("last", until) <= until:
+            return
+        cut = Window(MIN, MAX, MIN, until)
+        self.covered = Region(part for window in self.covered if not (part := window.intersect(cut)).is_empty)
+        self._state["covered"] = self.covered.to_state()
+        self._state.update(
+            {name: min(int(self._state[name]), until) for name in ("origin", "last") if name in self._state}
+        )
+
+    def plan(
+        self,
+        now: int,
+        since: int | None,
+        until: int | None,
+        settings: Settings,
+        *,
+        is_trusted: bool = True,
+    ) -> Plan:
         """What a run at `now` (the server's clock) must ask for; `since` None: as far back as any run before.
 
         A `since` later than that of an earlier run puts off what is left of the backfill, and nothing else: what was
@@ -66,7 +90,7 @@ class Ledger:
         is_first = "origin" not in self._state
         origin, last = int(self._state.get("origin", now)), int(self._state.get("last", now))
         oldest = int(self._state.get("since", MAX))
-        since = since if since is not None else (MIN if is_first else oldest)
+        since = since if since is not None else (MIN if "since" not in self._state else oldest)
         wanted_since = min(since, oldest)
         until = MAX if until is None else until
         created_to = now if is_first else max(last, now - settings.safety_lag)
@@ -91,12 +115,14 @@ class Ledger:
                 for part in self.covered.missing(Window(ts_from, ts_to, origin, created_to)):
                     wanted.add(_with_overlap(part, settings))
                 wanted.add(Window(ts_from, ts_to, again_from, last))
-        return Plan(list(wanted), origin, wanted_since, created_to, sweeps, sweep_from, is_first)
+        return Plan(list(wanted), origin, wanted_since, created_to, sweeps, sweep_from, is_first, is_trusted)
 
     def cover(self, plan: Plan, windows: Iterable[Window]) -> None:
         """Notes that all rows of `windows` are in this load package."""
-        self._state.update(origin=plan.origin, since=plan.since)
-        self._state.setdefault("last", plan.created_to)
+        self._state.update(since=plan.since)
+        if plan.is_trusted or not plan.is_first:
+            self._state["origin"] = plan.origin
+            self._state.setdefault("last", plan.created_to)
         for window in windows:
             self.covered.add(window)
         self._state["covered"] = self.covered.to_state()
@@ -104,6 +130,8 @@ class Ledger:
     def finish(self, plan: Plan) -> None:
         """Notes that all windows of `plan` are covered."""
         self.cover(plan, [])
+        if not plan.is_trusted:
+            return
         if plan.sweeps:
             # Before the sweep's span a timestamp that was backfilled counts as covered from now on. What this run or
             # an earlier one left out (`until`, a backfill put off) stays missing, to be asked for when it is wanted.

@@ -33,7 +33,8 @@ def read_stamped(run: Run, reading: TableReading, state: State) -> Iterator[Note
     # Where the column is lacking all rows are read each time.
     is_lacking = table.reads.changed in run.lacking.columns(table.reads.table)
     if (upto := state.get("upto")) is not None and not is_lacking:
-        changed = [run.dialect.changed_since(table.reads.changed, int(upto) - run.settings.overlap)]
+        upto = min(int(upto), started, reading.known_until)
+        changed = [run.dialect.changed_since(table.reads.changed, upto - run.settings.overlap)]
     run.progress.expect(table.name, rows.count(changed))
     for page in rows.by_key(changed):
         run.progress.fetched(table.name, page.num_rows)

@@ -33,7 +33,7 @@ def _chosen(run: Run) -> list[str]:
             f"recording_filter holds {min(paging)}, which says how to page and not what is wanted",
             advice="Use recording_limit to say how many recordings are wanted.",
         )
-    now = run.clock if run.until is None else min(run.until, run.clock)
+    now = run.clock.now if run.until is None else min(run.until, run.clock.now)
     since = now - _LOOK_BACK if run.since is None else run.since
     params = {**bounds(since, now), **_encoded(requests.recording_filter)}
     found: list[str] = []

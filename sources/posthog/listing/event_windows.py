@@ -56,11 +56,14 @@ class EventWindows:
         self.covered = Region(Window(start, end, MIN, MAX) for start, end in self._mine.get("covered", []))
         self._take_over()
 
-    def plan(self, now: int, since: int | None, until: int | None) -> Plan:
-        """What a run at `now` must read; `since` None: as far back as any run before."""
+    def plan(self, now: int, since: int | None, until: int | None, known_until: int = MAX) -> Plan:
+        """What a run at `now` must read; `since` None: as far back as any run before.
+
+        A run that is noted as later than `known_until` or `now` went by a clock that was ahead: it was not later.
+        """
         settings = self._settings
         is_first = "last" not in self._mine
-        last, swept = int(self._mine.get("last", now)), int(self._mine.get("swept", now))
+        last, swept = (min(int(self._mine.get(name, now)), now, known_until) for name in ("last", "swept"))
         oldest = int(self._mine.get("since", MAX))
         since = since if since is not None else (MIN if is_first else oldest)
         wanted = min(since, oldest)
@@ -92,9 +95,9 @@ class EventWindows:
         self.cover(plan, [])
         if not plan.is_current:
             return  # what has arrived behind `until` is still to be looked for
-        self._mine["last"] = max(int(self._mine["last"]), plan.now)
+        self._mine["last"] = plan.now
         if plan.sweeps:
-            self._mine["swept"] = max(int(self._mine["swept"]), plan.now)
+            self._mine["swept"] = plan.now
 
     @property
     def has_ledger(self) -> bool:

@@ -30,9 +30,10 @@ _YEAR = 360 * DAY
 
 def read_listed_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Events of the times that were never read, and again of those in which events still arrive."""
-    now = run.clock
+    now = run.clock.now
+    reading.doubt = run.clock.doubt
     windows = EventWindows(state, run.settings)
-    plan = windows.plan(now, run.since, run.until)
+    plan = windows.plan(now, run.since, run.until, reading.known_until)
     events = EventList(run.client)
     settled = now - run.settings.safety_lag
     count = reading.counted = EventCount()

@@ -102,6 +102,15 @@ def grown(state: State, plan: RecordingPlan, marks: Mapping[int, str]) -> list[S
     return spans
 
 
+def forget_after(state: State, until: int) -> None:
+    """Takes back what is noted of later times: by a clock that was ahead. What is forgotten is read again."""
+    spans = [(low, min(high, until)) for low, high in state.get("covered", []) if low < until]
+    if spans != [(low, high) for low, high in state.get("covered", [])]:
+        kept = {hour: count for hour, count in state.get("hours", {}).items() if int(hour) * HOUR < until}
+        state.update(covered=[list(span) for span in spans], hours=kept)
+    state.update({name: min(int(state[name]), until) for name in ("upto", "swept") if name in state})
+
+
 def note_reading(reading: Reading, plan: RecordingPlan, state: State) -> None:
     """Writes into `state` what a span held."""
     span = reading.span

@@ -28,6 +28,7 @@ from sources.posthog.listing.recording_state import (
     Reading,
     RecordingPlan,
     Span,
+    forget_after,
     grown,
     known,
     note_again,
@@ -125,8 +126,10 @@ class RecordingReader:
 def read_recordings(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """The engine: recordings that started since, and those that had not ended when they were read last."""
     # The state is another object in each load package; this one goes along with all of them.
+    reading.doubt = run.clock.doubt
+    forget_after(state, min(run.clock.now, reading.known_until))
     mirror = copy.deepcopy(state)
-    planned = plan(mirror, run.clock, run.since, run.until, run.settings)
+    planned = plan(mirror, run.clock.now, run.since, run.until, run.settings)
     marks, marks_from = _marks(run, planned, mirror)
     if marks is None:
         reading.notes.append(

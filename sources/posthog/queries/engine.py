@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from sources.posthog.errors import OwnQueryRefused, PostHogError
+from sources.posthog.hogql.clock import TOLERANCE
 from sources.posthog.hogql.engine import note
 from sources.posthog.queries.describing import Described, beside, describe
 from sources.posthog.queries.incremental import Work, read_appended, read_merged
@@ -76,7 +77,7 @@ def read_query(run: Run, reading: TableReading, state: State) -> Iterator[Noted]
     query = reading.table.reads
     assert isinstance(query, Query)  # noqa: S101 - the engines are registered by it
     definition = _definition(query)
-    if not _is_due(query, state, definition, run):
+    if not _is_due(query, state, definition, run.now, min(run.now, reading.known_until) + TOLERANCE):
         reading.is_unchanged = True
         reading.held = state.get("held")
         reading.notes.append("not asked again: refresh is set, and that time has not passed yet")
@@ -124,8 +125,9 @@ def _definition(query: Query) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _is_due(query: Query, state: Mapping[str, Any], definition: str, run: Run) -> bool:
+def _is_due(query: Query, state: Mapping[str, Any], definition: str, now: int, known_until: int) -> bool:
+    """Times are microseconds UTC; what was asked after `known_until` was asked by a wrong clock, nobody knows when."""
     asked_at = state.get("asked_at")
     if not query.refresh or asked_at is None or state.get("definition") != definition or "after" in state:
         return True
-    return bool(run.now - asked_at >= query.refresh - min(_EARLY, query.refresh // 10))
+    return bool(now - asked_at >= query.refresh - min(_EARLY, query.refresh // 10)) or bool(asked_at > known_until)
