@@ -92,8 +92,8 @@ def test_nothing_is_read_again_where_nothing_changed(sandbox: Sandbox) -> None:
 
 def test_a_stopped_run_goes_on_where_it_was(sandbox: Sandbox) -> None:
     reader = Reader(sandbox, SESSIONS)
-    first = reader.run(settings=FEW, pages=5)
-    rest = reader.run(settings=FEW)
+    first = reader.run(settings=Settings(leaf_rows=30), pages=4)
+    rest = reader.run(settings=Settings(leaf_rows=30))
     assert first
     assert 0 < len(rest) < len(reader.rows)
     assert read_by(reader) == held_by(sandbox)
