@@ -17,10 +17,10 @@ from tests.faults.syncing import LONG, SyncProcess, sync_here, sync_process
 
 pytestmark = pytest.mark.slow
 
-MOMENTS = [("/events/date=", 3), ("/persons/", 2), ("_dlt_pipeline_state/", 2)]
-"""A new file, one that replaces another, and the state that makes a package count."""
-EACH = range(1, 400)
-"""Uploads to be paused at, one after the other, until a run has no more of them."""
+MOMENTS = [("/events/date=", 3), ("/sync_windows/", 2), ("_dlt_pipeline_state/", 2)]
+"""A file of events, one of a table that each package adds to, and the state that makes a package count."""
+EACH = [("/lake/", nth) for nth in range(1, 200)]
+"""Each upload in turn, of whatever it is."""
 
 
 @pytest.fixture(params=PLACES[1:] if LONG else ["s3"])
@@ -45,18 +45,19 @@ def taken_over(paused: SyncProcess, place: BucketPlace, posthog: Sandbox, expect
     paused.go_on()
     assert paused.end() == 6, paused.errors
     assert "This run has lost the lake" in paused.said[-1]["error"]
-    assert_whole(place, posthog, expected)
+    assert by_duckdb(place) == expected
 
 
-@pytest.mark.parametrize("at", MOMENTS, ids=str)
+@pytest.mark.parametrize("at", [*MOMENTS, *(EACH if LONG else [])], ids=str)
 def test_paused_at_an_upload_and_taken_over(
     at: tuple[str, int], place: BucketPlace, posthog: Sandbox, expected: Seen, tmp_path: Path
 ) -> None:
     options = options_of(place, pause_at=at[0], nth=at[1])
     with sync_process(posthog, tmp_path / "unused", tmp_path / "one-machine", **options) as paused:
-        assert paused.until_paused(), paused.errors
+        if not paused.until_paused():
+            assert at in EACH, paused.errors
+            pytest.skip("it has fewer uploads")
         taken_over(paused, place, posthog, expected, tmp_path)
     assert sync_here(posthog, Lake(place.url)).result.status == "complete"
-    with Lake(place.url) as lake:
-        list(lake.compact())
-    assert_whole(place, posthog, expected)
+    if at in MOMENTS:
+        assert_whole(place, posthog, expected)
