@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.local import Sandbox
+from sources.posthog.hogql.windows import to_micros
 from tests.conftest import StartSandbox
 from tests.pipelines.elsewhere import Elsewhere
 from tests.pipelines.test_sync import Warehouse, keys_of, warehouse  # noqa: F401 - the fixture
@@ -45,15 +46,11 @@ def _events_at(posthog: Sandbox, moments: tuple[str, ...], name: str) -> set[str
     return added
 
 
-def _times(destination: Warehouse) -> dict[str, str]:
-    events = "events" if destination.path.exists() else "{events}"
-    found = destination.rows(f"SELECT CAST(uuid AS VARCHAR), strftime(timestamp, '%Y-%m-%d %H:%M:%S.%f') FROM {events}")
-    return dict(found)
-
-
 def _assert_same(destination: Warehouse, posthog: Sandbox) -> None:
-    there = posthog.sql("SELECT DISTINCT toString(uuid), toString(timestamp, 'UTC') FROM events")
-    assert _times(destination) == dict(there)
+    events = "events" if destination.path.exists() else "{events}"
+    here = {str(uuid): to_micros(at) for uuid, at in destination.rows(f'SELECT uuid, "timestamp" AS at FROM {events}')}
+    there = posthog.sql("SELECT DISTINCT toString(uuid), toString(toUnixTimestamp64Micro(timestamp)) FROM events")
+    assert here == {uuid: int(at) for uuid, at in there}
 
 
 def _sync_twice(destination: Warehouse, posthog: Sandbox, **options: Any) -> None:
