@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from sandbox.local import Sandbox
 from tests.local_postgres import LocalPostgres, local_postgres
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     # Tests start programs by the hundred. Each would compile its modules anew, for half of its CPU time.
     os.environ["PYTHONPYCACHEPREFIX"] = str(Path(tempfile.gettempdir()) / "posthog-warehouse-bytecode")
+
+# How long an example takes depends on what else the machine does, and is nothing that a test is about.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 StartSandbox = Callable[..., Sandbox]
 

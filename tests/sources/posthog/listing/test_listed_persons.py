@@ -150,14 +150,21 @@ def test_every_person_comes_once_whatever_next_says_and_however_short_pages_are(
         with pytest.raises(ListUnreadable, match="no end"):
             read(served)
         return
-    found, people = read(served)
     wanted = set(range(1, count + 1)) - bodiless
-    if cap >= 10_000 or not bodiless:
+    # Which place a person has cannot be told where the server cuts pages and leaves persons out, but for the count.
+    has_places = cap >= 10_000 or not bodiless
+    try:
+        found, people = read(served)
+    except ListUnreadable:
+        # Persons were passed over, so the count is never reached: that is told, and nothing is loaded.
+        if has_places or next_link in {"honest", "null"}:
+            raise
+        return
+    if has_places:
         assert sorted(found) == sorted(wanted)
         assert people.is_settled
         assert people.is_proven
     else:
-        # Which place a person has cannot be told where the server cuts pages and leaves persons out, but for the count.
         assert len(found) == len(set(found))
         assert people.is_proven == (set(found) == wanted) or not counts
 
