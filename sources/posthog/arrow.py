@@ -40,7 +40,7 @@ _UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-
 
 
 MISFITS = (pa.ArrowException, ValueError, TypeError, OverflowError)
-"""What values raise that are not of the type that they are to become."""
+"""What is raised where values are not of the type that is wanted."""
 
 
 class ColumnMismatch(AnswerMalformed):
@@ -108,7 +108,7 @@ def uuids(values: Sequence[Any]) -> pa.Array | pa.ChunkedArray:
 
 
 def odd_value(read: Callable[[Sequence[Any]], object], values: Sequence[Any]) -> str:
-    """The first of `values` of which `read` can make nothing, to be shown."""
+    """The first of `values` that `read` refuses when it stands alone, as a text for an error."""
     return next((shown(value) for value in values if not _fits(read, value)), "values of several types")
 
 

@@ -13,8 +13,9 @@ from functools import partial
 from typing import Any
 
 from sources.posthog.answers import QueryAnswer
+from sources.posthog.arrow import MISFITS, odd_value
 from sources.posthog.errors import AnswerMalformed
-from sources.posthog.shown import plain, shown
+from sources.posthog.shown import plain
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -63,12 +64,12 @@ INTEGER = Kind("a whole number", _integer)
 FLAG = Kind("0 or 1", _flag)
 TEXT = Kind("a text", _text)
 DAY = Kind("a day", _day)
-"""`YYYY-MM-DD`: microseconds UTC of its start."""
+"""A text that begins with `YYYY-MM-DD`; its value is the start of that day, microseconds UTC."""
 ANY = Kind("anything", lambda cell: cell)
 
 
 def cells(answer: QueryAnswer, kinds: Sequence[Kind], *, is_one: bool = False) -> list[tuple[Any, ...]]:
-    """The rows of an answer that was asked for columns of these kinds. `is_one`: it has one row whatever there is.
+    """The rows of an answer that was asked for columns of these kinds. `is_one`: it must have one row, as of a count.
 
     Raises AnswerMalformed.
     """
@@ -82,33 +83,29 @@ def cells(answer: QueryAnswer, kinds: Sequence[Kind], *, is_one: bool = False) -
 
 
 def cells_from(answer: QueryAnswer, kinds: Sequence[Kind], first: int) -> list[tuple[Any, ...]]:
-    """Only the columns from the place `first` on, which are of these kinds. Raises AnswerMalformed."""
+    """The same, but only the columns from the place `first` on (0: all), which are of these kinds.
+
+    Raises AnswerMalformed.
+    """
+    if not answer.rows:
+        return []
     columns = [*zip(*answer.rows, strict=True)][first:]
-    read = (
-        [
-            _column(answer, place, values, kind)
-            for place, (values, kind) in enumerate(zip(columns, kinds, strict=True), first)
-        ]
-        if columns
-        else []
-    )
+    read = [
+        _column(answer, place, values, kind)
+        for place, (values, kind) in enumerate(zip(columns, kinds, strict=True), first)
+    ]
     return [*zip(*read, strict=True)]
 
 
 def _column(answer: QueryAnswer, place: int, values: tuple[Any, ...], kind: Kind) -> list[Any]:
+    def read(some: Sequence[Any]) -> list[Any]:
+        return [*map(kind.read, some)]
+
     try:
-        return [*map(kind.read, values)]
-    except (ValueError, TypeError, OverflowError):
-        odd = next(value for value in values if not _fits(kind, value))
+        return read(values)
+    except MISFITS:
+        odd = odd_value(read, values)
     raise AnswerMalformed(
-        f"PostHog answered {shown(odd)} in the column {plain(answer.columns[place], 80)}, where {kind.name} was due",
+        f"PostHog answered {odd} in the column {plain(answer.columns[place], 80)}, where {kind.name} was due",
         path=answer.path,
     )
-
-
-def _fits(kind: Kind, value: Any) -> bool:
-    try:
-        kind.read(value)
-    except (ValueError, TypeError, OverflowError):
-        return False
-    return True

@@ -30,7 +30,7 @@
         ├── NotFound               404, 410
         │   ├── EndpointNotFound
         │   ├── TableMissing       HogQL has no such table on this server
-    │   └── ColumnMissing      its table has no column `name`, which nothing can stand in for
+        │   └── ColumnMissing      its table has no column `name`, which nothing can stand in for
         ├── PaymentRequired        402
         ├── QuotaSpent             402, a quota of the organization is used up
         ├── RequestRefused         400 and other 4xx

@@ -19,21 +19,28 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from sources.posthog.errors import ColumnMissing, EndpointNotFound, NotFound, PostHogError, TableMissing
 
 REMEMBERED = timedelta(days=7)
 """After so long everything is asked anew: a server may have been upgraded."""
 
+T = TypeVar("T", bound=NotFound)
+
 _KINDS: Mapping[str, type[NotFound]] = {
     kind.__name__: kind for kind in (ColumnMissing, EndpointNotFound, NotFound, TableMissing)
 }
 
 
+def refused_as(kind: type[T], refused: PostHogError) -> T:
+    """A refusal as an error of another class: the same words, status, code and path."""
+    return kind(refused.message, status=refused.status, code=refused.code, path=refused.path)
+
+
 @dataclass(frozen=True)
 class Said:
-    """A refusal: PostHog's words, and which error they were."""
+    """A refusal: PostHog's words, and the name of the error's class (`kind`)."""
 
     kind: str
     message: str
@@ -50,9 +57,7 @@ class Said:
 class Lacking:
     """What one server lacks. Safe to use from several threads."""
 
-    def __init__(self, *, remembers: bool = True) -> None:
-        """`remembers`: whether what is missing is asked for once only; the other facts always are."""
-        self._remembers = remembers
+    def __init__(self) -> None:
         self._lock = threading.RLock()
         self._since: datetime | None = None
         self.fields: frozenset[str] = frozenset()
@@ -95,7 +100,7 @@ class Lacking:
         """The refusal of `thing`, if it was refused already: nothing needs to be asked."""
         with self._lock:
             said = self._missing.get(thing)
-            if said is None or not (self._remembers or thing in self._fresh):
+            if said is None:
                 return None
             again = None if thing in self._fresh or self._since is None else self._since + REMEMBERED
         kind = _KINDS.get(said.kind, NotFound)

@@ -6,14 +6,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sources.posthog.cells import COUNT, DAY, TEXT, Kind, cells
+from sources.posthog.cells import COUNT, TEXT, Kind, cells
+from sources.posthog.cells import DAY as A_DAY
 from sources.posthog.client import PostHogClient
 from sources.posthog.errors import Narrow
 from sources.posthog.hogql.dialect import Dialect, select
 from sources.posthog.hogql.leaves import Cell, Leaf, histogram_query
 from sources.posthog.hogql.row_cap import RowCap
-from sources.posthog.hogql.windows import DAY as ONE_DAY
-from sources.posthog.hogql.windows import MAX, MIN, Window, day_start, eras
+from sources.posthog.hogql.windows import DAY, MAX, MIN, Window, day_start, eras
 
 
 class EventCounter:
@@ -27,13 +27,13 @@ class EventCounter:
 
     def histogram(self, window: Window, leaf: Leaf | None = None, *, distinct: bool = False) -> list[Cell]:
         """Rows (or `distinct` uuids) by UTC day and event name, in as many requests as the row cap demands."""
-        cells: list[Cell] = []
+        counted: list[Cell] = []
         rest = [replace(leaf or Leaf(window), window=era) for era in eras((leaf or Leaf(window)).window)]
         while rest:
             asked = rest.pop(0)
             try:
                 query = histogram_query(asked, self._dialect, self._cap.most, distinct=distinct)
-                found = [Cell(*row) for row in self.ask(query, DAY, TEXT, COUNT)]
+                found = [Cell(*row) for row in self.ask(query, A_DAY, TEXT, COUNT)]
             except Narrow:
                 halves = self._halves(asked)
                 if not halves:
@@ -41,17 +41,17 @@ class EventCounter:
                 rest[:0] = halves
                 continue
             if len(found) < 2 or self._cap.is_whole(len(found)):
-                cells += found
+                counted += found
                 continue
             # They come in order of day and event: from the last one on, more are due on its day and on those after it.
-            cells += found[:-1]
+            counted += found[:-1]
             last, span = found[-1], asked.window
-            day_end = last.day + ONE_DAY
+            day_end = last.day + DAY
             day = span._replace(ts_from=max(span.ts_from, last.day), ts_to=min(span.ts_to, day_end))
             rest.append(replace(asked, window=day, event_from=last.event))
             if day_end < span.ts_to:
                 rest.append(replace(asked, window=span._replace(ts_from=day_end)))
-        return cells
+        return counted
 
     def distinct_count(self, window: Window) -> int:
         """Distinct uuids in `window`."""
@@ -80,10 +80,10 @@ class EventCounter:
         if span.ts_from <= MIN or span.ts_to >= MAX:
             ends = [self._dialect.time_text(f"{end}(timestamp)") for end in ("min", "max")]
             query = select(ends, "events", leaf.conditions(self._dialect), limit=1)
-            [(first, last)] = self.ask(query, DAY, DAY, is_one=True)
+            [(first, last)] = self.ask(query, A_DAY, A_DAY, is_one=True)
         else:
             first, last = day_start(span.ts_from), day_start(span.ts_to - 1)
         if first >= last:
             return []
-        middle = day_start(first + (last - first) // 2) + ONE_DAY
+        middle = day_start(first + (last - first) // 2) + DAY
         return [replace(leaf, window=span._replace(ts_to=middle)), replace(leaf, window=span._replace(ts_from=middle))]

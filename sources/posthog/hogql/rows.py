@@ -23,6 +23,7 @@ from sources.posthog.errors import AnswerMalformed, ColumnMissing, Narrow, Query
 from sources.posthog.hogql.dialect import select, text_literal
 from sources.posthog.hogql.metadata import faults
 from sources.posthog.hogql.windows import to_micros, to_text
+from sources.posthog.lacking import refused_as
 from sources.posthog.run import Run
 from sources.posthog.tables import Column, Table
 
@@ -190,7 +191,7 @@ class Rows:
         `known` are the columns that the refused question was already asked without.
         """
         if _NO_TABLE.search(f"{refused.code} {refused.message}"):
-            missing = TableMissing(refused.message, status=refused.status, code=refused.code, path=refused.path)
+            missing = refused_as(TableMissing, refused)
             if refused.code != "table_access_denied":
                 self._run.lacking.add(self._source, missing)
             raise missing from None

@@ -2,7 +2,7 @@
 
 A newer endpoint below a list (`persons/deletion_status`) is to an older server the id of a thing in that list: it
 answers 400, for no id looks like that, or 404, for there is no such thing (PostHog's server code of 4 August 2025: 400
-"The ID provided does not look like a personID, distinct_id or UUID"). One that cannot be read at all is a 405.
+"The ID provided does not look like a personID, distinct_id or UUID"). An endpoint that does not take GET answers 405.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sources.posthog.errors import EndpointNotFound, NotFound, PostHogError, ProjectNotFound, RequestRefused
-from sources.posthog.lacking import Lacking
+from sources.posthog.errors import EndpointNotFound, NotFound, PostHogError, RequestRefused
+from sources.posthog.lacking import Lacking, refused_as
 
 _NO_ID = re.compile(
     r"does not look like an? [\w ,]*\b(id|uuid)\b|not a valid (id|uuid)|invalid (id|uuid|pk)\b", re.IGNORECASE
@@ -20,22 +20,25 @@ _NO_ID = re.compile(
 
 
 def endpoint_missing(error: PostHogError) -> NotFound | None:
-    """What `error` stands for where it answers a path that names no thing; None: the endpoint is there."""
+    """The error that says that the endpoint is missing, where `error` means that; None: the endpoint is there.
+
+    Only for paths without the id of a thing.
+    """
     if isinstance(error, NotFound):
-        return None if isinstance(error, ProjectNotFound) else error
-    is_taken_for_id = isinstance(error, RequestRefused) and error.status == 400 and _NO_ID.search(error.message)
-    if is_taken_for_id or (isinstance(error, RequestRefused) and error.status == 405):
-        return EndpointNotFound(error.message, status=error.status, code=error.code, path=error.path)
-    return None
+        return error
+    if not isinstance(error, RequestRefused):
+        return None
+    is_taken_for_id = error.status == 400 and _NO_ID.search(error.message)
+    return refused_as(EndpointNotFound, error) if is_taken_for_id or error.status == 405 else None
 
 
 @contextmanager
 def asked_once(lacking: Lacking, path: str, *, names_thing: bool = False) -> Iterator[None]:
-    """Inside, the endpoint at `path` is asked; nothing is where an earlier answer was that the server does not have it.
+    """Inside, the endpoint at `path` is asked, unless an earlier answer was that the server does not have it.
 
     `names_thing`: the path holds the id of a thing, which may be gone without the endpoint being missing.
 
-    Raises NotFound where the endpoint is missing, and what happens inside.
+    Raises NotFound where the endpoint is missing, and what is raised inside.
     """
     if names_thing:
         yield

@@ -11,17 +11,18 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timezone
 
-from sources.posthog.errors import AccessDenied, Narrow, NotFound, PostHogError, QueryRefused, TableMissing
+from sources.posthog.errors import AccessDenied, Narrow, NotFound, QueryRefused, TableMissing
 from sources.posthog.hogql.dialect import select
 from sources.posthog.hogql.windows import DAY, HOUR, to_micros
+from sources.posthog.lacking import refused_as
 from sources.posthog.run import Run
 
 logger = logging.getLogger(__name__)
 
 TABLE = "raw_session_replay_events"
 _SLACK = 2 * DAY
-"""A recording's parts lie within a day (PostHog ends a session after 24 hours): so much before the span is looked at,
-that what began before it is not taken for something that began in it."""
+"""How far before the span parts of recordings are read as well, in microseconds: else a recording that began before it
+would seem to begin in it. All parts lie within a day (PostHog ends a session after 24 hours)."""
 _FIGURES = (
     *("click_count", "keypress_count", "mouse_activity_count", "active_milliseconds"),
     *("console_log_count", "console_warn_count", "console_error_count"),
@@ -29,9 +30,10 @@ _FIGURES = (
 
 
 def recording_marks(run: Run, low: int, high: int) -> dict[int, str] | None:
-    """A mark for each hour (since 1970) from `low` to `high` (microseconds UTC) in which recordings began.
+    """A mark for each hour from `low` to `high` (microseconds UTC) in which recordings began, by its number since 1970.
 
-    None where PostHog cannot be asked: the key may not query, the server has no such table, or it is too much for it.
+    None where PostHog cannot be asked: the key may not query, the server has no such table, or the query is too much
+    for it.
     """
     if run.settings.engine == "listing" or run.lacking.error(TABLE) is not None:
         return None
@@ -40,14 +42,10 @@ def recording_marks(run: Run, low: int, high: int) -> dict[int, str] | None:
     except (AccessDenied, NotFound, Narrow) as error:
         logger.info("Recordings that grew cannot be asked for: %s", error)
     except QueryRefused as refused:
-        # What this server calls otherwise costs these marks, and is not asked for again.
+        # A server that names these columns otherwise gives no marks, and is not asked again.
         logger.info("Recordings that grew cannot be asked for: %s", refused)
-        run.lacking.add(TABLE, _missing(refused))
+        run.lacking.add(TABLE, refused_as(TableMissing, refused))
     return None
-
-
-def _missing(refused: PostHogError) -> TableMissing:
-    return TableMissing(refused.message, status=refused.status, code=refused.code, path=refused.path)
 
 
 def _marks(run: Run, low: int, high: int) -> dict[int, str]:

@@ -239,17 +239,17 @@ class Pager:
                 f"PostHog answered {len(answer.columns)} columns where {width + len(order.parts)} were asked for",
                 path=answer.path,
             )
-        cells = [row[:width] for row in answer.rows] if order.parts else answer.rows
+        own = [row[:width] for row in answer.rows] if order.parts else answer.rows
         positions = cells_from(answer, order.kinds, width) if order.parts else []
-        rows = len(cells)
+        rows = len(own)
         is_whole = rows < limit and rows < max(self._proven_rows, 1)
-        return RowPage(self._table(cells), positions[-1] if positions else (), positions, cells, is_whole)
+        return RowPage(self._table(own), positions[-1] if positions else (), positions, own, is_whole)
 
     def _table(self, rows: Sequence[Sequence[Any]]) -> pa.Table:
         columns = self.described.columns
-        cells = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+        by_column = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
         arrays, fields = [], []
-        for column, values in zip(columns, cells, strict=True):
+        for column, values in zip(columns, by_column, strict=True):
             form = column.form
             try:
                 array = form.read(values)
