@@ -200,10 +200,10 @@ def refuse_foreign(destination: Destination, tables: Iterable[str]) -> None:
 
 @runtime_checkable
 class MendsRepeated(Protocol):
-    """A destination that removes rows besides the first of each key by itself."""
+    """A destination that can remove rows whose key another row of the table has."""
 
     def mend_repeated(self, table: str, keys: Sequence[str], newest_by: str | None) -> None:
-        """Removes them; of each key the row stays that is the newest by the column `newest_by`."""
+        """Leaves one row of each key: the newest by the column `newest_by`; None: any."""
 
 
 def unusable_tables(destination: Destination) -> Sequence[TableUnusable]:
@@ -213,15 +213,15 @@ def unusable_tables(destination: Destination) -> Sequence[TableUnusable]:
 
 @runtime_checkable
 class TellsColumnTypes(Protocol):
-    """A destination that knows of which types its columns are, whatever dlt's schema says."""
+    """A destination that can be asked of which types its columns are, whatever dlt's schema says."""
 
     def column_types(self, table: str) -> Mapping[str, str]:
-        """dlt's type of each column of a table, as it is there; those of types that dlt has no word for are left out.
+        """dlt's type of each column of a table, as it is there; columns of types that dlt does not have are left out.
 
-        None where the table is not there.
+        Empty where the table is not there.
         """
 
 
 def column_types(destination: Destination, table: str) -> Mapping[str, str]:
-    """dlt's type of each column of a table, as far as the destination can tell: in Parquet files JSON is text."""
+    """dlt's type of each column of a table; empty where the destination cannot tell: in Parquet files JSON is text."""
     return destination.column_types(table) if isinstance(destination, TellsColumnTypes) else {}

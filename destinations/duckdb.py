@@ -27,7 +27,7 @@ from .destination import Bounds, Cell, Condition, Descriptions
 from .duckdb_columns import DLT_TYPES, Columns
 from .duckdb_opening import ROW_GROUP, open_file
 from .duckdb_reading import DuckDbReading
-from .duckdb_sql import identifier, literal, names, utc_day
+from .duckdb_sql import count_repeated, identifier, literal, utc_day
 from .duckdb_types import CompressingTypeMapper
 from .errors import DestinationError, DestinationUnusable, cause_in, first_line
 from .read_in_place import duckdb_in_place
@@ -106,8 +106,8 @@ class DuckDbFile:
             self._open(read_only=False).close()
 
     def refuse_foreign(self, tables: Iterable[str]) -> None:
-        """Raises DatasetTaken where the schema holds tables of these names that are not ours, or is dlt's for staging.
-        There is none for staging here."""
+        """Raises DatasetTaken where the schema holds tables of these names that are not ours, or is another one's
+        staging dataset. It has no staging dataset itself."""
         if self._connection is None and not Path(self.path).exists():
             return
         present = self._columns()
@@ -219,10 +219,7 @@ class DuckDbFile:
         """Rows of a table besides the first of each key."""
         if table not in self._columns():
             return 0
-        return self._count(
-            f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {self._qualified(table)} "
-            f"GROUP BY {names(keys)} HAVING count(*) > 1)"
-        )
+        return self._count(count_repeated(self._qualified(table), keys))
 
     def known_versions(self, table: str, key: str) -> Iterable[pa.Table]:
         """`key`, `version` and `is_deleted` of all rows of a table, in pieces; none: it is not there."""

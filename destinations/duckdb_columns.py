@@ -27,7 +27,7 @@ _TYPES = {
 """dlt's types, as these columns have them (`destinations.duckdb_types`)."""
 
 DLT_TYPES = {kind: name for name, kind in _TYPES.items()}
-"""The same the other way round."""
+"""dlt's type of each type of these columns."""
 
 _NEW = "_made_anew"
 

@@ -20,6 +20,12 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def count_repeated(source: str, keys: Iterable[str]) -> str:
+    """A query of how many rows of a table, or of what else can be queried, there are besides one of each key."""
+    repeated = f"SELECT count(*) AS n FROM {source} GROUP BY {names(keys)} HAVING count(*) > 1"
+    return f"SELECT coalesce(sum(n - 1), 0) FROM ({repeated})"
+
+
 def utc_day(moment: str) -> str:
     """The DATE of a TIMESTAMPTZ in UTC.
 

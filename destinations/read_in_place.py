@@ -56,7 +56,7 @@ class AppendJob(DuckDbCopyJob):
 
 
 class InPlaceSqlClient(DuckDbSqlClient):
-    """Knows views over files where dlt's knows staging tables."""
+    """Calls views over files by name where dlt's calls staging tables."""
 
     def view_name(self, table_name: str) -> str:
         """The view over the files of `table_name`: temporary, so it ends with its connection."""
@@ -106,7 +106,7 @@ class InPlaceClient(DuckDbClient):
         return applied
 
     def drop_storage(self) -> None:
-        """Drops the dataset. None for staging."""
+        """Drops the dataset, and no other: dlt's own drops one of the name for staging as well."""
         self.sql_client.drop_dataset()
 
     def create_load_job(
@@ -172,7 +172,7 @@ class duckdb_in_place(dlt.destinations.duckdb):  # noqa: N801 - dlt names destin
 
 
 def of_parquet_alone(capabilities: DestinationCapabilitiesContext) -> DestinationCapabilitiesContext:
-    """What dlt's destination can do, but for files of other formats: those would need staging tables."""
+    """What dlt's destination can do, with Parquet as its only file format: others would need staging tables."""
     capabilities.preferred_loader_file_format = "parquet"
     capabilities.supported_loader_file_formats = ["parquet"]
     return capabilities

@@ -87,7 +87,7 @@ class SqlDestination:
 
     def refuse_foreign(self, tables: Iterable[str]) -> None:
         """Raises DatasetTaken where the dataset, or the one for staging, holds tables of these names that are not
-        ours, or is the other one of some other dataset."""
+        ours, where the dataset is for staging another one, or where the one for staging is a dataset of its own."""
         names = list(tables)
         with self.session() as session:
             if session.is_there():
@@ -104,7 +104,7 @@ class SqlDestination:
             dataset=session.dataset,
             tables=present.keys() - {versions, loads},
             declared=self.stored(session).tables,
-            # One that was about to be made when it was killed has none yet.
+            # A run that was killed while it made the dataset leaves the table of versions without rows.
             has_versions=versions in present and session.has_rows(versions),
             has_loads=loads in present,
         )

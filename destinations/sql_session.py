@@ -25,7 +25,7 @@ from .destination import StoredColumn
 
 _PIECE_ROWS = 100_000
 _SAME = {"wei": "decimal"}
-"""dlt reads a database's whole numbers of 38 digits as its own type for Ethereum's."""
+"""What dlt reads back under another name than it was made by: decimals without a fraction as its type for Ethereum."""
 _DIALECTS = {"fabric": "tsql"}
 """dlt's names of dialects that older versions of sqlglot do not have."""
 
@@ -106,7 +106,7 @@ class SqlSession:
     def types(self, table: str) -> dict[str, str]:
         """dlt's type of each column of a table, as dlt reads them back.
 
-        Not every database gives back what it was told: only for those of which a test says so.
+        Not every database gives back the types that it was given: to be used only where a test shows that it does.
         """
         found = self.columns([table]).get(table, {})
         return {name: _SAME.get(kind, kind) for name, about in found.items() if (kind := about.get("data_type"))}

@@ -1,8 +1,8 @@
-"""Whose a dataset is, and the dataset next to it that dlt stages rows in: what is not ours is never emptied.
+"""Whose a dataset is, and the staging dataset next to it: what is not ours is never emptied.
 
-dlt calls the staging dataset of `posthog` `posthog_staging` and truncates tables of it, whoever made them. People call
-datasets like that themselves (a staging project's, dbt's). Ours has a name that nobody picks and `sync` refuses, and it
-is looked into before it is used.
+dlt calls the staging dataset of `posthog` `posthog_staging` and truncates tables of it, whoever made them. People have
+datasets of such names themselves (a staging project's, dbt's). Ours has a name that nobody picks, and that is refused
+as a --dataset; what it holds is looked at before it is used.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from .errors import DatasetTaken
 
 SUFFIX = "_posthog_warehouse_staging"
 STAGING_FOLDER = SUFFIX.lstrip("_")
-"""Of the bucket through which files reach a destination: they wait in it."""
+"""The folder in a staging bucket in which files wait for the destination."""
 _LONGEST = 63
-"""Bytes of a name in PostgreSQL, which allows the shortest of the destinations that dlt's capabilities know."""
+"""Bytes of a name in PostgreSQL: of all destinations with a limit in dlt's capabilities it has the lowest."""
 _SHOWN = 3
 
 
@@ -39,7 +39,7 @@ class Held:
     tables: Collection[str]
     """Tables that a run would load, as far as they are there."""
     declared: Collection[str]
-    """Those that dlt's schema of our source, which is kept beside them, knows."""
+    """Tables that dlt's schema of our source, which is kept beside them, declares."""
     has_versions: bool
     """Whether dlt's schemas are kept there, as in each dataset that dlt made, staging or not."""
     has_loads: bool

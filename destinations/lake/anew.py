@@ -108,7 +108,7 @@ class Columns:
 
     @staticmethod
     def _write_none(con: duckdb.DuckDBPyConnection, made: Path, types: Mapping[str, str]) -> None:
-        """The file `made` for columns without a value: no page has one, and what was there must go."""
+        """Writes the file `made` without rows: no page has a value of these columns, and what they held must go."""
         nothing = ", ".join(f"CAST(NULL AS {type_of(kind)}) AS {identifier(name)}" for name, kind in types.items())
         con.execute(f"COPY (SELECT CAST(NULL AS BIGINT) AS {ROW}, {nothing} LIMIT 0) TO {literal(str(made))}")
 

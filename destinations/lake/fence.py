@@ -57,9 +57,9 @@ if TYPE_CHECKING:
 _WRITES = f"{SYSTEM}/writes"
 _SEALED = f"{SYSTEM}/sealed.json"
 _KEPT = timedelta(days=30)
-"""So long a sealed name is not given free: neither compacted away nor, if it is one of dlt's, read."""
+"""How long a sealed name is kept: a Parquet file is not compacted away, and a file of dlt's is not read."""
 _TAIL_BYTES = 64 * 1024
-"""The end of a Parquet file, where it says what is in it, with the mark that no two files share."""
+"""How much of the end of a Parquet file is compared: there its footer is, with a mark that no two files share."""
 
 
 class Fence:
@@ -84,8 +84,11 @@ class Fence:
 
     @contextmanager
     def writing(self, files: Mapping[str, str | None], schema: pa.Schema | None) -> Iterator[None]:
-        """Within, these files of tables may be put. Their versions now (None: to be asked for; ABSENT: it is a new
-        name), and the columns of those that are new. Raises LeaseLost.
+        """Within, these files of tables may be put. Raises LeaseLost.
+
+        Args:
+            files: the version that each file has now, by its path; None: to be asked for; ABSENT: the name is new.
+            schema: the columns of the new files; None: there are no new ones.
         """
         if not self._has_conditions or not files:
             self.verify()
@@ -112,14 +115,14 @@ class Fence:
             return
         with self._noted({"names": [path]}):
             if path in self.sealed:
-                # The package is loaded after all, by who has the lease: what may come late is the same.
-                self._seal(lambda names: {name: at for name, at in names.items() if name != path})
+                # This run, which has the lease, loads that package after all: a late put has the same content.
+                self._change_list(lambda names: {name: at for name, at in names.items() if name != path})
             yield
 
     @contextmanager
     def committing(self, table: str, schema: pa.Schema | None = None) -> Iterator[None]:
-        """Within, the log of a table may get an entry, on the condition that it is the one that follows the last one
-        that was there before; `schema`: the columns of a table that this entry makes. Raises LeaseLost.
+        """Within, one entry may be put into the log of a table, which the caller has looked at before: the entry must
+        follow the last one seen then. `schema`: the columns, where this entry makes the table. Raises LeaseLost.
         """
         if not self._has_conditions:
             self.verify()
@@ -151,7 +154,13 @@ class Fence:
         return version
 
     def _after_all(self, local: Path, relative: str, failure: ConditionFailed) -> str:
-        """The version, where it is this file that is there: a client asks again where it got no answer."""
+        """The version, if it is this very file that is there: its first put had worked, and the store's client sent it
+        again for want of an answer.
+
+        Raises:
+            DestinationUnusable: it is another file.
+            LeaseLost: another run has the lake.
+        """
         objects, target = self._store.objects, self._store.path(relative)
         self.verify()
         version, size = objects.tag(target), local.stat().st_size
@@ -168,7 +177,7 @@ class Fence:
 
     @contextmanager
     def _noted(self, content: Mapping[str, object]) -> Iterator[None]:
-        """Notes what is going to be put, and asks for the lease then. The note of what failed stays."""
+        """Notes what is going to be put, and asks for the lease then. Where a put fails the note stays."""
         assert self.lease is not None  # noqa: S101 - it has conditions
         note = self._store.path(f"{_WRITES}/{self.lease.owner}/{uuid.uuid4().hex}.json")
         self._store.objects.put(note, json.dumps(content).encode(), None)
@@ -191,10 +200,12 @@ class Fence:
         return self._names
 
     def settle(self, fence_table: Callable[[str, pa.Schema | None], None], without: Collection[str] = ()) -> None:
-        """Seals what others have noted and may still put; tables of `without` are left for later.
+        """Seals what others have noted and may still put.
 
-        `fence_table` makes entries of a table's log impossible that were prepared before; a table that is not there
-        has the columns of the schema then.
+        Args:
+            fence_table: called with a table and its columns, where they are noted: makes entries of its log impossible
+                that were prepared before, and makes the table where it is not there.
+            without: tables that are left for later.
         """
         self._names = None
         if not self._has_conditions or self.lease is None:
@@ -209,16 +220,16 @@ class Fence:
             schema = _unpacked(content.get("schema"))
             late = [*files, *(name for name in names if not self._store.exists(name))]
             if late:
-                self._add(late)
+                self._list_as_sealed(late)
             for path in files:
                 self._seal_file(path, schema)
             for table in tables:
                 fence_table(table, schema)
             self._store.fs.rm_file(self._store.path(note.path))
 
-    def _add(self, late: Collection[str]) -> None:
+    def _list_as_sealed(self, late: Collection[str]) -> None:
         now = datetime.now(timezone.utc).isoformat()
-        self._seal(lambda names: {**names, **dict.fromkeys(late, now)})
+        self._change_list(lambda names: {**names, **dict.fromkeys(late, now)})
 
     def blank(self, relative: str) -> None:
         """Leaves no row in a file whose name is sealed."""
@@ -227,6 +238,7 @@ class Fence:
         self._store.put(sealed(self._store.scratch_file(), schema), relative)
 
     def _seal_file(self, relative: str, schema: pa.Schema | None) -> None:
+        """Puts a file without rows in the place of a new one, or a file that is there once more, as another version."""
         objects, target = self._store.objects, self._store.path(relative)
         while (version := objects.tag(target)) != ABSENT or schema is not None:
             made = self._store.scratch_file()
@@ -246,8 +258,8 @@ class Fence:
                 made.unlink(missing_ok=True)
             return
 
-    def _seal(self, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
-        """Writes down what is sealed from now on."""
+    def _change_list(self, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
+        """Puts the list of sealed names anew, without those that were kept long enough."""
         cutoff = (datetime.now(timezone.utc) - _KEPT).isoformat()
         while True:
             names = change(self.sealed)

@@ -88,6 +88,7 @@ class Hold:
 
     @property
     def _lease(self) -> Lease:
+        """The lease that this object looks at, and takes: another one after each `release`."""
         if self._new_lease is None:
             self._new_lease = Lease(self._store.objects, self._store.path(_LEASE), self._location)
         return self._new_lease

@@ -5,7 +5,7 @@
   finds out that another one took it.
 * Ages are by one clock. How long a lease was not renewed is the store's own time less the time of the object, both
   told by the store; where it tells only one of them, whoever wants the lease watches it for as long, by its own clock.
-  What a holder may still believe is measured by its own clock, from before its last renewal was sent.
+  How long a holder may rely on it is measured by its own clock, from before its last renewal was sent.
 * A lease counts for nothing once it was given back, once it was not renewed for `Limits.stale` seconds, or once its
   process has ended for certain.
 
@@ -35,14 +35,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds."""
+    """How long things take, in seconds."""
 
     stale: float = 120.0
     """A lease that was not renewed for so long may be taken."""
     renew: float = 20.0
     """Between two renewals."""
     margin: float = 30.0
-    """So much earlier than others may take it, a holder that could not renew it stops to believe in it."""
+    """So long before others may take it, its holder does not rely on it any more without renewing it."""
     watch: float = 3.0
     """Between two looks at a lease of unknown age."""
 
@@ -60,8 +60,8 @@ class Lease:
     """The lease at `path`, for this process, from `take` to `release`."""
 
     def __init__(self, objects: Objects, path: str, location: str, *, process_id: str = _PROCESS) -> None:
-        """`location`: the lake, for people. `process_id`: a process has one lease of a lake at a time, so one of the
-        same process is what could not be given back.
+        """`location`: the lake, for people. `process_id` names this process, which has one lease of a lake at a time: a
+        lease of its own that it finds is one that it could not give back, and may be taken.
         """
         self._process_id = process_id
         self._objects = objects
@@ -106,14 +106,17 @@ class Lease:
         self._renewing.start()
 
     def check(self) -> None:
-        """By this machine's clock alone, unless that says that others may have taken it. Raises LeaseLost."""
+        """By this machine's clock alone, unless that says that others may soon take the lease: then renews it.
+
+        Raises LeaseLost.
+        """
         with self._lock:
             self._raise_lost()
             if _now() - self._seen > self._limits.stale - self._limits.margin:
                 self._renew()
 
     def verify(self) -> None:
-        """Asks the store. Raises LeaseLost."""
+        """Asks the store whether the lease is still this process's. Raises LeaseLost."""
         with self._lock:
             self._raise_lost()
             asked = _now()
@@ -178,7 +181,7 @@ class Lease:
         self._seen = asked
 
     def _prove(self) -> None:
-        """Whether the store keeps to conditions that do not hold; tells, once, where it does not."""
+        """Finds out whether the store refuses puts whose condition does not hold (`has_conditions`); warns if not."""
         for only_if in (ABSENT, self._objects.no_version):
             if not self.has_conditions:
                 break
@@ -196,11 +199,11 @@ class Lease:
             "apart for certain: make sure that there is only one.",
             self._location,
         )
-        time.sleep(self._limits.watch)  # who wrote in the same moment has been seen by then
+        time.sleep(self._limits.watch)  # a put of another run at the same moment is there by then
         self._look_again(_now())
 
     def _look_again(self, asked: float) -> None:
-        """Whose it is now. Raises LeaseLost."""
+        """Reads whose it is now; `asked`: this machine's clock before that. Raises LeaseLost."""
         there = self._objects.read(self._path)
         if _of(there).get("owner") == self._owner and there is not None:
             self._tag, self._seen = there.tag, asked
@@ -231,11 +234,14 @@ class Lease:
         raise DestinationHeld(
             f"The lake {self._location} is held by {_who(lease)}, last seen {round(age)} s ago.",
             "Wait until it is done and run the same command again; nothing is lost. A run that was killed lets go of "
-            f"it within {_told(self._limits.stale)}.",
+            f"it within {_duration(self._limits.stale)}.",
         )
 
     def _watch(self, found: Found) -> float:
-        """For how long a lease was not renewed, by this machine's clock; as soon as that is too long, or it is."""
+        """Seconds for which a lease was not renewed, by this machine's clock.
+
+        Waits until that is long enough to take it, or it is renewed (0).
+        """
         if self._watched is None or self._watched[0] != found.tag:
             self._watched = found.tag, _now()
         tag, since = self._watched
@@ -259,12 +265,12 @@ def _who(lease: dict[str, Any]) -> str:
     return f"a run on {lease.get('host', 'an unknown host')} (PID {lease.get('pid', '?')})"
 
 
-def _told(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     return "two minutes" if seconds == 120 else f"{seconds:g} seconds"
 
 
 def _clock() -> Callable[[], float]:
-    """Seconds that go on while the machine sleeps, which those of `time.monotonic` do not."""
+    """A clock of seconds that counts while the machine sleeps, which `time.monotonic` does not."""
     for name in ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"):
         number = getattr(time, name, None)
         if number is not None:

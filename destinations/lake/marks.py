@@ -17,7 +17,7 @@ _TABLE = "posthog_warehouse_table"
 _WRITE = "posthog_warehouse_write"
 
 OPTIONS: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "write_page_index": True}
-"""Of a Parquet file."""
+"""How Parquet files are written (`pyarrow.parquet.ParquetWriter`)."""
 
 
 def marks(table: str, order: Sequence[str]) -> dict[str, str]:
@@ -32,7 +32,9 @@ def order_of(local: Path) -> tuple[str, ...]:
 
 
 def sealed(made: Path, schema: pa.Schema | None, of: Path | None = None) -> Path:
-    """Writes `made` with the rows and marks of the file `of`, or without rows, and a mark of its own."""
+    """Writes the file `made` and returns it: with the rows and marks of the file `of`, or without it with no rows, of
+    the columns `schema`. Either way it has a mark of its own, so that no other file has the same content.
+    """
     if of is None:
         assert schema is not None  # noqa: S101 - one of the two is given
         given = {MARK.encode(): str(FORMAT).encode(), **(schema.metadata or {})}

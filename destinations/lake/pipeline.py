@@ -159,8 +159,8 @@ class LakeClient(FilesystemClient):
         return tables
 
     def _write_to_json_file(self, filepath: str, data: Any) -> None:
-        # dlt writes into the file, where a kill leaves half of it: the state that the next run begins with. And it
-        # writes in an object store whoever has the lake by now.
+        # On a local disk dlt writes into the file itself, where a kill leaves half of it: the state that the next run
+        # begins with. In an object store it writes even if another run has the lake by now.
         prefix = self.pathlib.join(self.store.root, "")
         if not filepath.startswith(prefix):
             super()._write_to_json_file(filepath, data)
@@ -221,7 +221,7 @@ class lake(dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations 
         client.memory_limit = self._memory_limit
         if client.dataset_path not in self._shared:
             opening = self.opening or client.new_opening()
-            # What is changed is guarded by the lease of who opened the lake.
+            # The store of whoever opened the lake: changes are guarded by its lease.
             store = opening.store if opening.store.root == client.store.root else client.store
             self._shared[client.dataset_path] = store, Keys(store), opening
         client.store, client.keys, client.opening = self._shared[client.dataset_path]

@@ -1,8 +1,8 @@
 """Who this process is, so that another one can tell whether it has ended.
 
-A name of a host tells nothing (containers share theirs, and take it again), nor does a process number alone. A process
-of Linux is told by the boot of its kernel, its space of process numbers, its number and when it started: only somebody
-in the same space can say that it has ended.
+A host's name proves nothing (containers share names, and take them again), nor does a PID alone. A process of Linux is
+told by the boot of its kernel, its PID namespace, its PID and when it started: only a process in the same namespace can
+say that it has ended.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def has_ended(other: Mapping[str, Any]) -> bool:
 
 
 def _space() -> str | None:
-    """Where process numbers are unique; None: this system does not tell."""
+    """The boot of the kernel and the PID namespace, within which PIDs are unique; None: this system does not tell."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"

@@ -1,4 +1,4 @@
-"""Rows of a keyed table besides the first of each key: how many there are, and how they go.
+"""Rows of a keyed table whose key another row has: how many are too many, and how they are removed.
 
 A run alone leaves none. They come from what this program does not guard against: two runs at once in a store that does
 not keep to conditions, files that were copied back, or lakes of versions that knew no fence.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from destinations.duckdb_sql import identifier, literal, names
+from destinations.duckdb_sql import count_repeated, identifier, literal, names
 
 from .engine import connection, scan, scan_files
 from .marks import order_of
@@ -28,16 +28,13 @@ def count(store: Store, table: str, keys: Sequence[str], memory_limit: str) -> i
     if not files:
         return 0
     with connection(store, memory_limit, table) as con:
-        row = con.execute(
-            f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {scan_files(store, files)} "
-            f"GROUP BY {names(keys)} HAVING count(*) > 1)"
-        ).fetchone()
+        row = con.execute(count_repeated(scan_files(store, files), keys)).fetchone()
     return int(row[0]) if row else 0
 
 
 @dataclass(frozen=True)
 class Holding:
-    """A file with such rows, and a query of all others that it has."""
+    """A file with rows that are too many, and a query of all others in it."""
 
     file: File
     kept: str
@@ -46,7 +43,10 @@ class Holding:
 def find(
     con: duckdb.DuckDBPyConnection, store: Store, table: str, keys: Sequence[str], newest_by: str | None
 ) -> list[Holding]:
-    """The files with such rows. Of each key the row stays that is the newest by the column `newest_by`."""
+    """The files with rows that are too many. Of each key the newest row by the column `newest_by` stays; None: one row.
+
+    The queries in the result need the temporary table `surplus`, which is made here on `con`.
+    """
     files = store.files(table)
     if not files:
         return []
@@ -67,7 +67,7 @@ def find(
 
 
 def mend(store: Store, table: str, keys: Sequence[str], newest_by: str | None, memory_limit: str) -> None:
-    """Removes such rows, file by file: cut off in between, there are fewer of them."""
+    """Removes rows that are too many, file by file: a run that is killed in between leaves fewer of them."""
     with connection(store, memory_limit, table) as con:
         for holding in find(con, store, table, keys, newest_by):
             with store.local(holding.file) as local:
@@ -81,7 +81,7 @@ def reader_of(con: duckdb.DuckDBPyConnection, holdings: Sequence[Holding]) -> pa
 
 
 def _kept(path: str, known_as: str) -> str:
-    """The rows that stay of a file that is read under `path` and was looked through under another name."""
+    """A query of the rows that stay of a file, which is read from `path` and was `known_as` when `find` read it."""
     source = scan([path], ", file_row_number = true")
     surplus = f"SELECT _row FROM surplus WHERE _file = {literal(known_as)}"
     return f"SELECT * EXCLUDE (file_row_number) FROM {source} WHERE file_row_number NOT IN ({surplus})"

@@ -81,7 +81,7 @@ class Store:
 
     @property
     def place(self) -> str:
-        """The dataset's folder, told from one of the same name at another store."""
+        """The dataset's folder with the store's endpoint: folders of two stores may have the same address."""
         return f"{getattr(self._configuration.credentials, 'endpoint_url', None) or ''} {self.address}"
 
     def url(self, relative: str) -> str:
@@ -203,7 +203,7 @@ class Store:
 
     @contextmanager
     def writing(self, files: Iterable[File], schema: Callable[[], pa.Schema]) -> Iterator[None]:
-        """Within, these files are going to be put, all of them noted in one step; `schema`: their columns."""
+        """Within, these files of tables may be put: all are noted in one step. `schema`: called for their columns."""
         if self.is_local:
             yield
             return
@@ -242,7 +242,7 @@ class Store:
                 Path(self.path(relative)).parent.rmdir()
 
     def discard(self, relative: str) -> None:
-        """Removes the rows of a file: with the file, unless its name is one to be kept."""
+        """Removes a file of a table; where its name is sealed, its rows only: see `fence`."""
         if relative in self.fence.sealed and self.exists(relative):
             self.fence.blank(relative)
         else:
@@ -250,7 +250,7 @@ class Store:
 
     @contextmanager
     def local(self, file: File | str) -> Iterator[Path]:
-        """A path of this machine under which to read a file, or the one of that path."""
+        """A path of this machine under which to read a file of the lake."""
         path = self.path(file if isinstance(file, str) else file.path)
         if self.is_local:
             yield Path(path)

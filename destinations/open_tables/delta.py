@@ -37,7 +37,7 @@ _WRITER = WriterProperties(compression="ZSTD", compression_level=3, max_row_grou
 _FILE_BYTES = 16 * 1024 * 1024
 """Of a file as written: some 50,000 events, all of which are written anew where one of them changes."""
 _COMPACTED_BYTES = 64 * 1024 * 1024
-# An entry that does not fit any more is refused, not prepared anew: who put another one has the lake by then.
+# An entry that does not follow the last one any more is refused, not prepared anew: another run has the lake by then.
 _COMMIT = CommitProperties(custom_metadata={"engine": "posthog-warehouse"}, max_commit_retries=0)
 
 
@@ -90,12 +90,12 @@ class Delta:
                 found = self._table(table)
                 if found is None:
                     raise
-        while found is not None and not self._is_next(found):
+        while found is not None and not self._put_empty_entry(found):
             found = self._table(table)  # the other one was quicker: its entry is there
 
     @staticmethod
-    def _is_next(found: DeltaTable) -> bool:
-        """Whether an entry without changes could follow the last one that is known."""
+    def _put_empty_entry(found: DeltaTable) -> bool:
+        """Puts an entry without changes behind the last one that `found` knows; False: another one is there already."""
         try:
             found.create_write_transaction([], "append", found.schema(), commit_properties=_COMMIT)
         except CommitFailedError:
@@ -103,7 +103,7 @@ class Delta:
         return True
 
     def _commit(self, table: str, rows: pa.RecordBatchReader, **how: Any) -> None:
-        found = self._table(table)  # before it is asked whose the lake is
+        found = self._table(table)  # before the lease is asked for: see `fence`
         with self._store.committing(table, rows.schema):
             if found is None:
                 self._write(self._place(table), rows, self._options)

@@ -3,7 +3,7 @@
 The newest is the one to which the file `version-hint.text` points, or one that was made of that since: by a run that
 was killed before it could say so, or by another program, which says nothing. The pointer is what a commit changes at
 last, in an object store on the condition that nobody has changed it since the table was looked at. Who takes the lake
-over makes a commit of its own, of which nothing can have been made that comes late.
+over makes a commit of its own: a late metadata file of another run was not made from it, and does not count.
 
 A change of some rows is one commit: the files that hold such rows go, and files with all their other rows and the new
 ones come. The catalog that pyiceberg needs for a commit is dlt's, in memory, and lasts as long as the commit.
@@ -63,7 +63,7 @@ class _Pointer:
     """What `version-hint.text` says."""
 
     version: str | None
-    """The name of a metadata file, without what all have; None: there is no such file."""
+    """The name of a metadata file, without its ending; None: there is no `version-hint.text`."""
     tag: str | None
     """The version of the object that says it; None: there are no conditions."""
 
@@ -188,8 +188,8 @@ class Iceberg:
 
         `is_whole`: no row stays, so that columns may be of other types from now on.
         """
-        with self._changing(table, rows.schema) as (there_is, pointer):
-            found = there_is or self._create(table, rows.schema)
+        with self._changing(table, rows.schema) as (before, pointer):
+            found = before or self._create(table, rows.schema)
             with found.transaction() as transaction:
                 there, wanted = found.schema().as_arrow(), ensure_iceberg_compatible_arrow_schema(rows.schema)
                 known = set(there.names) & set(wanted.names)
@@ -215,7 +215,7 @@ class Iceberg:
     @contextmanager
     def _changing(self, table: str, schema: pa.Schema | None = None) -> Iterator[tuple[Table | None, _Pointer]]:
         """Within, one commit may be made of the table as it is now. Raises LeaseLost."""
-        pointer, found = self._pointer(table), self._open(table)  # before it is asked whose the lake is
+        pointer, found = self._pointer(table), self._open(table)  # before the lease is asked for: see `fence`
         with self._store.committing(table, schema):
             yield found, pointer
 
@@ -305,7 +305,10 @@ class Iceberg:
         return sorted(found, key=lambda path: (_number(path), path), reverse=True)
 
     def _is_made_of(self, path: str, version: str | None) -> bool:
-        """Whether a metadata file is whole, and that of a commit to what the table was with another one, or later."""
+        """Whether a metadata file is whole, and was made from the one of `version`, by one commit or several.
+
+        `version` None: any whole one.
+        """
         try:
             content = json.loads(self._fs.cat_file(path))
         except ValueError:
@@ -313,7 +316,7 @@ class Iceberg:
         before = [each["metadata-file"] for each in content.get("metadata-log", ())]
         if version is None or version in map(_version, before):
             return True
-        # The log of a metadata file has the last ones: all of them may have come after that version.
+        # The log in a metadata file lists the latest ones before it only: all of them may be newer than that version.
         return bool(before) and min(map(_number, before)) > _number(version)
 
     def _data_files(self, table: str, found: Table | None) -> list[DataFile]:
