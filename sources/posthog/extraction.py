@@ -165,7 +165,7 @@ class Extraction:
         # A daily run that starts a bit earlier than yesterday's is still a daily one.
         clock = self.open().clock
         due = int(state["read_at"]) + every - every // 10
-        # What was read after the present was read by a wrong clock: nobody knows when.
+        # A reading that is noted as later than now went by a wrong clock: nobody knows when it was.
         return due if clock.now < due and int(state["read_at"]) <= clock.known_until(state) + TOLERANCE else None
 
     @property
@@ -179,10 +179,10 @@ class Extraction:
         return next((reading.failed for reading in self.readings.values() if reading.ends_run), None)
 
     def claim(self, source_state: dict[str, Any], tables: Mapping[str, Mapping[str, Any]] | None = None) -> str:
-        """Makes sure that what `source_state` belongs to is this project's, or new. Returns what to note as `CLAIM`.
+        """Makes sure that the dataset of `source_state` is this project's, or new. Returns what to note as `CLAIM`.
 
-        `tables`: those that hold rows, as dlt's schema has them. They count where the state says nothing: the run that
-        loaded them ended before there was one.
+        `tables`: tables that hold rows, by name, as dlt's schema has them. Their claims count where the state says
+        nothing: the run that loaded them ended before there was one.
 
         Raises:
             OtherProject: it is another's.

@@ -41,7 +41,7 @@ def json_text(value: Any) -> str:
 
 
 def parsable(texts: _Texts) -> _Texts:
-    """`texts`, with those mended that are no JSON, or too deep for who reads it; NULL stays NULL.
+    """`texts`, with those mended that are no JSON, or nested too deeply for destinations; NULL stays NULL.
 
     Half a surrogate pair becomes U+FFFD, a bare control character its escape; what is no JSON even then becomes a JSON
     string that holds the whole text, so that nothing is lost. So does a field of an object with more levels than

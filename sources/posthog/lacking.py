@@ -72,11 +72,11 @@ class Lacking:
         self._fresh: set[str] = set()
 
     def lacks(self, way: str) -> bool:
-        """Whether a way to write HogQL was refused."""
+        """Whether `way`, the name of a way to write HogQL, was refused."""
         return way in self._ways
 
     def add_way(self, way: str) -> None:
-        """Notes that the server does not know a way to write HogQL, which it is called by."""
+        """Notes that the server refuses `way`, the name of a way to write HogQL."""
         with self._lock:
             self._ways.add(way)
 
@@ -97,7 +97,7 @@ class Lacking:
             self._fresh.add(thing)
 
     def error(self, thing: str) -> NotFound | None:
-        """The refusal of `thing`, if it was refused already: nothing needs to be asked."""
+        """The refusal of `thing` as an error, where it was refused already; None: it may be asked for."""
         with self._lock:
             said = self._missing.get(thing)
             if said is None:
@@ -145,7 +145,7 @@ class Lacking:
                 "ways": sorted(self._ways),
                 "has_metadata": self.has_metadata,
                 "columns": {table: sorted(columns) for table, columns in sorted(self._columns.items()) if columns},
-                # Without PostHog's code it was perhaps a proxy that answered, and that for a moment.
+                # A refusal without PostHog's code may be a proxy's, and pass: it is not remembered.
                 "missing": {thing: asdict(said) for thing, said in sorted(self._missing.items()) if said.code},
             }
             if self.has_metadata and not any(value for name, value in facts.items() if name != "has_metadata"):

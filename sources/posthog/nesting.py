@@ -30,11 +30,12 @@ class NestedText(str):
 
 
 def deep_values(text: bytes | bytearray, most: int, level: int | None = None) -> Iterator[tuple[int, int]]:
-    """Where values of a JSON document begin and end of which some part has more than `most` levels around it.
+    """Where the values that are nested too deeply begin and end in a JSON document: some part of each has more than
+    `most` objects and lists around it, counted from the document's own.
 
-    `level` says which values: those inside so many objects and lists; None: the fields and cells of rows, which are the
-    items of a list, or of a list in an object, as PostHog's lists and answers have them, or else the fields of the
-    object that `text` is.
+    `level` says how large those values are: each is inside so many objects and lists. None: each is a field or cell of
+    a row, where rows are the items of a list, or of a list in an object, as in PostHog's lists and answers; or else a
+    field of the object that `text` is.
     """
     opened: list[int] = []
     deep: int | None = None

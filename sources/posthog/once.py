@@ -1,7 +1,7 @@
 """Keys that come twice in a run of any length: for dlt scripts whose rows dlt does not merge.
 
-A load package of the program ends, and its keys fit into memory (`dedup`). A script's run ends when PostHog has no more
-rows: its keys wait sorted in files, 16 bytes each, of which memory holds what is looked at.
+The keys of one load package of the program fit into memory (`dedup`). A script's run goes on until PostHog has no more
+rows: its keys are kept sorted in files, 16 bytes each, which are mapped into memory.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from sources.posthog.scratch import column_of
 _BUFFERED_KEYS = 1 << 20
 """Keys that wait in memory for a file: 16 MB."""
 
-_Halves = npt.NDArray[np.uint64]
+_Numbers = npt.NDArray[np.uint64]
 
 
 class _Keys:
-    """Keys of 128 bits in two halves, sorted by the first."""
+    """Keys of 128 bits, as an array of their first 64 bits, sorted, and one of their last 64 bits."""
 
-    def __init__(self, halves: npt.NDArray[np.uint64]) -> None:
+    def __init__(self, halves: _Numbers) -> None:
         self._first, self._second = halves
 
     def __len__(self) -> int:
         return len(self._first)
 
-    def has(self, first: _Halves, second: _Halves) -> npt.NDArray[np.bool_]:
+    def has(self, first: _Numbers, second: _Numbers) -> npt.NDArray[np.bool_]:
         """Which of these keys are among them. Quick where they come sorted."""
         low = np.searchsorted(self._first, first, "left")
         near = np.minimum(low, len(self._first) - 1)
@@ -50,7 +50,8 @@ class _Keys:
 class OnceARun:
     """Lets each key pass once, called with page after page of one run. To be closed.
 
-    Of a key's copies in one page the newest by `newest_by` passes, as in `Deduplicator`; else the first.
+    Of a key's copies in several pages the first passes; in one page the newest by `newest_by`, as in `Deduplicator`, or
+    the last where that is no column of times, or rows are objects.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class OnceARun:
         self._newest_by = newest_by
         self._most = buffered_keys
         self._files: list[_Keys] = []
-        self._waiting: list[npt.NDArray[np.uint64]] = []
+        self._waiting: list[_Numbers] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __call__(self, page: Any) -> Any:
@@ -91,7 +92,7 @@ class OnceARun:
             self._folder.cleanup()
             self._folder = None
 
-    def _seen(self, halves: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    def _seen(self, halves: _Numbers) -> npt.NDArray[np.bool_]:
         order = np.argsort(halves[0])
         first, second = halves[:, order]
         seen = np.zeros(len(order), dtype=np.bool_)
@@ -101,7 +102,7 @@ class OnceARun:
         found[order] = seen
         return found
 
-    def _keep(self, halves: npt.NDArray[np.uint64]) -> None:
+    def _keep(self, halves: _Numbers) -> None:
         if not halves.shape[1]:
             return
         self._waiting.append(_sorted(halves))
@@ -113,16 +114,16 @@ class OnceARun:
         if is_full:
             self._files.append(_Keys(self._written(self._waiting.pop())))
 
-    def _written(self, halves: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    def _written(self, halves: _Numbers) -> _Numbers:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="posthog-warehouse-")
         path = Path(self._folder.name) / f"{len(self._files)}.npy"
         np.save(path, halves)
-        mapped: npt.NDArray[np.uint64] = np.load(path, mmap_mode="r")
+        mapped: _Numbers = np.load(path, mmap_mode="r")
         return mapped
 
 
-def _sorted(halves: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def _sorted(halves: _Numbers) -> _Numbers:
     return halves[:, np.argsort(halves[0])]
 
 
@@ -145,13 +146,14 @@ def _texts(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(*parts, ":")
 
 
-def _halves(digests: pa.Array) -> npt.NDArray[np.uint64]:
+def _halves(digests: pa.Array) -> _Numbers:
     start = digests.offset * 16
     raw = np.frombuffer(digests.buffers()[1], dtype=np.uint64, offset=start, count=2 * len(digests))
     return np.ascontiguousarray(raw.reshape(-1, 2).T)
 
 
 def _older(page: pa.Table | list[dict[str, Any]], codes: npt.NDArray[Any], newest_by: str) -> npt.NDArray[Any]:
+    """The numbers of the rows that go within a page. Of objects the times are not looked at: the last copy stays."""
     if isinstance(page, pa.Table):
         return older_copies(page, codes, newest_by)
     return older_copies(pa.table({"row": pa.array(range(len(page)), pa.int64())}), codes, newest_by)

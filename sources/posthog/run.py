@@ -74,12 +74,12 @@ class Run:
 
     @property
     def reckoned(self) -> Clock:
-        """The same, with what is known of it. Raises as `dialect`."""
+        """The clock behind `now`, with doubts and remarks. Raises as `dialect`."""
         return self._probe()[1]
 
     @property
     def clock(self) -> Clock:
-        """The clock to go by, for whom whole seconds are enough: it needs no HogQL."""
+        """The clock to go by where whole seconds are enough: no HogQL is asked for it."""
         return self._probed[1] if isinstance(self._probed, tuple) else self._reckon(None)
 
     def _reckon(self, asked: int | None) -> Clock:

@@ -1,7 +1,7 @@
 """What the server at hand understands, found by asking it once for each run.
 
-Today's servers answer one query. Older ones refuse it and say why: each refusal costs what it names, until the rest is
-taken. What a server was found to lack is remembered (`Lacking`), so that the next run is refused nothing.
+Today's servers answer one query about all abilities. Older ones refuse it and name what they lack: it is asked again
+without that, until it is answered. What a server lacks is remembered (`Lacking`), so the next run is refused nothing.
 """
 
 from __future__ import annotations
@@ -88,7 +88,10 @@ def probe(client: PostHogClient, lacking: Lacking | None = None) -> tuple[Dialec
 
 
 def _ask_whole(client: PostHogClient, dialect: Dialect) -> tuple[Dialect, int] | None:
-    """All of `dialect` in one query; each refusal that tells what it is about costs that. None where one does not."""
+    """Asks for all abilities of `dialect` in one query, and again without those that a refusal names.
+
+    Gives the dialect that was answered and the server's clock; None where a refusal names no ability.
+    """
     tried = _MODIFIERS_TO_TRY.index(dialect.modifiers) if dialect.modifiers in _MODIFIERS_TO_TRY else 0
     modifiers = list(_MODIFIERS_TO_TRY[tried + 1 :])
     while True:
@@ -103,7 +106,7 @@ def _ask_whole(client: PostHogClient, dialect: Dialect) -> tuple[Dialect, int] |
             named = [ability.flag for ability in abilities if ability.named.search(refused.message)]
             if not named:
                 return None
-            dialect = _lacking(dialect, named)
+            dialect = _without(dialect, named)
             continue
         if not answer.rows:
             return None
@@ -115,17 +118,18 @@ def _ask_whole(client: PostHogClient, dialect: Dialect) -> tuple[Dialect, int] |
             for ability, value in zip(abilities, values, strict=True)
             if ability.expect not in (None, value)
         ]
-        return _lacking(dialect, wrong), _clock(answer)
+        return _without(dialect, wrong), _clock(answer)
 
 
-def _lacking(dialect: Dialect, flags: Sequence[str]) -> Dialect:
+def _without(dialect: Dialect, flags: Sequence[str]) -> Dialect:
+    """`dialect` without the abilities of these flags."""
     gone: dict[str, Any] = dict.fromkeys(flags, False)
     lesser = replace(dialect, **gone)
     return lesser if lesser.has_hashes else replace(lesser, max_rows=_OLD_SERVER_ROWS)
 
 
 def _probe_piece_by_piece(client: PostHogClient) -> tuple[Dialect, int]:
-    """For servers that refuse, and do not say what."""
+    """Asks for one ability after the other: for servers that do not say what they refuse."""
     modifiers = next(
         (candidate for candidate in _MODIFIERS_TO_TRY if _knows(client, "1", candidate)), _MODIFIERS_TO_TRY[-1]
     )
@@ -134,7 +138,7 @@ def _probe_piece_by_piece(client: PostHogClient) -> tuple[Dialect, int]:
         for ability in ABILITIES
         if not _knows(client, ability.expression, modifiers, expect=ability.expect)
     ]
-    dialect = _lacking(Dialect(modifiers=modifiers), missing)
+    dialect = _without(Dialect(modifiers=modifiers), missing)
     answer = _ask(client, f"SELECT {dialect.time_text('now()')} LIMIT 1", modifiers)
     return dialect, _clock(answer)
 

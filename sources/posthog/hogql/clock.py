@@ -14,7 +14,8 @@ from typing import Any
 from sources.posthog.hogql.windows import DAY, HOUR, SECOND, to_text
 
 TOLERANCE = 600 * SECOND
-"""So far clocks may be apart: a query may wait and run for minutes, and the overlap of an hour has room for it."""
+"""How far clocks may be apart, in microseconds: a query may wait and run for minutes, and the overlap of an hour covers
+that."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class Clock:
         return bool(self.doubt or self.remark)
 
     def known_until(self, state: Mapping[str, Any]) -> int:
-        """Up to when the run that wrote `state` can have known: no later than it ran, by the present clock.
+        """The latest time, by this clock, of which the run that wrote `state` can have known (microseconds UTC).
 
-        A clock that was ahead then and is right now has gone back, against this machine's, since.
+        A server's clock that was ahead then and is right now has gone back since, against this machine's.
         """
         server, machine = state.get(_STATE) or (self.now, self.ours)
         gone_back = (int(server) - int(machine)) - (self.now - self.ours)

@@ -12,10 +12,10 @@ from sources.posthog.hogql.windows import MIN, Region, Window
 
 
 def uncounted(covered: Region, asked: Sequence[Window]) -> Callable[[pa.Table], np.ndarray | None]:
-    """What tells which rows of a page of events are to be counted; None: all.
+    """A function that tells which rows of a page of events are to be counted (a mask; None: all).
 
-    Not those in windows that are `covered` already: they were counted when those were. And of rows that PostHog shows
-    more than once until it has merged them, which come on one page, the first. `asked`: the windows of the pages.
+    Rows in windows that are `covered` already are not: they were counted when those were. Of rows that PostHog shows
+    more than once until it has merged them, which come on one page, the first is. `asked`: the windows of the pages.
     """
     again = [part for held in covered for part in map(held.intersect, asked) if not part.is_empty]
 

@@ -1,11 +1,11 @@
 """Tables whose rows change and, on this server, do not tell when: sessions of servers without `max_inserted_at`.
 
-Rows are compared by the day on which they began: the server folds all columns of a day's rows into one checksum, and
-days whose number of rows or checksum is another than the one of the last reading are read again. Nothing is concluded
-from clocks or from when a row ended, so a row that changed in whatever way, days after its end, is found all the same:
-in the days that every run looks at (`live_days`), and once a day in all others.
+Rows are compared by the day on which they began: the server makes one checksum of all columns of a day's rows, and a
+day is read again when its checksum, or its number of rows, differs from what it was at the last reading. Nothing is
+concluded from clocks or from when a row ended, so a row that changed in whatever way, days after its end, is found all
+the same: in the days that every run looks at (`live_days`), and once a day in all others.
 
-The checksum is asked for before the rows are. What changes in between makes another one next time.
+The checksum is asked for before the rows are: a row that changes in between makes the next run's differ.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from sources.posthog.reading import Noted, State, TableReading
 from sources.posthog.run import Run
 
 Mark = tuple[int, str]
-"""How many rows there are, and their checksum: nothing where the server has no hashes."""
+"""How many rows there are, and their checksum; "" where the server has no hashes."""
 
 _LEAVES_A_CHECKSUM = 10
-"""Rows folded by one query, in leaves: all of their columns are read for that."""
+"""How many rows one query of checksums may read, as a multiple of `leaf_rows`: it reads all of their columns."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ class DayReader:
         self._table = reading.table
 
     def look(self, start: int, end: int, *, with_hidden: bool) -> Days:
-        """What there is now of rows that began from `start` to `end`."""
+        """What there is now of rows that began from `start` to `end` (microseconds UTC)."""
         day = self._run.dialect.day(self._reads.started)
         hidden = f"if({self._reads.hidden}, 1, 0)" if self._reads.hidden else "0"
         conditions = (
@@ -102,7 +102,7 @@ class DayReader:
         return found
 
     def bounds(self, start: int, end: int) -> list[str]:
-        """Conditions on when rows began that find hidden rows too: compared as text."""
+        """Conditions for `start <= began < end` (microseconds UTC) that find hidden rows too: compared as text."""
         began = self._run.dialect.time_text(self._reads.started)
         return [
             f"{began} {sign} '{to_text(bound)}'" for sign, bound in ((">=", start), ("<", end)) if MIN < bound < MAX
@@ -125,7 +125,7 @@ class DayReader:
             found.hidden = (found.hidden[0], str(mark))
 
     def _chunks(self, days: Mapping[int, Mark]) -> Iterator[tuple[int, int]]:
-        """Spans of days whose rows one query may fold."""
+        """Spans of days (microseconds UTC) with as many rows as one query of checksums may read."""
         most = _LEAVES_A_CHECKSUM * self._run.settings.leaf_rows
         low: int | None = None
         rows = 0
@@ -153,8 +153,9 @@ class DayReader:
 def read_by_day(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """The engine: days that are not what they were.
 
-    State, under `daily`: `days` and `hidden` of what was read; `since`, the oldest start wanted so far; `swept`, the
-    server's time of the last look at all days, and `until`, up to which start that was (all microseconds UTC).
+    State, under `daily`: `days` and `hidden` of what was read (`Days.to_state`); `since`, the oldest start wanted so
+    far; `swept`, the server's time of the last look at all days; `until`, the end of what that look asked for (times
+    are microseconds UTC).
     """
     known = dict(state.get("daily", {}))
     had = Days.from_state(known)
@@ -162,7 +163,7 @@ def read_by_day(run: Run, reading: TableReading, state: State) -> Iterator[Noted
     is_first = "swept" not in known
     reading.doubt = run.reckoned.doubt
     if not is_first:
-        # A later look went by a clock that was ahead: it was not later.
+        # A look that is noted as later than now went by a clock that was ahead.
         known["swept"] = min(int(known["swept"]), run.now, reading.known_until)
     wanted = run.since if run.since is not None else (MIN if is_first else MAX)
     since = min(wanted, int(known.get("since", MAX)))
@@ -220,7 +221,7 @@ def _changed(run: Run, had: Days, now: Days, *, is_sweep: bool) -> list[int]:
 
 
 def _spans(changed: Sequence[int], days: Mapping[int, Mark]) -> list[tuple[int, int]]:
-    """Spans of changed days; days without rows part none, for they cost nothing."""
+    """Spans of changed days. Days without rows between two changed ones do not part them: they cost nothing to read."""
     wanted = set(changed)
     spans: list[tuple[int, int]] = []
     joins = False

@@ -21,7 +21,7 @@ FEWEST_ROWS = 100
 """Every server answers so many rows: its LIMIT where a query has none."""
 
 _FIRST, _LAST = (to_micros(datetime(year, 1, 1, tzinfo=timezone.utc)) for year in (1900, 2299))
-"""DateTime64 holds these years."""
+"""The starts of the first and of the last year that DateTime64 holds, microseconds UTC."""
 
 _ESCAPES = str.maketrans(
     {
@@ -64,7 +64,7 @@ class Dialect:
     """So many rows the server has been seen to answer: a shorter answer is not one that was cut."""
 
     def to_state(self) -> dict[str, Any]:
-        """For dlt state: what the server knows, and not how many rows it was seen to answer."""
+        """For dlt state; how many rows the server has been seen to answer is left out."""
         flags = ("has_hashes", "has_typed_times", "has_zoned_text", "max_rows")
         return {"modifiers": dict(self.modifiers), **{name: getattr(self, name) for name in flags}}
 
@@ -120,7 +120,7 @@ class Dialect:
         return f"toUnixTimestamp({column}) >= {start // SECOND}"
 
     def _text_bounds(self, column: str, start: int, end: int) -> list[str]:
-        """The same outside of what a ClickHouse Date can hold.
+        """The bounds of `time_bounds` for times that a ClickHouse Date cannot hold.
 
         There the sort key toDate(timestamp) wraps around, and the server skips rows that it should read (seen on
         ClickHouse 26.9, by which toYYYYMM, toYear and toUnixTimestamp64Milli skip them as well). Compared as text,
@@ -130,9 +130,10 @@ class Dialect:
         return [f"{self.time_text(column)} {sign} '{to_text(bound)}'" for sign, bound in bounds if MIN < bound < MAX]
 
     def _partitions(self, column: str, start: int, end: int) -> list[str]:
-        """For times that all lie on one side of what a Date can hold: what skips the months of the others.
+        """One more bound, where all times lie before or all lie after what a Date can hold: ClickHouse skips the months
+        of other times by it.
 
-        In a time zone the column is no part of the sort key, and ClickHouse knows of a partition which times it has.
+        `toTimeZone` keeps the sort key out of it, and ClickHouse knows the first and last time of each partition.
         """
         if start >= LAST_DAY:
             sign, bound = ">=", min(start - DAY, _LAST)

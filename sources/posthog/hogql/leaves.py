@@ -26,7 +26,7 @@ _UUID_TAIL_DIGITS = 12
 _UUID_TAIL_SPACE = 16**_UUID_TAIL_DIGITS
 _HISTOGRAM_BARS = 512
 _SECONDS_BEFORE = 2_208_988_800
-"""From 1900 on, where DateTime64 begins, to 1970: so that no time has a negative second."""
+"""From 1900, where DateTime64 begins, to 1970: counted from there no time has a negative second."""
 _TABLE = "events"
 
 WHOLE_PART = (0, HASH_SPACE)

@@ -34,7 +34,8 @@ class Plan:
     """The oldest `timestamp` that the sweep looks at: what comes later for older ones is found by the check."""
     is_first: bool
     is_trusted: bool = True
-    """Whether the clock is that by which PostHog stamps events: else the ledger only grows, and no run has ended."""
+    """Whether the clock is known to be that by which PostHog stamps events. Else windows are covered, but it is not
+    noted when runs ended and swept."""
 
     @property
     def ts_from(self) -> int:
@@ -60,9 +61,10 @@ class Ledger:
         self.covered = Region.from_state(state.get("covered", []))
 
     def forget_after(self, until: int) -> None:
-        """Takes back what is noted of `created_at` after `until`: by a clock that was ahead, so it is to come yet.
+        """Takes back what is noted of `created_at` after `until` (microseconds UTC): a clock that was ahead noted it,
+        and those rows are yet to come.
 
-        May be done at any time: what is covered and forgotten is asked for again.
+        May be done at any time: what is forgotten is asked for again.
         """
         if all(window.created_to <= until for window in self.covered) and self._state.get("last", until) <= until:
             return

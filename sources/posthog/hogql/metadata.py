@@ -1,6 +1,6 @@
 """What is wrong with a HogQL text, asked without running it: the query kind HogQLMetadata, which PostHog's editor uses.
 
-Its answer is no refusal, and it names one fault at a time with its place.
+PostHog answers it with 200 whatever is wrong, and names one fault at a time with its place.
 """
 
 from __future__ import annotations

@@ -215,7 +215,7 @@ def _runs(reply: Reply) -> bool:
 
 
 def _id_given(reply: Reply) -> str | None:
-    """The id by which PostHog itself calls a query that runs in the background."""
+    """The id that PostHog itself gave a query that runs in the background; None: it gave none."""
     if reply.status != 202:
         return None
     document = decode(reply.body.read(), reply.path)

@@ -55,7 +55,7 @@ def fields_of(value: Any, path: str) -> Any:
 
 
 def _decoded(body: bytes | bytearray, path: str, *, exact: bool) -> tuple[Any, bool]:
-    """The value, and whether it is nested too deeply; None for one that cannot be read for that."""
+    """The value, and whether it is nested too deeply to be written again; None where it is so for being read, too."""
     if exact:
         # What msgspec cannot read is told by what comes next.
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -76,7 +76,11 @@ def _decoded(body: bytes | bytearray, path: str, *, exact: bool) -> tuple[Any, b
 
 
 def _is_deep(document: Any) -> bool:
-    """Whether it has too many levels to be written again: orjson, which ends at some more, finds most that have not."""
+    """Whether it has too many levels to be written again.
+
+    orjson tells quickly of nearly all documents that they have not: it writes this one with some levels around it, so
+    that its own limit comes at `WRITABLE`.
+    """
     try:
         orjson.dumps(_within(document, _ORJSON_LEVELS - WRITABLE))
     except TypeError:  # for its levels, or for a whole number of more than 64 bits
@@ -113,7 +117,7 @@ def _put_back(value: Any, texts: dict[str, NestedText]) -> Any:
 
 
 def _decode_leniently(body: bytes | bytearray, path: str) -> Any:
-    """Raises RecursionError as well."""
+    """`decode` by Python's own reader, which takes NaN and lone surrogates. Raises RecursionError as well."""
     try:
         text = _ESCAPE.sub(lambda match: "\\ufffd" if match["lone"] else match[0], body.decode())
         return json.loads(text, parse_constant=lambda _: None)

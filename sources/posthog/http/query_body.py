@@ -1,8 +1,8 @@
 """The body of a query as the server at hand takes it.
 
-PostHog checks it against a schema that forbids what it does not know, so a field that one version takes makes another
-refuse the whole query (400 `parse_error`). The fields that a query can do without, or that servers of another age have
-in another form, stand in `FALLBACKS`: refused once, the other form is sent from then on.
+PostHog checks the body against a schema that forbids what it does not know, so a field that one version takes makes
+another refuse the whole query (400 `parse_error`). The fields that a query can do without, or that servers of another
+age take in another form, stand in `FALLBACKS`: once a server has refused one, the other form is sent from then on.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ def _without(name: str) -> Callable[[Body], Body]:
 
 
 def _flags(body: Body) -> Body:
-    """`refresh` and `async` as they were before `refresh` had words."""
+    """`refresh` and `async` as booleans: servers of 2023 take no words for `refresh`."""
     is_long = body.get("refresh") == "force_async"
     return {**body, "refresh": True, **({"async": True} if is_long else {})}
 
 
 FALLBACKS: Mapping[str, Callable[[Body], Body]] = {
-    # What PostHog's query log shows. Refused by its server code of 4 August 2025.
+    # The query's name in PostHog's query log. Refused by its server code of 4 August 2025.
     "name": _without("name"),
-    # By which a running query can be cancelled.
+    # The id by which a running query can be cancelled.
     "client_query_id": _without("client_query_id"),
     # Words since 2024; servers since 2025 refuse the flags instead.
     "refresh": _flags,

@@ -1,7 +1,8 @@
 """Trying again: faults a few times with growing, random pauses; limits as long as they ask for, within max_wait.
 
-A server that fails whatever it is asked is found out by calls that fail one after the other, with none in between that
-got an answer: each but the first is tried a few times only, and the error of the third says that it is not the call's.
+A server that fails whatever it is asked is known by calls that fail one after the other, with no answered one between
+them: each but the first is tried a few times only, and the third one's error says that every call would fail
+(`is_shared`).
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from sources.posthog.errors import (
 T = TypeVar("T")
 
 _CALLS_IN_A_ROW = 3
-"""So many calls that fail in a row, and none that works: it is the server."""
+"""After so many failed calls in a row it is the server that fails, not the call."""
 _WHATEVER = "{} So it did whatever else it was asked."
 _ATTEMPTS_IN_A_ROW = 3
-"""Of each of them but the first, which has waited for the server to come back."""
+"""Attempts of each call after a failed one, which has waited for the server to come back already."""
 
 
 class Retrier:
@@ -90,7 +91,7 @@ class Retrier:
         except Retryable as error:
             last = error
         except (Cancelled, Unreachable, WaitTooLong):
-            raise  # these say nothing of whether it answers
+            raise  # these do not show whether the server answers
         except PostHogError:
             self._answered()
             raise

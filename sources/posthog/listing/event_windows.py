@@ -59,7 +59,8 @@ class EventWindows:
     def plan(self, now: int, since: int | None, until: int | None, known_until: int = MAX) -> Plan:
         """What a run at `now` must read; `since` None: as far back as any run before.
 
-        A run that is noted as later than `known_until` or `now` went by a clock that was ahead: it was not later.
+        A run that is noted as later than `known_until` or `now` went by a clock that was ahead, and counts as one of
+        then.
         """
         settings = self._settings
         is_first = "last" not in self._mine

@@ -82,9 +82,9 @@ def plan(state: State, now: int, since: int | None, until: int | None, settings:
 
 
 def grown(state: State, plan: RecordingPlan, marks: Mapping[int, str]) -> list[Span]:
-    """The hours that were read before, are not read by `plan` anyway, and have another mark now; the newest first.
+    """Spans of the hours that were read before, that `plan` does not read anyway, and whose mark has changed since.
 
-    `marks` are those of now. Neighbours are one span.
+    `marks` are those of now. Neighbours are one span; the newest come first.
     """
     then = {int(hour): str(mark) for hour, mark in state.get("marks", {}).items()}
     covered = _region(state)
@@ -103,7 +103,10 @@ def grown(state: State, plan: RecordingPlan, marks: Mapping[int, str]) -> list[S
 
 
 def forget_after(state: State, until: int) -> None:
-    """Takes back what is noted of later times: by a clock that was ahead. What is forgotten is read again."""
+    """Takes back what is noted of times after `until` (microseconds UTC): a clock that was ahead noted it.
+
+    What is forgotten is read again.
+    """
     spans = [(low, min(high, until)) for low, high in state.get("covered", []) if low < until]
     if spans != [(low, high) for low, high in state.get("covered", [])]:
         kept = {hour: count for hour, count in state.get("hours", {}).items() if int(hour) * HOUR < until}
@@ -134,7 +137,7 @@ def note_reading(reading: Reading, plan: RecordingPlan, state: State) -> None:
 
 
 def unread(state: State, marks: Mapping[int, str]) -> dict[int, str]:
-    """The marks of hours that were not read yet."""
+    """Those of `marks` whose hours were not read yet."""
     covered = _region(state)
     return {
         hour: mark
@@ -144,7 +147,7 @@ def unread(state: State, marks: Mapping[int, str]) -> dict[int, str]:
 
 
 def note_marks(marks: Mapping[int, str], low: int, state: State) -> None:
-    """Writes into `state` the marks of all hours from `low` on; older ones are dropped once they are settled."""
+    """Writes into `state` the marks of all hours from `low` (microseconds UTC) on; those of older hours stay."""
     kept = {hour: mark for hour, mark in state.get("marks", {}).items() if int(hour) * HOUR < low}
     kept |= {str(hour): mark for hour, mark in marks.items()}
     state["marks"] = {hour: kept[hour] for hour in sorted(kept, key=int)}

@@ -174,8 +174,10 @@ def read_recordings(run: Run, reading: TableReading, state: State) -> Iterator[N
 
 
 def _marks(run: Run, planned: RecordingPlan, state: State) -> tuple[dict[int, str] | None, int]:
-    """What PostHog says of each hour, and from when on: of the latest days, and with the daily sweep of all that may be
-    read again."""
+    """PostHog's mark of each hour (`recording_marks`), and the start of the first hour asked for, microseconds UTC.
+
+    Asked for are the latest days; with the daily sweep, all hours that may be read again.
+    """
     is_all = planned.sweeps or "marks" not in state
     low = planned.horizon + HOUR if is_all else planned.now - run.settings.live_span - DAY
     low = max(low, planned.horizon + HOUR) // HOUR * HOUR
@@ -214,7 +216,7 @@ def _between(found: dict[str, Row], low: int, high: int) -> list[Row]:
 
 
 def _micros(rows: list[Row], field: str) -> list[int | None]:
-    """When they were, microseconds UTC; None where PostHog does not tell a time."""
+    """The times in `field`, microseconds UTC; None where it holds no time."""
     values = [row.get(field) for row in rows]
     try:
         found: list[int | None] = times(values).cast(pa.int64()).to_pylist()

@@ -123,10 +123,10 @@ class Shape:
         return self._fitted(name, field, known, value)
 
     def _fitted(self, name: str, field: str, data_type: str, value: Any) -> dict[str, Any]:
-        """The value of a field as dlt takes it into a column of this type, or beside it; `name` is the column's.
+        """The value of `field` as dlt takes it into the column `name` of this type, or beside it, by field.
 
-        dlt puts a value beside whose type has no way to that of the column. What it would rather break on, a number
-        that a BIGINT cannot hold, is put there by its own name of such columns.
+        Values that cannot be made what the column is dlt puts into a column beside it by itself. A whole number that no
+        BIGINT holds would end its run, so that is put beside here, under the name that dlt gives such columns.
         """
         is_nested = isinstance(value, (dict, list))
         if data_type == "json":
@@ -178,6 +178,7 @@ def _is_long(value: Any) -> bool:
 
 
 def _is_key(value: Any, data_type: str) -> bool:
+    """Whether a value can be (part of) a key of this type."""
     if isinstance(value, (bool, float, dict, list, NestedText)) or _is_long(value):
         return False
     if data_type == "bigint":

@@ -126,7 +126,7 @@ def _definition(query: Query) -> str:
 
 
 def _is_due(query: Query, state: Mapping[str, Any], definition: str, now: int, known_until: int) -> bool:
-    """Times are microseconds UTC; what was asked after `known_until` was asked by a wrong clock, nobody knows when."""
+    """Times are microseconds UTC; a reading that is noted as later than `known_until` went by a wrong clock."""
     asked_at = state.get("asked_at")
     if not query.refresh or asked_at is None or state.get("definition") != definition or "after" in state:
         return True
