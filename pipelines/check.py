@@ -1,7 +1,8 @@
 """The check by counts: is what was loaded what PostHog holds?
 
-Events are compared by UTC day and name, as numbers of distinct uuids; all other tables as numbers of keys. Rows here
-are compared with keys here, too, of each table that is merged: one key in two rows makes every other number wrong.
+Events are compared by UTC day and name, as numbers of distinct uuids; all other tables as numbers of keys. In each
+table that is merged the rows here are counted against the keys here, too: one key in two rows makes every other number
+wrong.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def check(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
     """Compares one table with PostHog. What cannot be found out is `unknown`.
 
     Raises:
-        PostHogError: it could not be asked for what no other table's check would get past either (`is_shared`).
+        PostHogError: PostHog could not be asked, and no other table's check could ask it either (`is_shared`).
     """
     if (unread := _unread(reading)) is not None:
         return unread
@@ -74,14 +75,14 @@ def check(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
             raise
         return TableCheck(reading.table.name, "unknown", reason=f"PostHog could not be asked: {error.message}")
     if reading.doubt and found.status == "complete":
-        # Equal up to the time that was taken for the present: of what is later nothing is known.
+        # The numbers are equal up to the time that was taken for the present; of later rows nothing is known.
         reason = f"The clock cannot be relied on: {reading.doubt}"
         return replace(found, status="unknown", reason="; ".join(filter(None, (reason, found.reason))))
     return found
 
 
 def _with_repeated(found: TableCheck, reading: TableReading, destination: Counting) -> TableCheck:
-    """What was found, unless rows here have one key: then nothing is proven by their number."""
+    """`found`, unless two rows here have the same key: then their number proves nothing."""
     table = reading.table
     repeated = destination.count_repeated(table.name, table.keys) if table.loads == "merge" else 0
     if not repeated:

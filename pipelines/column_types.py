@@ -1,8 +1,8 @@
-"""What dlt's stored schema says of the types of property columns, held against what the destination has.
+"""The types of property columns in dlt's stored schema, held against those in the destination.
 
-dlt makes a column of the type that its schema has then, and never asks again of which type it is. Whoever writes the
-next rows believes the schema. Versions up to 0.1 let it call columns text that are JSON, and texts went into them as if
-they were JSON.
+dlt makes a column of the type that its schema says at the time, and never asks the destination again; the next rows are
+written by what the schema says then. Versions up to 0.1 let the schema call columns text that are JSON, and texts went
+into them as if they were JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sources.posthog.properties.columns import held_types
 
 
 def mend_types(pipeline: dlt.Pipeline, destination: Destination) -> None:
-    """Lets the schema in memory say what the destination says. It is stored with the next package that is loaded."""
+    """Corrects the types in the schema in memory by the destination's. It is stored with the next load package."""
     if "posthog" not in pipeline.schema_names:
         return
     for name in WITH_PROPERTIES:
@@ -34,9 +34,9 @@ def mend_types(pipeline: dlt.Pipeline, destination: Destination) -> None:
 
 
 def note_type(columns: dict[str, Any], column: Column) -> None:
-    """Notes in dlt's schema, among the `columns` of a table, that one is of another type now.
+    """Notes in dlt's schema, among the `columns` of a table, that `column` is of another type now, and when.
 
-    With the time: dlt 1.31 stores a schema only if none like it was stored before, and restores the one that was stored
-    last. Without it, a column that was text once, is JSON and becomes text again would be JSON in the next run.
+    The time is for dlt 1.31, which stores a schema only if none like it was stored before, and restores the one that
+    was stored last: without it, a column that was text, is JSON and becomes text again would be JSON in the next run.
     """
     columns[column.name] = {**column.dlt_hints(), "x-type-noted-at": datetime.now(timezone.utc).isoformat()}

@@ -17,10 +17,13 @@ class ExitCode(IntEnum):
 
     COMPLETE = 0
     OUR_FAULT = 1
+    """A fault of ours; also where PostHog does not accept our questions for a main table, and the others are loaded."""
     BAD_USAGE = 2
-    """Bad usage or configuration: a flag, a setting, the host, the project, a malformed key."""
+    """Bad usage or configuration: a flag, a setting, the host, the project, a malformed key, a dataset that holds
+    another project's rows or is somebody else's."""
     KEY_REFUSED = 3
-    """PostHog refuses the key, or it lacks a scope for a table; what it may read is loaded."""
+    """PostHog refuses the key, the plan does not include what is asked or a quota is used up; or the key lacks a scope
+    for a table, and what it may read is loaded."""
     LIMITED = 4
     """Stopped by PostHog's limits: state is saved, the same command resumes."""
     NOT_PROVEN = 5
@@ -95,7 +98,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def behind(error: BaseException) -> BaseException | None:
-    """What `error` was raised for, as Python's own traceback has it: what `from None` hides is not it."""
+    """The error that `error` was raised from or while handling, as Python's own traceback shows it.
+
+    None: there is none, or `from None` hides it.
+    """
     return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 

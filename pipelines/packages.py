@@ -53,16 +53,17 @@ def fresh_pipeline(destination: Destination) -> dlt.Pipeline:
 
 @contextmanager
 def working_folder(destination: Destination) -> Iterator[None]:
-    """Holds the folder in which packages for this destination are made: one process at a time has it, and whoever else
-    drops or fills it meanwhile takes the packages away from under the other's feet.
+    """Holds the folder in which load packages for this destination are made, so that one process at a time fills it or
+    drops it.
 
-    Other machines have folders of their own: who loads there is for the destination to know.
+    Other machines have folders of their own: whether they load into the dataset is for the destination to know.
 
     Raises:
         DestinationHeld: another process of this machine has it.
         DestinationUnusable: it cannot be made.
     """
-    # Beside the folder, which comes and goes. It is never removed: whoever waits for it must not hold another file.
+    # The lock lies beside the folder, which comes and goes, and is never removed: else two processes could each hold a
+    # file of that name.
     path = working_dir(destination).with_suffix(".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

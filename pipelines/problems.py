@@ -109,7 +109,8 @@ def _of_posthog(error: PostHogError, code: ExitCode, key: ApiKey | None) -> Prob
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """What dlt's errors are about. What another library handled before it raised its own is not the fault."""
+    """The error that dlt's errors wrap, or that one is raised from. What another library handled when it raised its own
+    is not the fault."""
     seen = {id(error)}
     while True:
         inner = error.__cause__ or (behind(error) if _is_dlts(error) else None)

@@ -211,10 +211,10 @@ class _Sync:
                 shutil.rmtree(self._spool, ignore_errors=True)
 
     def _claim(self) -> None:
-        """Makes sure that what is there is this project's. Whose it is is noted with the first rows, ahead of them."""
+        """Makes sure that the rows there are this project's. Its claim is noted with the first rows, ahead of them."""
         left = schema_left_behind(self._pipeline)
         claimed = {name: table for name, table in (left.tables if left else {}).items() if CLAIM in table}
-        # A table of which no row arrived is nobody's: a project that was given by mistake bars no other from it.
+        # A table without rows is nobody's: a project that was given by mistake keeps no other one out of it.
         rows = self._destination.totals(claimed) if claimed else {}
         held = {name: claimed[name] for name, number in rows.items() if number}
         self._extraction.claim(dict(self._pipeline.state.get("sources", {}).get("posthog", {})), held)
@@ -243,7 +243,7 @@ class _Sync:
     def _widen(self) -> None:
         """Makes columns wider of which this run's pages, or earlier ones, held values that do not fit.
 
-        Where it is in doubt what columns hold, all of them are compared with the JSON of all rows.
+        Where the catalogue is in doubt of what columns hold, all of them are compared with the JSON of all rows.
         """
         if not isinstance(self._destination, MakesColumns):
             return
@@ -290,7 +290,7 @@ class _Sync:
         return self._destination.known_keys(table.name, table.key, to_datetime(start), to_datetime(end))
 
     def _check(self, checks: list[TableCheck]) -> PostHogError | None:
-        """Adds what the check of each table finds to `checks`; what ended it early, if anything did."""
+        """Adds what the check of each table finds to `checks`. Returns what ended it early; None: nothing did."""
         run = self._extraction.open()
         for reading in self._readings.values():
             try:
@@ -300,7 +300,8 @@ class _Sync:
         return None
 
     def _mended(self, found: TableCheck, reading: TableReading) -> TableCheck:
-        """What the check finds without rows that have the key of another one, where the destination removes those."""
+        """`found`; where rows have the key of another row and the destination can remove those, what the check finds
+        once they are removed."""
         if not found.repeated or not isinstance(self._destination, MendsRepeated):
             return found
         table = reading.table
@@ -355,7 +356,7 @@ class _Sync:
         )
 
     def _not_accepted(self) -> dict[str, PostHogError]:
-        """Main tables of which PostHog does not accept the questions."""
+        """Main tables whose questions PostHog does not accept, and what it says."""
         return {
             name: reading.failed
             for name, reading in self._readings.items()
@@ -426,7 +427,7 @@ def _descriptions(read: Iterable[Table]) -> dict[str, tuple[str, dict[str, str]]
 
 
 def loaded_names(tables: Iterable[Table]) -> list[str]:
-    """The names of all that a sync of `tables` loads."""
+    """The names of all tables that a sync of `tables` loads into: theirs, child tables and records of runs."""
     return [each.name for each in tables] + [*CHILDREN] + [each.name for each in RECORD_TABLES]
 
 

@@ -133,7 +133,7 @@ def posthog(
         safety_lag_minutes: How long rows may take to become visible after their `created_at`.
         overlap_minutes: How much `created_at` each run asks for again.
         live_days: Days of `timestamp` that every run looks at.
-        sweep_days: Days of `timestamp` that the daily sweep for late events looks at.
+        sweep_days: Days that the daily sweep looks at, for late events (by `timestamp`) and recordings that grew.
         sweep_every_hours: How often that sweep is due.
         lists_every_minutes: How often tables that have to be read whole are read; 0: in every run.
         insights_every_hours: How often insights are calculated anew; 0: in every run.
