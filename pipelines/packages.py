@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.common.schema import Schema
 from dlt.extract import DltResource
 
+from destinations import file_lock
 from destinations.destination import Destination
 from destinations.errors import DestinationHeld, DestinationUnusable, telling
 from pipelines.column_types import mend_types
@@ -66,26 +66,19 @@ def working_folder(destination: Destination) -> Iterator[None]:
     # file of that name.
     path = working_dir(destination).with_suffix(".lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
+        file = file_lock.take(path)
+    except file_lock.Locked as locked:
+        raise DestinationHeld(
+            f"Another process (PID {locked.pid}) loads into the dataset {destination.dataset} of "
+            f"{destination.location}.",
+            "Wait until that one is done, and run the same command again; nothing is lost.",
+        ) from None
     except OSError as error:
         raise DestinationUnusable(
             f"dlt's working folder {path.parent} cannot be written: {error.strerror}.",
             "Change its permissions, or set another one in the environment as DLT_DATA_DIR.",
         ) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise DestinationHeld(
-                f"Another process (PID {file.read() or '?'}) loads into the dataset {destination.dataset} of "
-                f"{destination.location}.",
-                "Wait until that one is done, and run the same command again; nothing is lost.",
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
         yield
 
 

@@ -7,11 +7,11 @@ On a local disk by a lock of the system's, which ends with its process. In an ob
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from destinations import file_lock
 from destinations.errors import DestinationHeld
 
 from .layout import SYSTEM
@@ -45,8 +45,8 @@ class Hold:
         if not self._store.is_local:
             self._lease.look()
         elif self._store.exists(_LOCK):
-            with Path(self._name).open("rb") as file:
-                self._lock(file, fcntl.LOCK_SH)
+            with self._telling():
+                file_lock.look(Path(self._name))
 
     def take(self) -> None:
         """Holds the lake. Raises DestinationHeld."""
@@ -54,7 +54,8 @@ class Hold:
             return
         if self._name not in _HERE:
             if self._store.is_local:
-                _FILES[self._name] = self._locked()
+                with self._telling():
+                    _FILES[self._name] = file_lock.take(Path(self._name))
             else:
                 self._lease.take()
                 _LEASES[self._name] = self._lease
@@ -93,26 +94,13 @@ class Hold:
             self._new_lease = Lease(self._store.objects, self._store.path(_LEASE), self._location)
         return self._new_lease
 
-    def _locked(self) -> IO[bytes]:
-        path = Path(self._name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab+")
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Within, a lock that another process has is told as DestinationHeld."""
         try:
-            self._lock(file, fcntl.LOCK_EX)
-        except DestinationHeld:
-            file.close()
-            raise
-        file.truncate(0)
-        file.write(str(os.getpid()).encode())
-        file.flush()
-        return file
-
-    def _lock(self, file: IO[bytes], how: int) -> None:
-        try:
-            fcntl.flock(file, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
+            yield
+        except file_lock.Locked as locked:
             raise DestinationHeld(
-                f"The lake {self._location} is held by another process (PID {file.read().decode() or '?'}).",
+                f"The lake {self._location} is held by another process (PID {locked.pid}).",
                 "Wait until it is done and run the same command again; nothing is lost.",
             ) from None
