@@ -22,9 +22,9 @@ class QueryAnswer:
     """The rows of a HogQL query, and what it cost.
 
     `types` are ClickHouse's, in the order of `columns`; either may be empty where there are no rows, and PostHog need
-    not tell the types at all. `bytes_read` is what this query took from the project's
-    hourly budget and `budget_remaining` what is left of it, in bytes; both None where PostHog does not say. `seconds`
-    is from sending the query to the end of the answer. `has_more` is None for a query with its own LIMIT.
+    not tell the types at all. `bytes_read` is what this query took from the project's hourly budget and
+    `budget_remaining` what is left of it, in bytes; both None where PostHog does not say. `seconds` is from sending the
+    query to the end of the answer. `has_more` is None for a query with its own LIMIT.
     """
 
     columns: tuple[str, ...]

@@ -57,8 +57,8 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
             table.name, state, held_types(dlt.current.source_schema().tables.get(table.name, {}), table)
         )
         with ExitStack() as opened:
-            # A package of the program is never taken up again half loaded, so its keys are known; a script's run has no
-            # end in sight for them, and dlt sees to it that none comes twice, where it merges.
+            # The keys of a package of the program fit into memory, and it is never taken up again half loaded. Those of
+            # a script's run may not; where dlt merges it sees to it itself that no key comes twice.
             unique: Unique | None = Deduplicator(table.key) if is_unique else None
             if table.loads == "merge" and disposition != "merge" and keys:
                 names = [keys] if isinstance(keys, str) else list(keys)
@@ -78,7 +78,7 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
                 yield from _items(left, unique, elements)
         extraction.remember(dlt.current.source_state())
         if columns is not None and has_pages:
-            # What the last page completed is noted once no other one was asked for.
+            # What the last page completed is counted only after it was passed on.
             state["property_columns"] = columns.catalogue.state()
         if columns is not None and has_pages and PROPERTY_COLUMNS.name not in extraction.withheld:
             yield ChildPages(PROPERTY_COLUMNS, is_unique=True)(facts_of(columns.catalogue))
@@ -113,7 +113,7 @@ def _disposition() -> str:
 
 
 def _without_removed(page: Page, table: Table) -> Page:
-    """`page` without rows that say that theirs is to be removed: dlt does so where it merges, and else loads them."""
+    """`page` without the rows that only say that a row is to be removed: unless it merges, dlt would load them."""
     removes = table.hard_delete
     if removes is None or isinstance(page, SpooledPage):
         return page

@@ -9,11 +9,8 @@ from sources.posthog.keys import redact
 
 
 def shown(value: Any, most: int = 80) -> str:
-    """`value` as JSON, at most so many characters of it, without anything that looks like a key."""
-    try:
-        return plain(json_text(value), most)
-    except RecursionError:
-        return "(a value nested too deeply)"
+    """`value` as JSON, at most `most` characters of it, without anything that looks like a key."""
+    return plain(json_text(value), most)
 
 
 def plain(text: str, most: int) -> str:

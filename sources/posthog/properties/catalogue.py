@@ -257,7 +257,7 @@ class Catalogue:
 
 
 def _kinds_held(kind: PropertyType) -> Kind:
-    """A column of text holds any kind, so which are there is not looked at; and it is text for good."""
+    """What to note of a column's values for its type: one of text may hold values of any kind, and stays text."""
     return Kind.TEXT if kind == "text" else Kind(0)
 
 

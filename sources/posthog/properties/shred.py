@@ -51,7 +51,7 @@ class Shredder:
         only: Collection[str] | None = None,
         counts: bool = True,
     ) -> None:
-        """What the shredder has to know.
+        """Sets it up.
 
         Args:
             catalogue: the columns there are, and those that it makes.

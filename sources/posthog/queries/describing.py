@@ -210,7 +210,7 @@ def _columns(run: Run, ask: Any, query: Query) -> tuple[tuple[str, ...], tuple[s
     """The columns of the answer as PostHog names them, also those that the query does not name, and their types."""
     answer = _answered(run, ask, query)
     if answer.columns and not answer.types:
-        # Some tell the types with rows only, and a query may have none: an aggregation over it always has one.
+        # Some servers tell the types with rows only, and a query may have none: an aggregation over it always has one.
         refs = [f"{_ALIAS}{place}" for place in range(1, len(answer.columns) + 1)]
         told = ", ".join(f"toTypeName(any({ref}))" for ref in refs)
         kinds = [TEXT] * len(refs)
@@ -233,9 +233,9 @@ def _answered(run: Run, ask: Any, query: Query) -> QueryAnswer:
             pass
         else:
             return answer
-    # Servers of 2023 do not. There the query is run as it is: a subquery would not tell columns without a name.
+    # Servers of 2023 refuse that. There the query is run as it is: a subquery would not tell columns without a name.
     answer = ask(query.sql)
-    # Now it is known that the query was not what was refused.
+    # The query itself was accepted, so what was refused before was the LIMIT.
     run.lacking.add_way(_LIMIT_BEHIND)
     return answer
 
