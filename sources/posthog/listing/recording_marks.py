@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timezone
+from functools import partial
+from typing import Any
 
+from sources.posthog.cells import COUNT, INTEGER, Kind, cells
 from sources.posthog.errors import AccessDenied, Narrow, NotFound, QueryRefused, TableMissing
 from sources.posthog.hogql.dialect import select
 from sources.posthog.hogql.windows import DAY, HOUR, to_micros
@@ -69,17 +72,25 @@ def _marks(run: Run, low: int, high: int) -> dict[int, str]:
             order_by="hour",
             limit=dialect.max_rows,
         )
-        rows = run.client.query(sql, modifiers=dialect.modifiers, name="posthog-warehouse session_recordings").rows
+        read = partial(cells, kinds=_KINDS)
+        name = "posthog-warehouse session_recordings"
+        rows = run.client.query(sql, modifiers=dialect.modifiers, name=name, read=read)
         for hour, *sums in rows:
-            marks[_hour(str(hour))] = " ".join(str(int(each)) for each in sums)
+            marks[hour // HOUR] = " ".join(map(str, sums))
         if len(rows) < dialect.max_rows:
             return marks
-        beyond[0] = f"hour > '{rows[-1][0]}'"
+        beyond[0] = f"hour > '{_text(rows[-1][0])}'"
 
 
 def _text(micros: int) -> str:
     return datetime.fromtimestamp(micros // HOUR * 3600, timezone.utc).strftime("%Y-%m-%d %H")
 
 
-def _hour(text: str) -> int:
-    return to_micros(datetime.strptime(text, "%Y-%m-%d %H").replace(tzinfo=timezone.utc)) // HOUR
+def _hour(cell: Any) -> int:
+    """Microseconds UTC of the start of an hour as text. Raises ValueError and TypeError for what is none."""
+    if not isinstance(cell, str):
+        raise TypeError
+    return to_micros(datetime.strptime(cell, "%Y-%m-%d %H").replace(tzinfo=timezone.utc))
+
+
+_KINDS = (Kind("an hour", _hour), COUNT, INTEGER, INTEGER, INTEGER)
