@@ -142,7 +142,9 @@ class Extraction:
         reading = self.readings[name]
 
         def start(state: State) -> Iterator[Noted]:
-            reading.known_until = self.open().clock.known_until(state)
+            clock = self.open().clock
+            reading.known_until = clock.known_until(state)
+            clock.note_begun(state)
             return engine_of(reading.table)(self.open(), reading, state)
 
         if not reading.is_begun and not reading.is_over and reading.withheld is None:

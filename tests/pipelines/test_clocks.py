@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 
 import pytest
 
 from sandbox.local import Sandbox
-from sources.posthog import CORE, TABLES
+from sources.posthog import CORE, TABLES, PostHogClient, run
+from sources.posthog.hogql.capabilities import probe
+from sources.posthog.hogql.dialect import Dialect
+from sources.posthog.lacking import Lacking
 from tests.conftest import StartSandbox
 from tests.pipelines.conftest import InProcess
-from tests.pipelines.test_sync import Warehouse, assert_equal, warehouse  # noqa: F401 - the fixture
+from tests.pipelines.test_sync import Killed, Packages, Warehouse, assert_equal, warehouse  # noqa: F401 - the fixture
 
 _SMALL = {"events": 300, "persons": 20, "seed": 5, "days": 4}
 
@@ -90,6 +93,47 @@ def test_a_first_answer_of_1970_leaves_nothing_out(
     second = warehouse.sync(posthog, tables=tables)
     assert second.status == "complete"
     assert_equal(warehouse, posthog)
+
+
+def test_a_run_killed_while_all_of_posthog_was_ahead_hides_nothing_of_the_time_until_then(
+    warehouse: Warehouse,  # noqa: F811 - the fixture
+    start_sandbox: StartSandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its clock is noted with what it read, not only at the end of a table."""
+    posthog = start_sandbox(**_SMALL, now=None)
+    ahead, later = timedelta(hours=30), timedelta()
+
+    class Machine(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one is enough
+            return datetime.now(tz) + later
+
+    def asked(client: PostHogClient, lacking: Lacking | None = None) -> tuple[Dialect, int]:
+        dialect, now = probe(client, lacking)
+        return dialect, now + ahead // timedelta(microseconds=1)
+
+    told = PostHogClient.server_time
+    monkeypatch.setattr(run, "datetime", Machine)
+    monkeypatch.setattr(run, "probe", asked)
+    monkeypatch.setattr(PostHogClient, "server_time", lambda self: (told(self) or now_of(posthog)) + ahead)
+
+    def stop(number: int) -> None:
+        del number
+        if warehouse.destination and warehouse.destination.totals(["events"]) == {"events": _SMALL["events"]}:
+            raise Killed
+
+    events = (TABLES["events"],)
+    with pytest.raises(Killed):
+        warehouse.sync(posthog, tables=events, listener=Packages(stop), package_rows=1, leaf_rows=100)
+
+    ahead, later = timedelta(), timedelta(hours=5)
+    posthog.advance_clock(2 * 3_600)
+    posthog.add_events(5, days_back=0.2)
+    posthog.advance_clock(3 * 3_600)
+    result = warehouse.sync(posthog, tables=events)
+    assert result.status == "complete"
+    assert warehouse.rows("SELECT count(*) FROM events") == [(_SMALL["events"] + 5,)]
 
 
 def test_events_that_came_after_the_present_are_loaded_told_and_counted(

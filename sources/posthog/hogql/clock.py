@@ -51,6 +51,15 @@ class Clock:
         """Writes into the state of a table when it was read, for `known_until`."""
         state[_STATE] = [self.now, self.ours]
 
+    def note_begun(self, state: dict[str, Any]) -> None:
+        """Writes it before the first page, for a run that ends before all of a table is read.
+
+        What such a run notes is by this clock, and the rest of `state` by the one before: the one further ahead counts.
+        """
+        noted = state.get(_STATE)
+        if noted is None or self.now - self.ours > int(noted[0]) - int(noted[1]):
+            self.note(state)
+
 
 _STATE = "clock"
 

@@ -23,6 +23,8 @@ def read_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted
     reading.notes += [clock.remark] if clock.remark else []
     ledger = Ledger(state)
     ledger.forget_after(min(clock.now, reading.known_until))
+    # From here on the ledger is by this clock: forgotten twice, what comes now would be counted twice.
+    clock.note(state)
     plan = reading.plan = ledger.plan(clock.now, run.since, run.until, run.settings, is_trusted=not clock.doubt)
     reading.shapes_pages = True
     if reading.shape is not None:

@@ -109,6 +109,19 @@ def test_what_a_server_stamped_after_it_was_set_back_is_asked_for(until_next_run
     assert all(window.created_to <= after for window in Ledger(state).covered)
 
 
+def test_of_the_clocks_of_runs_that_did_not_end_the_one_furthest_ahead_counts() -> None:
+    state: dict[str, Any] = {}
+    right = reckon(NOW, NOW, NOW)
+    right.note_begun(state)
+    assert right.known_until(state) == NOW
+    reckon(AHEAD, AHEAD, NOW).note_begun(state)
+    later = reckon(*[NOW + HOUR] * 3)
+    later.note_begun(state)
+    assert later.known_until(state) == NOW, "what the run before noted is still there"
+    later.note(state)
+    assert later.known_until(state) == NOW + HOUR
+
+
 def test_a_clock_that_nobody_confirms_ends_no_run() -> None:
     state: dict[str, Any] = {}
     everything = Window(MIN, MAX, MIN, NOW)
