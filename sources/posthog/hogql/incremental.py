@@ -230,11 +230,14 @@ def _slices(window: Window, pieces: int) -> list[Window]:
 
 
 def _halves(leaf: Window, span: tuple[int, int] | None, least: int = SECOND) -> list[Window]:
-    """Two parts of a leaf whose rows lie in `span`, or the leaf itself where they all began within `least`."""
+    """Two parts of a leaf whose rows lie in `span`, or the leaf itself where they all began within `least`.
+
+    The cut is a multiple of `least`: who notes whole days must not find half of one in each of two windows.
+    """
     if span is None:
         return [leaf]
     first, last = max(span[0], leaf.ts_from), min(span[1], leaf.ts_to)
-    middle = (first + last) // 2
+    middle = ((first + last) // 2 + least // 2) // least * least
     if last - first <= least or not leaf.ts_from < middle < leaf.ts_to or abs(middle) > _FARTHEST:
         return [leaf]
     return [leaf._replace(ts_to=middle), leaf._replace(ts_from=middle)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from sandbox.local import Sandbox
+from sources.posthog.errors import QueryTimedOut
+from sources.posthog.hogql.rows import Rows
 from sources.posthog.hogql.windows import DAY, to_micros
 from sources.posthog.reading import TableReading
 from sources.posthog.settings import Settings
@@ -97,6 +100,35 @@ def test_a_stopped_run_goes_on_where_it_was(sandbox: Sandbox) -> None:
     assert first
     assert 0 < len(rest) < len(reader.rows)
     assert read_by(reader) == held_by(sandbox)
+
+
+def test_a_stopped_run_notes_no_day_of_which_a_part_is_to_come(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Rows.ask
+    is_slow = iter([True])
+
+    def ask_slowly(self: Rows, expressions: Sequence[str], *args: Any, **options: Any) -> list[tuple[Any, ...]]:
+        # The first look at how many sessions began on which of the days that are to be read.
+        if expressions[-1] == "count()" and len(expressions) == 2 and next(is_slow, False):
+            raise QueryTimedOut("The query took too long")
+        return ask(self, expressions, *args, **options)
+
+    monkeypatch.setattr(Rows, "ask", ask_slowly)
+    now = to_micros(now_of(sandbox))
+    # One window, of which the middle is one of a day.
+    low, high = now // DAY * DAY - 4 * DAY, now // DAY * DAY + DAY
+    for seed in range(3):
+        sandbox.add_events(40, days_back=4, seed=seed)
+    started = "toUnixTimestamp64Micro(started)"
+    there = held_by(sandbox, f"{started} >= {low} AND {started} < {high}")
+    for pages in (3, 4):
+        is_slow = iter([True])
+        reader = Reader(sandbox, SESSIONS)
+        settings = Settings(leaf_rows=20, queries_in_flight=1)
+        reader.run(since=low, until=high, settings=settings, pages=pages)
+        reader.run(since=low, until=high, settings=settings)
+        assert read_by(reader) == there, f"stopped after {pages} pages"
 
 
 def test_since_and_until_bound_when_sessions_began(sandbox: Sandbox) -> None:
