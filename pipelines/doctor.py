@@ -12,7 +12,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
-from typing import Literal
+from typing import Any, Literal
 
 from destinations.destination import refuse_foreign, unusable_tables
 from destinations.errors import DestinationError
@@ -22,11 +22,14 @@ from pipelines.defaults import Flags
 from pipelines.exit_codes import ExitCode
 from pipelines.problems import problem_of
 from pipelines.program import Run
+from pipelines.records import SYNC_RUNS
 from pipelines.report import size_text
 from pipelines.sync import loaded_names
 from sources.posthog import CORE, TABLES, PostHogClient, PostHogError
+from sources.posthog.answers import Project
 from sources.posthog.budget import Budget
 from sources.posthog.errors import AccessDenied
+from sources.posthog.extraction import OtherProject
 from sources.posthog.hogql.capabilities import probe
 from sources.posthog.hogql.clock import reckon
 from sources.posthog.hogql.windows import to_micros
@@ -62,6 +65,21 @@ def _asked(client: PostHogClient, probe: Probe) -> PostHogError | None:
     except PostHogError as error:
         return endpoint_missing(error) or error
     return None
+
+
+def _last_project(config: Config) -> dict[str, Any] | None:
+    """The `host` and `project_id` that the last run into the dataset was for; None: none ended there yet."""
+    with config.destination() as destination:
+        try:
+            with destination.reading() as reading:
+                if SYNC_RUNS.name not in reading.tables:
+                    return None
+                runs = reading.rows(
+                    f"SELECT host, project_id FROM {reading.table(SYNC_RUNS.name)} ORDER BY started_at DESC LIMIT 1"
+                )
+        except DestinationError:  # nothing is there yet, or what is wrong is told as the destination's
+            return None
+    return runs[0] if runs else None
 
 
 @dataclass(frozen=True)
@@ -121,7 +139,7 @@ class _Doctor:
             self._failed("project", error)
             return
         with client:
-            if self._project(client):
+            if self._project(client, config):
                 self._reading(client)
                 self._tables(client)
                 self._owner(client)
@@ -191,7 +209,7 @@ class _Doctor:
             self._found("host", "ok", host.url)
         return True
 
-    def _project(self, client: PostHogClient) -> bool:
+    def _project(self, client: PostHogClient, config: Config) -> bool:
         """Whether PostHog answers, so that further questions make sense."""
         begun = time.monotonic()
         try:
@@ -207,8 +225,16 @@ class _Doctor:
             milliseconds = (time.monotonic() - begun) * 1000
             text = f"{project.id} ({project.name}), time zone {project.timezone}; answered in {milliseconds:,.0f} ms"
             self._found("project", "ok", text)
+            self._dataset(client, project, config)
         self._clock(client)
         return True
+
+    def _dataset(self, client: PostHogClient, project: Project, config: Config) -> None:
+        """Whether the rows that are there are another project's: a sync would refuse to add to them."""
+        mine = {"host": client.host.url, "project_id": project.id}
+        theirs = _last_project(config)
+        if theirs is not None and theirs != mine:
+            self._failed("dataset", OtherProject.of(theirs, mine))
 
     def _clock(self, client: PostHogClient) -> None:
         theirs = client.server_time()

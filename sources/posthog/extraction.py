@@ -45,6 +45,14 @@ class OtherProject(PostHogError):
         "wrong project or host, drop that dataset (its schema, its folder or the file), and run the same command again."
     )
 
+    @classmethod
+    def of(cls, theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> OtherProject:
+        """Whose the rows are, and for whom this run is: `host` and `project_id` of each."""
+        return cls(
+            f"These tables hold project {theirs['project_id']} of {theirs['host']}, "
+            f"and this run is for project {mine['project_id']} of {mine['host']}"
+        )
+
 
 class Extraction:
     """Reads one project. Nothing is asked of PostHog before the first page is."""
@@ -197,10 +205,7 @@ class Extraction:
             theirs = [_claimed(table[CLAIM]) for table in (tables or {}).values() if CLAIM in table]
         for other in theirs:
             if other != mine:
-                raise OtherProject(
-                    f"These tables hold project {other['project_id']} of {other['host']}, "
-                    f"and this run is for project {mine['project_id']} of {mine['host']}"
-                )
+                raise OtherProject.of(other, mine)
         source_state["project"] = mine
         if not self._is_recalled:
             self._is_recalled = True

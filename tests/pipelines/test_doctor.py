@@ -89,6 +89,17 @@ def test_an_unknown_key_is_told_before_more_is_asked(quick: InProcess, posthog: 
     assert posthog.counters()["requests"] == 1
 
 
+def test_a_dataset_of_another_project_is_told(quick: InProcess, posthog: Sandbox, punctual: Sandbox) -> None:
+    assert quick.pointed_at(posthog)("sync", "cohorts").code == 0
+    assert "dataset" not in _states(quick("doctor", "--format", "json"))
+    outcome = quick.pointed_at(punctual)("doctor", "--format", "json")
+    assert outcome.code == quick("sync", "cohorts").code == 2
+    assert _states(outcome)["dataset"] == "fail"
+    for words in (posthog.host, punctual.host, "--dataset NAME"):
+        assert words in _finding(outcome, "dataset")
+    assert quick("doctor", "--dataset", "another").code == 0
+
+
 def test_a_host_where_nobody_answers_is_tried_once(quick: InProcess, posthog: Sandbox) -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # not listening: connections are refused
