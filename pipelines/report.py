@@ -74,8 +74,16 @@ class Reporter(Listener):
     def note(self, text: str) -> None:
         """Something that people should know."""
 
-    def records(self, kind: str, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
-        """Rows of one kind: a table for people, or one JSON object each."""
+    def records(
+        self, kind: str, rows: Sequence[Mapping[str, Any]], title: str = "", shown: Mapping[str, str] | None = None
+    ) -> None:
+        """Rows of one kind: a table for people, or one JSON object each.
+
+        `shown`: what people see of them, and what it is called there; all if not given.
+        """
+
+    def reasons(self, reasons: Mapping[str, str | None], of: int) -> None:
+        """For people: why tables, out of so many, are as their rows say. For programs that is in the rows."""
 
     def example(self, title: str, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """A query and what it found."""
@@ -119,7 +127,13 @@ class JsonReporter(Reporter):
         """Something that people should know."""
         self._print("note", {"text": text})
 
-    def records(self, kind: str, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:  # noqa: ARG002 - for people
+    def records(
+        self,
+        kind: str,
+        rows: Sequence[Mapping[str, Any]],
+        title: str = "",  # noqa: ARG002 - for people
+        shown: Mapping[str, str] | None = None,  # noqa: ARG002 - for people
+    ) -> None:
         """One object a row."""
         for row in rows:
             self._print(kind, row)
@@ -180,10 +194,18 @@ class TextReporter(Reporter):
         """Something that people should know."""
         self.say(f"Note: {text}")
 
-    def records(self, kind: str, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:  # noqa: ARG002 - for programs
+    def records(
+        self,
+        kind: str,  # noqa: ARG002 - for programs
+        rows: Sequence[Mapping[str, Any]],
+        title: str = "",
+        shown: Mapping[str, str] | None = None,
+    ) -> None:
         """A table."""
         if title:
             self.out.print(f"\n{escape(title)}")
+        if rows and shown:
+            rows = [{called: row[name] for name, called in shown.items()} for row in rows]
         if rows:
             self.out.print(_table(rows))
 
@@ -204,15 +226,21 @@ class TextReporter(Reporter):
         """The tables, and whether they are complete."""
         del exit_code
         self.out.print(_table([_row_for_people(record) for record in _table_records(result)]))
-        by_reason: dict[str, list[str]] = {}
-        for record in _table_records(result):
-            if record["reason"] and record["check"] not in {"skipped", "not due"}:
-                by_reason.setdefault(record["reason"], []).append(record["table"])
-        for reason, tables in by_reason.items():
-            self.out.print(f" {', '.join(tables)}: {escape(reason)}", highlight=False, soft_wrap=True)
+        told = (record for record in _table_records(result) if record["check"] not in {"skipped", "not due"})
+        self.reasons({record["table"]: record["reason"] for record in told}, len(result.rows))
         self.out.print(_result_line(result), highlight=False, soft_wrap=True)
         if result.totals and result.stopped is None:
             self.out.print(_where(destination, result), highlight=False, soft_wrap=True)
+
+    def reasons(self, reasons: Mapping[str, str | None], of: int) -> None:
+        """A line for each reason, with its tables."""
+        by_reason: dict[str, list[str]] = {}
+        for table, reason in reasons.items():
+            if reason:
+                by_reason.setdefault(reason, []).append(table)
+        for reason, tables in by_reason.items():
+            which = "All tables" if 1 < len(tables) == of else ", ".join(tables)
+            self.out.print(f" {which}: {escape(reason)}", highlight=False, soft_wrap=True)
 
     def summary(self, facts: Mapping[str, Any], text: str) -> None:  # noqa: ARG002 - for programs
         """A last word."""

@@ -26,6 +26,18 @@ _CHECK_COLUMNS = (
     *("table_name", "checked_at", "status", "posthog_rows", "warehouse_rows", "missing_rows", "extra_rows", "cells"),
     *("reason", "run_id"),
 )
+_RUNS_SHOWN = {
+    name: name for name in ("started_at", "status", "rows", "requests", "waited_seconds", "project_id", "host")
+}
+_CHECKS_SHOWN = {
+    "table_name": "table",
+    "status": "check",
+    "posthog_rows": "PostHog",
+    "warehouse_rows": "warehouse",
+    "missing_rows": "missing",
+    "extra_rows": "extra",
+}
+"""What people see, within the width of a terminal; the tables have the rest, and so has JSON."""
 _COUNT = "row_count"
 """`rows` is a word of SQL's own to some."""
 
@@ -43,12 +55,20 @@ def run_status(run: Run, flags: Flags) -> int:
         tables = [reader.table(name) for name in reader.data_tables]
         runs, checks = reader.runs(), reader.checks()
     run.reporter.records("table", tables, "Tables (times in UTC)")
-    run.reporter.records("run", runs, "Last runs")
-    run.reporter.records("check", checks, "Last check of each table")
+    run.reporter.records("run", runs, "Last runs", _RUNS_SHOWN)
+    title = "Last check of each table" if checks else "No check was made yet"
+    run.reporter.records("check", checks, title, _checks_shown(checks))
+    run.reporter.reasons({str(check["table_name"]): check["reason"] for check in checks}, len(checks))
     last = str(runs[0]["status"]) if runs else "never finished"
     facts = {"type": "result", "database": destination.location, "dataset": destination.dataset, "status": last}
     run.reporter.summary(facts, f"{destination.location}, schema {destination.dataset}; last run: {last}")
     return 0
+
+
+def _checks_shown(checks: list[dict[str, Any]]) -> dict[str, str]:
+    """Times of checks are there where they are of several runs."""
+    is_mixed = len({check["run_id"] for check in checks}) > 1
+    return _CHECKS_SHOWN | ({"checked_at": "checked_at"} if is_mixed else {})
 
 
 class _Warehouse:

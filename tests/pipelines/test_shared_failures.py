@@ -92,7 +92,7 @@ def test_it_is_said_once_and_the_next_run_goes_on(quick: InProcess, posthog: San
     assert_one_screen(outcome.err[outcome.err.index("Error:") :], "HTTP 401", "What was loaded until then is kept.")
     assert (outcome.out + outcome.err).count("Personal API key found in request") == 1
     assert "The same command" not in outcome.err
-    assert outcome.out.count("The run stopped before the check.") == 1
+    assert outcome.out.count("All tables: The run stopped before the check.") == 1
 
     posthog.clear_faults()
     assert quick("sync").code == 0

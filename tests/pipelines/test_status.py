@@ -37,6 +37,10 @@ def test_status_tells_tables_runs_and_checks(quick: InProcess, posthog: Sandbox)
     assert shown.code == 0
     assert f"{counts['events']:,}" in shown.out
     assert "last run: complete" in shown.out
+    lines = shown.out.splitlines()
+    assert max(map(len, lines)) <= 110
+    # A line for each table and check: none is folded into several.
+    assert len(lines) <= len(tables) + len(DEFAULT) + 20
 
 
 def test_without_a_file_the_way_to_get_one_is_told(quick: InProcess) -> None:
