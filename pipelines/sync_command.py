@@ -13,7 +13,7 @@ from pipelines.exit_codes import ExitCode, code_of_result
 from pipelines.problems import Problem, problem_of, trace_of
 from pipelines.program import Run
 from pipelines.sync import SyncOptions, SyncResult, sync
-from sources.posthog.errors import ScopeMissing
+from sources.posthog.errors import EndpointNotFound, ScopeMissing
 
 _NOT_PROVEN = (
     "the check found rows that PostHog has and the warehouse has not (short), or could not be made (unknown). Run the "
@@ -99,14 +99,23 @@ def _unusable(run: Run, result: SyncResult) -> Iterator[Problem]:
 
 
 def _skipped(result: SyncResult) -> Iterator[str]:
-    """A line for the tables that the key lacks scopes for, and one for each other reason."""
+    """A line for the tables that the key lacks scopes for, one for those that the server lacks, and one for each
+    other reason."""
     scopes = {table: error.scope for table, error in result.skipped.items() if isinstance(error, ScopeMissing)}
     if scopes:
         tables = ", ".join(f"{table} ({scope})" for table, scope in scopes.items())
         yield f"Skipped {tables}: the API key lacks these scopes."
+    lacking = {table: error for table, error in result.skipped.items() if isinstance(error, EndpointNotFound)}
+    if lacking:
+        # What an older server answers to an address that it does not know may be of no help: it takes it for an id.
+        said = "; ".join(dict.fromkeys(error.message.removeprefix("PostHog says: ") for error in lacking.values()))
+        yield (
+            f"Skipped {', '.join(lacking)}: this server does not have them; other versions of PostHog do (it says: "
+            f"{said.rstrip('.')}). They are asked for again after a week, or when you name them."
+        )
     by_reason: dict[str, list[str]] = {}
     for table, error in result.skipped.items():
-        if table not in scopes:
+        if table not in scopes and table not in lacking:
             by_reason.setdefault(error.message, []).append(table)
     for reason, names in by_reason.items():
         yield f"Skipped {', '.join(names)}: {reason}"

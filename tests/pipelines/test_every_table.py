@@ -137,6 +137,9 @@ def test_tables_that_the_server_plan_or_key_lacks_are_listed_and_the_rest_is_com
     for table in skipped:
         assert [note for note in notes if note.startswith("Skipped ") and table in note]
     assert any("survey:read" in note for note in notes)
+    [lacking] = [note for note in notes if "evaluations" in note]
+    assert "this server does not have" in lacking
+    assert "after a week" in lacking
     assert not skipped & Loaded(quick.folder).tables()
 
 

@@ -66,7 +66,9 @@ class Rows:
     def notes(self) -> list[str]:
         """What people should know of the columns."""
         names = {column.hogql for column in self._table.columns} & self._run.lacking.columns(self._source)
-        return [f"this PostHog has no {name}, so it is NULL" for name in sorted(names)]
+        if not names:
+            return []
+        return [f"this PostHog has no {', '.join(sorted(names))}: NULL in the warehouse"]
 
     def fetch(
         self, conditions: Sequence[str], *, order_by: str = "", group_by: str = "", long: bool = False
