@@ -23,9 +23,9 @@ def say(posthog: Sandbox, now: datetime | str) -> None:
     """Has the next query of a run, which is the one that asks for the time, answered with this one."""
     text = now if isinstance(now, str) else f"{now:%Y-%m-%d %H:%M:%S}"
     body = {
-        "results": [[text, "2000-01-01 00:00:00.000001", "1"]],
-        "columns": ["now", "time", "hash"],
-        "types": [["now", "String"], ["time", "String"], ["hash", "UInt64"]],
+        "results": [[text, text, "2000-01-01 00:00:00.000001", "1"]],
+        "columns": ["now", "zoned", "time", "hash"],
+        "types": [["now", "String"], ["zoned", "String"], ["time", "String"], ["hash", "UInt64"]],
         "is_cached": False,
     }
     posthog.clear_faults()
@@ -174,7 +174,7 @@ def test_a_clock_that_cannot_be_read_is_named(quick: InProcess, start_sandbox: S
     say(posthog, "yesterday, I think")
     outcome = quick.pointed_at(posthog)("sync", "events")
     assert outcome.code == 7
-    assert "clock cannot be read" in outcome.err
+    assert "when it was asked for its time" in outcome.err
     assert quick.databases == []
 
 
