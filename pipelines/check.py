@@ -84,11 +84,12 @@ def check(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
 def _with_repeated(found: TableCheck, reading: TableReading, destination: Counting) -> TableCheck:
     """`found`, unless two rows here have the same key: then their number proves nothing."""
     table = reading.table
-    repeated = destination.count_repeated(table.name, table.keys) if table.loads == "merge" else 0
+    is_keyed = table.loads == "merge" and reading.keys
+    repeated = destination.count_repeated(table.name, reading.keys) if is_keyed else 0
     if not repeated:
         return found
     reason = (
-        f"{repeated:,} rows here have the {' and '.join(table.keys)} of another row, so that counts prove nothing: "
+        f"{repeated:,} rows here have the {' and '.join(reading.keys)} of another row, so that counts prove nothing: "
         "two programs wrote at once, or a file or rows were copied in. Remove them, and run the same command again"
     )
     status: Status = "short" if found.status == "short" else "unknown"

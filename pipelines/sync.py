@@ -305,7 +305,7 @@ class _Sync:
         if not found.repeated or not isinstance(self._destination, MendsRepeated):
             return found
         table = reading.table
-        self._destination.mend_repeated(table.name, table.keys, table.newest_by)
+        self._destination.mend_repeated(table.name, reading.keys, table.newest_by)
         reading.notes.append(f"{found.repeated:,} rows that had the key of another row were removed")
         return check(self._extraction.open(), reading, self._destination)
 

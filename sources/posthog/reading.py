@@ -104,6 +104,11 @@ class TableReading:
     tables are loaded. Else it is raised: who does not look there must not take the table for whole."""
     _pages: Iterator[Noted] | None = None
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that rows are merged on: those that its engine told, else those that the table declares."""
+        return self.key or self.table.keys
+
     def pages(self, start: Callable[[State], Iterator[Noted]], state: State, has_room: HasRoom) -> Iterator[Page]:
         """Goes on reading until the table is done or `has_room` (told the rows of each page) says that it is enough.
 

@@ -27,7 +27,7 @@ _OURS = ("sources", "destinations", "pipelines", "sandbox")
 _MAY_NEED = {
     "sources": (),
     "pipelines": (),
-    "destinations": ("delta", "iceberg"),
+    "destinations": ("delta", "iceberg", "gs", "az"),
     "sandbox": ("sandbox",),
 }
 """Of which extras the modules of a folder may import something."""
