@@ -18,6 +18,7 @@ from destinations.staging import SUFFIX, staging_name
 from sandbox.local import Sandbox
 from sources.posthog import CORE, TABLES
 from sources.posthog.hogql.windows import to_micros
+from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.conftest import InProcess, assert_one_screen
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
@@ -25,6 +26,8 @@ from tests.pipelines.test_sync import SMALL, Warehouse
 from tests.sandboxes import started
 
 KINDS = ("duckdb", "postgres", "ducklake in postgres", "sqlalchemy in sqlite")
+MAIN = KINDS if LONG else ("duckdb", "postgres")
+"""One without and one with a dataset for staging; all of them in the long form."""
 STAGED = ("postgres", "sqlalchemy in sqlite")
 """Those of them at which rows are staged."""
 LOADED = (*CORE.values(), TABLES["cohorts"])
@@ -105,7 +108,7 @@ def test_what_dlt_would_call_its_staging_dataset_is_somebody_elses(database: Dat
     assert result.totals["persons"] > 0
 
 
-@pytest.mark.parametrize("database", KINDS, indirect=True)
+@pytest.mark.parametrize("database", MAIN, indirect=True)
 def test_a_project_and_its_staging_project_are_loaded_side_by_side(database: Database, still: Sandbox) -> None:
     names = ("posthog_staging", "posthog")
     for name in (*names, *names):
@@ -114,7 +117,7 @@ def test_a_project_and_its_staging_project_are_loaded_side_by_side(database: Dat
     assert database.count("posthog_staging", "events") == still.counts()["events"]
 
 
-@pytest.mark.parametrize("database", KINDS, indirect=True)
+@pytest.mark.parametrize("database", MAIN, indirect=True)
 def test_a_warehouse_of_the_version_before_goes_on(
     database: Database, still: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +132,7 @@ def test_a_warehouse_of_the_version_before_goes_on(
         database.dataset("posthog_staging").sync(still)
 
 
-@pytest.mark.parametrize("database", KINDS, indirect=True)
+@pytest.mark.parametrize("database", MAIN, indirect=True)
 def test_tables_of_somebody_else_in_the_dataset_are_not_replaced(database: Database, still: Sandbox) -> None:
     database.make("posthog", "cohorts", rows=3)
     still.reset_counters()

@@ -188,7 +188,7 @@ def loads_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "mend_types", lambda *_: None)
 
 
-@pytest.mark.parametrize("place", KINDS, indirect=True)
+@pytest.mark.parametrize("place", KINDS if LONG else ("duckdb", "postgres"), indirect=True)
 def test_what_older_versions_left_behind_is_mended_by_the_next_sync(
     place: Warehouse, own: OwnPostHog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
