@@ -28,7 +28,9 @@ from replay.pages import COLUMNS, USUAL, WILD, Made, make
 from replay.texts import wild_definitions
 
 API_KEY = "phx_" + "replay0" * 6
-_BOUND = re.compile(r"\b(timestamp|created_at) (>=|<) toDateTime64\('([^']+)', 6, 'UTC'\)")
+_BOUND = re.compile(
+    r"\b(timestamp|created_at)(?:, 'UTC'\))? (>=|<) (?:toDateTime64\()?'([0-9-]+ [0-9:.]+)'"  # as a time or as text
+)
 _PROBE_TIME = "2000-01-01 00:00:00.000001"
 _PROJECT = {"id": 1, "uuid": None, "name": "Replay", "timezone": "UTC", "organization": None}
 
@@ -120,7 +122,8 @@ class _Answers:
         if "arrayJoin(range(50000))" in sql:
             return [[number] for number in range(50_000)]
         if sql.startswith("SELECT toString(now()"):
-            return [[datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S"), _PROBE_TIME, 1]]
+            now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+            return [[now, now, _PROBE_TIME, 1]]
         if "GROUP BY" in sql and ", event," in sql:
             return [[made.days[d], name, rows] for d in self._asked(sql) for name, rows in made.names[d].items()]
         if sql.startswith(("SELECT count()", "SELECT uniqExact(uuid)")):
@@ -129,13 +132,16 @@ class _Answers:
 
     def _asked(self, sql: str) -> list[int]:
         """The days that lie within the bounds of a query, which are those of whole days."""
+        return sorted({day for part in sql.split(") OR (") for day in self._within(part)})
+
+    def _within(self, sql: str) -> list[int]:
         days = []
         for number, start in enumerate(self._days):
             # Rows are created within seconds after they happen, and none at the end of a day.
             end = start + timedelta(days=1)
             inside = True
             for _, sign, text in _BOUND.findall(sql):
-                bound = datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=timezone.utc)
+                bound = datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
                 inside = inside and (start >= bound if sign == ">=" else end <= bound)
             if inside:
                 days.append(number)
