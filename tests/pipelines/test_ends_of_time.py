@@ -9,6 +9,7 @@ import pytest
 from sandbox.local import Sandbox
 from sources.posthog.hogql.windows import to_micros
 from tests.conftest import StartSandbox
+from tests.faults.syncing import LONG
 from tests.pipelines.elsewhere import Elsewhere
 from tests.pipelines.test_sync import Warehouse, keys_of, warehouse  # noqa: F401 - the fixture
 
@@ -86,14 +87,14 @@ def test_every_moment_is_loaded_and_counted(
     _sync_twice(warehouse, start_sandbox(**_SMALL, profile=profile))
 
 
-@pytest.mark.parametrize("elsewhere", ["parquet", "postgres"], indirect=True)
+@pytest.mark.parametrize("elsewhere", ["parquet", *(["postgres"] if LONG else [])], indirect=True)
 def test_every_moment_is_loaded_and_counted_elsewhere(elsewhere: Elsewhere, start_sandbox: StartSandbox) -> None:
     posthog = start_sandbox(**_SMALL)
     posthog.set_behaviour(project_timezone="Pacific/Kiritimati")
     _sync_twice(elsewhere, posthog)
 
 
-@pytest.mark.parametrize("profile", ["cloud", "selfhosted-2023"])
+@pytest.mark.parametrize("profile", ["selfhosted-2023", *(["cloud"] if LONG else [])])
 def test_small_leaves_part_them_all(warehouse: Warehouse, start_sandbox: StartSandbox, profile: str) -> None:  # noqa: F811 - the fixture
     posthog = start_sandbox(**_SMALL, profile=profile)
     _events_at(posthog, (*_PAST, *_AHEAD), "one")
