@@ -78,7 +78,7 @@ def next_run(place: BucketPlace) -> None:
 
 def test_stopped_at_any_put_of_a_merge(places: Places, other: Pausing) -> None:
     kinds = set()
-    for nth in each_put(6):
+    for nth in each_put(4):
         place = places(nth)
         load_events(place, OLD)
         path = taken_over(other, place, ("merge", NEW), nth)
@@ -90,11 +90,11 @@ def test_stopped_at_any_put_of_a_merge(places: Places, other: Pausing) -> None:
             break
         kinds.add(path.removeprefix(f"object://{place.bucket}/{place.folder}/posthog/").split("/")[0])
     assert {"events", "_posthog_warehouse"} <= kinds
-    assert nth > 12
+    assert nth > 11
 
 
 def test_stopped_at_any_put_of_an_append(places: Places, other: Pausing) -> None:
-    for nth in each_put(5):
+    for nth in each_put(2):
         place = places(nth)
         load(place, "log", [{"n": 1}], write_disposition="append")
         path = taken_over(other, place, ("append", [{"n": 2}]), nth)
@@ -105,12 +105,12 @@ def test_stopped_at_any_put_of_an_append(places: Places, other: Pausing) -> None
         assert read(place, "log", ["n"]) == expected, path
         if path is None:
             break
-    assert nth > 5
+    assert nth > 4
 
 
 def test_stopped_at_any_put_of_a_replacement(places: Places, other: Pausing) -> None:
     old, new = [{"id": n} for n in range(3)], [{"id": n} for n in range(2, 7)]
-    for nth in each_put(6):
+    for nth in each_put(2):
         place = places(nth)
         load(place, "cohorts", old, write_disposition="replace")
         path = taken_over(other, place, ("replace", new), nth)
@@ -119,7 +119,7 @@ def test_stopped_at_any_put_of_a_replacement(places: Places, other: Pausing) -> 
         assert read(place, "cohorts", ["id"]) == [(row["id"],) for row in new]
         if path is None:
             break
-    assert nth > 5
+    assert nth > 4
 
 
 def test_stopped_at_any_put_of_compact(places: Places, other: Pausing, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_stopped_at_any_put_of_compact(places: Places, other: Pausing, monkeypat
         assert numbers(place) == list(range(12))
         if path is None:
             break
-    assert nth > 5
+    assert nth > 4
 
 
 def test_a_name_that_was_sealed_is_kept(places: Places, other: Pausing) -> None:
