@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dlt
 import pytest
-from dlt.common.runtime.run_context import active
 from dlt.pipeline.helpers import pipeline_drop
 
 from sandbox.local import Sandbox
 from sources.posthog import posthog
 from tests.conftest import StartSandbox
 from tests.sandboxes import started
+from tests.sources.posthog.test_source import script  # noqa: F401 - the fixture
 
 WANTED = ("events", "persons", "person_distinct_ids", "groups", "cohorts", "session_recordings")
 """Read by queries and by lists; merged, if nobody says otherwise, but for `cohorts`, which is replaced."""
@@ -33,18 +32,6 @@ def still() -> Iterator[Sandbox]:
 def copies(sandbox: Sandbox) -> int:
     [(number,)] = sandbox.sql("SELECT count() - uniqExact(uuid) FROM events")
     return int(number)
-
-
-@pytest.fixture(autouse=True)
-def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """dlt as a script in an empty folder has it."""
-    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
-    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    monkeypatch.chdir(tmp_path)
-    active().reload()
-    yield
-    monkeypatch.undo()
-    active().reload()
 
 
 def run(sandbox: Sandbox, *tables: str, elements: bool = False, **how: Any) -> dlt.Pipeline:
