@@ -23,7 +23,7 @@ from destinations.lake import lease as leases
 from destinations.registry import DESTINATIONS
 from pipelines.exit_codes import code_of_error
 from pipelines.sync import Listener, SyncOptions, sync
-from sources.posthog import PostHogClient, Settings, posthog
+from sources.posthog import CORE, TABLES, PostHogClient, Settings, posthog
 from sources.posthog.budget import Budget
 from tests.destinations.lake.pausing import pause_at
 from tests.faults.moments import MOMENTS, die_at
@@ -64,7 +64,10 @@ def main() -> None:
         return PostHogClient(arguments.key, arguments.host, budget=budget, backoff_seconds=(0.02, 0.2))
 
     with _destination(arguments) as destination:
-        options = SyncOptions(package_rows=arguments.package_rows, settings=Settings(leaf_rows=arguments.leaf_rows))
+        settings = Settings(leaf_rows=arguments.leaf_rows)
+        names = arguments.tables.split(",") if arguments.tables else CORE
+        tables = tuple(TABLES[name] for name in names)
+        options = SyncOptions(tables, package_rows=arguments.package_rows, settings=settings)
         try:
             result = sync(connect, destination, options, Teller())
         except DestinationError as error:
@@ -97,6 +100,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bucket-url", default="./unused")
     parser.add_argument("--table-format")
     parser.add_argument("--destination", choices=sorted(DESTINATIONS), default="duckdb")
+    parser.add_argument("--tables", help="these alone, with commas between them")
     parser.add_argument("--package-rows", type=int, default=3_000)
     parser.add_argument("--leaf-rows", type=int, default=1_000)
     parser.add_argument("--die", choices=sorted(MOMENTS), help="kill this process at that moment")
