@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from typing import Any
 
 from dlt.common.destination.client import RunnableLoadJob
@@ -18,8 +19,6 @@ from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
 
 from destinations.lake.pipeline import ArrivedJob, LakeClient, LakeJob
 from destinations.lake.store import Store
-from destinations.open_tables.delta import Delta
-from destinations.open_tables.iceberg import Iceberg
 from destinations.postgres import CopyJob
 from destinations.read_in_place import AppendJob, InPlaceJob
 
@@ -42,7 +41,10 @@ _FILES = ((InPlaceJob, "run"), (CopyJob, "run"), (AppendJob, "run"), (ArrivedJob
 """Jobs of Parquet files: in a DuckDB file, in PostgreSQL, in a DuckLake, in a Parquet lake."""
 _MERGES = ((SqlLoadJob, "run"), (LakeJob, "run"))
 
-MOMENTS: dict[str, tuple[tuple[tuple[type[Any], str], ...], Callable[..., bool]]] = {
+_LOGS = ("destinations.open_tables.delta.Delta", "destinations.open_tables.iceberg.Iceberg")
+"""Named, not imported: their libraries take a second, and hardly a process that is to die has need of them."""
+
+MOMENTS: dict[str, tuple[tuple[tuple[type[Any] | str, str], ...], Callable[..., bool]]] = {
     # The file of events is ready to be merged from; dlt does not know.
     "staged": (_FILES, _loads_events),
     # They are merged into the table; dlt does not know.
@@ -54,7 +56,7 @@ MOMENTS: dict[str, tuple[tuple[tuple[type[Any], str], ...], Callable[..., bool]]
     # The package counts, by its row in _dlt_loads, and is not closed.
     "counted": (((SqlJobClientBase, "complete_load"), (LakeClient, "complete_load")), _always),
     # The log of a Delta or Iceberg table has one entry more; dlt does not know. With nth: each in turn.
-    "logged": (tuple((kind, name) for kind in (Delta, Iceberg) for name in ("append", "change", "replace")), _always),
+    "logged": (tuple((kind, name) for kind in _LOGS for name in ("append", "change", "replace")), _always),
     # A file of a Parquet lake is made, replaced or removed. With nth: each change in turn.
     "changed": (((Store, "put"), (Store, "delete")), _always),
 }
@@ -81,5 +83,9 @@ def die_at(moment: str, nth: int, die: _Die) -> None:
 
         return wrapper
 
-    for owner, name in methods:
+    for kind, name in methods:
+        owner = kind
+        if isinstance(kind, str):
+            module, _, kind_name = kind.rpartition(".")
+            owner = getattr(import_module(module), kind_name)
         setattr(owner, name, behind(getattr(owner, name)))

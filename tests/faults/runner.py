@@ -25,7 +25,6 @@ from pipelines.exit_codes import code_of_error
 from pipelines.sync import Listener, SyncOptions, sync
 from sources.posthog import CORE, TABLES, PostHogClient, Settings, posthog
 from sources.posthog.budget import Budget
-from tests.destinations.lake.pausing import pause_at
 from tests.faults.moments import MOMENTS, die_at
 
 
@@ -52,6 +51,9 @@ def main() -> None:
         # Who comes takes the lease of another one as soon as this, and keeps its own.
         leases.LIMITS = leases.Limits(stale=arguments.stale_seconds, margin=-60.0)
     if arguments.pause_at is not None:
+        # Only here: it comes with the servers of object stores and the libraries of table formats, a second's worth.
+        from tests.destinations.lake.pausing import pause_at  # noqa: PLC0415
+
         pause_at(arguments.pause_at, arguments.nth, lambda path: say(paused=path))
     if arguments.die:
         die_at(arguments.die, arguments.nth, lambda: os.kill(os.getpid(), signal.SIGKILL))
