@@ -104,9 +104,16 @@ class QueryRequest:
         return self.refresh.startswith("force_") and self.refresh != "force_cache"
 
 
-def _schema_error(where: str, problem: str, *, count: int = 1, model: str = "QueryRequest") -> Exception:
+def _schema_errors(problems: Mapping[str, str], *, count: int = 0, model: str = "QueryRequest") -> Exception:
+    """All that is wrong with a body, as pydantic tells it: `problems` by where they are."""
+    count = count or len(problems)
     errors = "error" if count == 1 else "errors"
-    return parse_error(f"{count} validation {errors} for {model}\n{where}\n  {problem}")
+    told = (f"{where}\n  {problem}" for where, problem in problems.items())
+    return parse_error("\n".join([f"{count} validation {errors} for {model}", *told]))
+
+
+def _schema_error(where: str, problem: str) -> Exception:
+    return _schema_errors({where: problem})
 
 
 def parse(body: object, behaviour: Behaviour, *, path_kind: str | None = None) -> QueryRequest:
@@ -201,13 +208,13 @@ def _check_query(query: Mapping[str, Any], behaviour: Behaviour) -> None:
 
 def _check_modifiers(modifiers: Mapping[str, Any], behaviour: Behaviour) -> None:
     mode = modifiers.get("personsOnEventsMode")
-    unknown = sorted(set(modifiers) - behaviour.known_modifiers)
-    bad_mode = mode is not None and mode not in behaviour.known_persons_on_events_modes
-    if not unknown and not bad_mode:
+    problems = dict.fromkeys(sorted(set(modifiers) - behaviour.known_modifiers), "Extra inputs are not permitted")
+    if "personsOnEventsMode" not in problems and mode not in {None, *behaviour.known_persons_on_events_modes}:
+        problems["personsOnEventsMode"] = "Input should be one of the known modes"
+    if not problems:
         return
-    where = unknown[0] if unknown else "personsOnEventsMode"
-    problem = "Extra inputs are not permitted" if unknown else "Input should be one of the known modes"
     if behaviour.old_response_shape:
         # The old schema was one big union: every member of it complained.
-        raise _schema_error(f"HogQLQuery.modifiers.{where}", problem, count=86, model="QuerySchema")
-    raise _schema_error(f"query.HogQLQuery.modifiers.{where}", problem)
+        found = {f"HogQLQuery.modifiers.{name}": problem for name, problem in problems.items()}
+        raise _schema_errors(found, count=86, model="QuerySchema")
+    raise _schema_errors({f"query.HogQLQuery.modifiers.{name}": problem for name, problem in problems.items()})

@@ -13,21 +13,25 @@ from tests.destinations.lake.conftest import PLACES
 from tests.destinations.lake.lakes import BucketPlace, ObjectServer
 from tests.destinations.lake.readers import Seen, by_duckdb
 from tests.faults.lakes import assert_whole
-from tests.faults.syncing import LONG, SyncProcess, sync_here, sync_process
+from tests.faults.syncing import LONG, SyncProcess, long_only, sync_here, sync_process
+from tests.sandboxes import started
 
 pytestmark = pytest.mark.slow
 
 MOMENTS = [("/events/date=", 3), ("/sync_windows/", 2), ("_dlt_pipeline_state/", 2)]
 """A file of events, one of a table that each package adds to, and the state that makes a package count."""
-EACH = [("/lake/", nth) for nth in range(1, 200)]
-"""Each upload in turn, of whatever it is."""
 
 
 @pytest.fixture(params=PLACES[1:] if LONG else ["s3"])
-def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> BucketPlace:
+def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
     server: ObjectServer = request.getfixturevalue(f"{request.param}_server")
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
+    return server
+
+
+@pytest.fixture
+def place(server: ObjectServer) -> BucketPlace:
     return BucketPlace(server, server.new_bucket())
 
 
@@ -48,16 +52,35 @@ def taken_over(paused: SyncProcess, place: BucketPlace, posthog: Sandbox, expect
     assert by_duckdb(place) == expected
 
 
-@pytest.mark.parametrize("at", [*MOMENTS, *EACH] if LONG else MOMENTS[:1], ids=str)
+@pytest.mark.parametrize("at", MOMENTS if LONG else MOMENTS[:1], ids=str)
 def test_paused_at_an_upload_and_taken_over(
     at: tuple[str, int], place: BucketPlace, posthog: Sandbox, expected: Seen, tmp_path: Path
 ) -> None:
     options = options_of(place, pause_at=at[0], nth=at[1])
     with sync_process(posthog, tmp_path / "unused", tmp_path / "one-machine", **options) as paused:
-        if not paused.until_paused():
-            assert at in EACH, paused.errors
-            pytest.skip("it has fewer uploads")
+        assert paused.until_paused(), paused.errors
         taken_over(paused, place, posthog, expected, tmp_path)
     assert sync_here(posthog, Lake(place.url)).result.status == "complete"
-    if at in MOMENTS:
-        assert_whole(place, posthog, expected)
+    assert_whole(place, posthog, expected)
+
+
+@long_only
+def test_paused_at_each_upload_in_turn(server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = server.new_bucket()
+    undisturbed = BucketPlace(server, bucket, "undisturbed")
+    with started(events=600, persons=60, seed=13, days=4) as posthog:
+        assert sync_here(posthog, Lake(undisturbed.url)).result.status == "complete"
+        expected = by_duckdb(undisturbed)
+        for nth in range(1, 1_000):
+            place, folder = BucketPlace(server, bucket, f"lake-{nth}"), tmp_path / str(nth)
+            folder.mkdir()
+            options = options_of(place, pause_at=f"/{place.folder}/", nth=nth, package_rows=250, leaf_rows=100)
+            with sync_process(posthog, folder / "unused", folder / "one-machine", **options) as paused:
+                if not paused.until_paused():
+                    assert paused.end() == 0, paused.errors
+                    break
+                taken_over(paused, place, posthog, expected, folder)
+            monkeypatch.setenv("DLT_DATA_DIR", str(folder / "a-third-machine"))
+            assert sync_here(posthog, Lake(place.url)).result.status == "complete"
+            assert_whole(place, posthog, expected)
+    assert nth > 40, "a sync of several packages has more uploads"

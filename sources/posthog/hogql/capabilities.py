@@ -65,7 +65,8 @@ ABILITIES = (
     Ability("has_hashes", "groupBitXor(cityHash64('a'))", re.compile(r"\b(cityHash64|groupBitXor)\b")),
 )
 """Not in December 2023; `toDateTime64` not in August 2025 either."""
-_OF_MODIFIERS = re.compile(r"\bmodifiers\b")
+_OF_MODIFIERS = re.compile(r"\bmodifiers(?:\.(\w+))?")
+"""How a refusal names them: pydantic tells all that it refuses at once."""
 
 
 def probe(client: PostHogClient, lacking: Lacking | None = None) -> tuple[Dialect, int]:
@@ -100,7 +101,10 @@ def _ask_whole(client: PostHogClient, dialect: Dialect) -> tuple[Dialect, int] |
         try:
             answer = _ask(client, f"SELECT {', '.join(expressions)} LIMIT 1", dialect.modifiers)
         except (QueryRefused, RequestRefused) as refused:
-            if _OF_MODIFIERS.search(refused.message) and modifiers:
+            if modifiers and (refusals := _OF_MODIFIERS.findall(refused.message)):
+                sent = dialect.modifiers
+                known = [each for each in modifiers if all(each.get(name, ...) != sent.get(name) for name in refusals)]
+                modifiers = known or modifiers
                 dialect = replace(dialect, modifiers=modifiers.pop(0))
                 continue
             named = [ability.flag for ability in abilities if ability.named.search(refused.message)]

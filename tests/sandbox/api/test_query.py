@@ -151,10 +151,12 @@ def test_a_body_that_is_not_json_is_a_parse_error(http: httpx.Client) -> None:
 
 def test_an_old_server_refuses_todays_modifiers_in_its_own_way(box: Sandbox, query: Query) -> None:
     box.set_behaviour(old_response_shape=True, known_modifiers=["personsOnEventsMode"])
-    response = query("select 1", modifiers={"convertToProjectTimezone": False})
+    response = query("select 1", modifiers={"convertToProjectTimezone": False, "personsOnEventsMode": "of today"})
     assert response.status_code == 400
     assert response.json()["code"] == "parse_error"
-    assert response.json()["detail"].startswith("86 validation errors for QuerySchema")
+    title, *told = response.json()["detail"].split("\n")
+    assert title == "86 validation errors for QuerySchema"
+    assert told[::2] == ["HogQLQuery.modifiers.convertToProjectTimezone", "HogQLQuery.modifiers.personsOnEventsMode"]
 
 
 @pytest.mark.parametrize(

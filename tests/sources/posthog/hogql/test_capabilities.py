@@ -63,8 +63,11 @@ def test_todays_server_is_known_after_two_queries(sandbox_cloud: Sandbox) -> Non
 def test_a_server_of_2023_is_asked_piece_by_piece(server: Like) -> None:
     box = server("selfhosted-2023")
     with connected(box) as client:
+        box.reset_counters()
         dialect, clock = probe(client)
         assert client.usage.queries <= 12
+    refusals = [request for request in box.requests() if request["status"] == 400]
+    assert len(refusals) == 1 + 3, "both modifiers at once, and each function when it is named"
     assert not dialect.has_hashes
     assert not dialect.has_typed_times
     assert "convertToProjectTimezone" not in dialect.modifiers
