@@ -15,7 +15,7 @@ from tests.faults.endstate import EndState, end_state
 from tests.faults.syncing import LONG, sync_here
 from tests.sandboxes import started
 
-EVENTS = 20_000 if LONG else 12_000
+EVENTS = 20_000 if LONG else 9_000
 PERSONS = 400
 SEED = 11
 DAYS = 12

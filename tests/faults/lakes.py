@@ -6,6 +6,7 @@ from sandbox.local import Sandbox
 from sources.posthog import CORE
 from tests.destinations.lake.lakes import Place
 from tests.destinations.lake.readers import READERS, Seen, can_read
+from tests.faults.syncing import LONG
 
 
 def assert_whole(place: Place, posthog: Sandbox, expected: Seen) -> None:
@@ -16,5 +17,6 @@ def assert_whole(place: Place, posthog: Sandbox, expected: Seen) -> None:
             counted = con.execute(f"SELECT count(*), count(DISTINCT {table.key}) FROM {glob}").fetchone()
             assert counted == (posthog.counts()[name],) * 2, name
     for name, read in READERS.items():
-        if can_read(name):
+        # Spark comes with a JVM: in the short form it reads one lake, in a test of its own.
+        if can_read(name) and (LONG or name != "spark"):
             assert read(place) == expected, name

@@ -41,8 +41,8 @@ def test_killed_at_random_moments(
     assert ledgers(database, database.parent / "fresh").is_backfilled
 
 
-IN_THE_SECOND_PACKAGE = [(moment, 2) for moment in ("staged", "merged", "counted")]
-EVERY_COMMIT = [("marked", 2), *(("committed", nth) for nth in range(1, 19))]
+IN_THE_SECOND_PACKAGE = [("merged", 2), ("counted", 2)]
+EVERY_COMMIT = [("staged", 2), ("marked", 2), *(("committed", nth) for nth in range(1, 19))]
 
 
 @pytest.mark.parametrize("place", [*IN_THE_SECOND_PACKAGE, *(EVERY_COMMIT if LONG else [("committed", 4)])], ids=str)

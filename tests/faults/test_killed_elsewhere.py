@@ -18,14 +18,13 @@ pytestmark = pytest.mark.slow
 State = dict[str, tuple[int, int, int]]
 KILLS = 10 if LONG else 3
 PLACES = [
-    *(("postgres", moment) for moment in ("staged", "merged", "counted")),
-    ("ducklake in postgres", "merged"),
+    ("postgres", "merged"),
     ("parquet as delta", "merged"),
     ("parquet as iceberg", "counted"),
 ]
 MORE = [
-    ("postgres", "marked"),
-    *(("ducklake in postgres", moment) for moment in ("staged", "counted")),
+    *(("postgres", moment) for moment in ("staged", "marked", "counted")),
+    *(("ducklake in postgres", moment) for moment in ("staged", "merged", "counted")),
     ("parquet as delta", "counted"),
     ("parquet as iceberg", "merged"),
     *((f"parquet as {name}", moment) for name in ("delta", "iceberg") for moment in ("staged", "marked", "logged")),

@@ -23,9 +23,9 @@ from tests.own_posthog import OwnPostHog
 from tests.pipelines.elsewhere import Elsewhere
 from tests.pipelines.test_properties_sync import VALUES_ALONE, set_properties
 
-MAIN = ("postgres", "ducklake in sqlite")
+MAIN = ("postgres", *(["ducklake in sqlite"] if LONG else []))
 WITH_LOGS = ("parquet as delta", "parquet as iceberg")
-KINDS = ("postgres", "parquet", "ducklake in sqlite", *(WITH_LOGS if LONG else WITH_LOGS[1:]))
+KINDS = (*MAIN, "parquet", *(WITH_LOGS if LONG else WITH_LOGS[1:]))
 LATER = "timestamp > (SELECT median(timestamp) FROM events)"
 
 

@@ -98,7 +98,7 @@ def database(
         yield Database(request.param, tmp_path)
 
 
-@pytest.mark.parametrize("database", KINDS, indirect=True)
+@pytest.mark.parametrize("database", [*MAIN, *STAGED[1:]] if not LONG else KINDS, indirect=True)
 def test_what_dlt_would_call_its_staging_dataset_is_somebody_elses(database: Database, still: Sandbox) -> None:
     database.make("posthog_staging", "persons", rows=3)  # as dbt names schemas
     for _ in range(2):

@@ -8,12 +8,13 @@ import pytest
 
 from sandbox.local import Sandbox
 from tests.destinations.lake.lakes import BucketPlace, ObjectServer, glob_of
+from tests.faults.syncing import LONG
 from tests.pipelines.conftest import InProcess
 
 TABLES = ("events", "persons", "person_distinct_ids", "cohorts", "session_recordings")
 
 
-@pytest.mark.parametrize("kind", ["gs", "az"])
+@pytest.mark.parametrize("kind", ["gs", *(["az"] if LONG else [])])
 def test_a_lake_in_a_store(
     kind: str, request: pytest.FixtureRequest, quick: InProcess, posthog: Sandbox, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ from tests.destinations.lake.azure import EXPIRED, AzureServer
 from tests.destinations.lake.gcs import GcsServer
 from tests.destinations.lake.lakes import LocalPlace, ObjectServer, Place, event, load_events, numbers
 from tests.destinations.lake.s3 import S3Server
+from tests.faults.syncing import LONG
 
 ROWS = [event(n, f"2026-11-{20 + n % 2}T12:00:00Z") for n in range(10)]
 
@@ -61,7 +62,14 @@ def empty(place: Place) -> str:
     return "empty.parquet"
 
 
-@pytest.mark.parametrize("damage", [foreign, truncated, no_parquet, empty])
+@pytest.mark.parametrize(
+    ("damage", "place"),
+    [
+        *((damage, "local") for damage in (foreign, truncated, no_parquet, empty)),
+        *((damage, "s3") for damage in (foreign, truncated, no_parquet, empty) if LONG or damage is truncated),
+    ],
+    indirect=["place"],
+)
 def test_a_file_that_is_damaged_or_not_ours_makes_its_table_unusable(
     place: Place, damage: Callable[[Place], str]
 ) -> None:

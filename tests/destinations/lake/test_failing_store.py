@@ -19,7 +19,7 @@ from tests.faults.syncing import LONG
 pytestmark = pytest.mark.slow
 
 ROWS = [event(n, f"2026-11-{20 + n % 2}T12:00:00Z") for n in range(10)]
-STEP = 1 if LONG else 13
+STEP = 1 if LONG else 29
 
 
 def check(place: S3Place) -> None:

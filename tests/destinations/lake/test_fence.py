@@ -78,7 +78,7 @@ def next_run(place: BucketPlace) -> None:
 
 def test_stopped_at_any_put_of_a_merge(places: Places, other: Pausing) -> None:
     kinds = set()
-    for nth in each_put(4):
+    for nth in each_put(7):
         place = places(nth)
         load_events(place, OLD)
         path = taken_over(other, place, ("merge", NEW), nth)
@@ -94,7 +94,7 @@ def test_stopped_at_any_put_of_a_merge(places: Places, other: Pausing) -> None:
 
 
 def test_stopped_at_any_put_of_an_append(places: Places, other: Pausing) -> None:
-    for nth in each_put(2):
+    for nth in each_put(4):
         place = places(nth)
         load(place, "log", [{"n": 1}], write_disposition="append")
         path = taken_over(other, place, ("append", [{"n": 2}]), nth)
@@ -110,7 +110,7 @@ def test_stopped_at_any_put_of_an_append(places: Places, other: Pausing) -> None
 
 def test_stopped_at_any_put_of_a_replacement(places: Places, other: Pausing) -> None:
     old, new = [{"id": n} for n in range(3)], [{"id": n} for n in range(2, 7)]
-    for nth in each_put(2):
+    for nth in each_put(4):
         place = places(nth)
         load(place, "cohorts", old, write_disposition="replace")
         path = taken_over(other, place, ("replace", new), nth)
@@ -124,7 +124,7 @@ def test_stopped_at_any_put_of_a_replacement(places: Places, other: Pausing) -> 
 
 def test_stopped_at_any_put_of_compact(places: Places, other: Pausing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("destinations.lake.merging.SMALL_BYTES", 10)
-    for nth in each_put(5):
+    for nth in each_put(12):
         place = places(nth)
         for start in (0, 4, 8):
             load_events(place, OLD[start : start + 4])
