@@ -23,17 +23,21 @@ NEW = [
     *(event(n, "2026-11-26T12:00:00Z") for n in (9, 10)),
 ]
 CASES = [
-    # An entry with new rows, one with changed rows, the first one of a table, and the record of the package.
-    *(("delta", where, "_delta_log", nth) for where, nth in (("there", 1), ("there", 2), ("new", 1))),
-    *(("iceberg", where, "metadata.json", nth) for where, nth in (("there", 1), ("new", 2))),
-    ("iceberg", "there", "version-hint.text", 2),
+    # An entry with changed rows, the first one of a table, and the record of the package.
+    ("delta", "there", "_delta_log", 2),
+    ("iceberg", "there", "metadata.json", 1),
     ("iceberg", "new", "version-hint.text", 1),
     ("delta", "there", "_dlt_loads/", 1),
+]
+MORE = [
+    *(("delta", where, "_delta_log", 1) for where in ("there", "new")),
+    ("iceberg", "new", "metadata.json", 2),
+    ("iceberg", "there", "version-hint.text", 2),
 ]
 EACH = [(name, where, "", nth) for name in FORMATS for where in ("there", "new") for nth in range(1, 16)]
 
 
-@pytest.mark.parametrize("case", [*CASES, *(EACH if LONG else [])], ids=str)
+@pytest.mark.parametrize("case", [*CASES, *([*MORE, *EACH] if LONG else [])], ids=str)
 def test_stopped_at_a_put(
     case: tuple[str, str, str, int], s3: S3Server, other: Pausing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
