@@ -78,7 +78,7 @@ def _sync_twice(destination: Warehouse, posthog: Sandbox, **options: Any) -> Non
     assert (events.status, events.extra) == ("complete", len(gone)), "rows that PostHog has no more are told"
 
 
-@pytest.mark.parametrize("profile", ["cloud", "selfhosted-2023"])
+@pytest.mark.parametrize("profile", ["cloud", *(["selfhosted-2023"] if LONG else [])])
 def test_every_moment_is_loaded_and_counted(
     warehouse: Warehouse,  # noqa: F811 - the fixture
     start_sandbox: StartSandbox,

@@ -23,6 +23,7 @@ MAIN = [kind for kind in KINDS if "postgres" in kind or kind == "parquet"]
 SHORT = MAIN if LONG else [kind for kind in MAIN if "ducklake" not in kind]
 """Run through what is no different in a DuckLake, whose every sync takes ten seconds."""
 WITH_LOGS = ["parquet as delta", "parquet as iceberg"]
+FIRST = KINDS if LONG else [*SHORT, "ducklake in duckdb", "sqlalchemy in sqlite"]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def in_another_container(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLT_DATA_DIR", str(folder / "another"))
 
 
-@pytest.mark.parametrize("elsewhere", KINDS if LONG else [k for k in KINDS if k not in WITH_LOGS], indirect=True)
+@pytest.mark.parametrize("elsewhere", FIRST, indirect=True)
 def test_a_sync_ends_complete_and_the_next_one_asks_for_the_overlap_alone(
     elsewhere: Elsewhere, start_sandbox: StartSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,7 +81,7 @@ def test_every_value_is_the_same_as_there(elsewhere: Elsewhere, still: Sandbox) 
         assert ours == theirs
 
 
-@pytest.mark.parametrize("elsewhere", [*MAIN, *WITH_LOGS], indirect=True)
+@pytest.mark.parametrize("elsewhere", [*SHORT, *(WITH_LOGS if LONG else WITH_LOGS[:1])], indirect=True)
 def test_late_events_merges_updates_and_deletes_are_there_after_the_next_sync(
     elsewhere: Elsewhere, start_sandbox: StartSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +121,7 @@ def test_late_events_merges_updates_and_deletes_are_there_after_the_next_sync(
     assert any(now != then for now, then in ours.values()), "no merge to follow"
 
 
-@pytest.mark.parametrize("elsewhere", [kind for kind in MAIN if kind != "parquet"], indirect=True)
+@pytest.mark.parametrize("elsewhere", [kind for kind in SHORT if kind != "parquet"], indirect=True)
 def test_the_check_finds_what_is_missing(elsewhere: Elsewhere, still: Sandbox) -> None:
     def tamper() -> None:
         elsewhere.run(
@@ -158,7 +159,9 @@ def test_one_process_at_a_time_loads_into_a_dataset(
     assert elsewhere.sync(still).status == "complete"
 
 
-@pytest.mark.parametrize("elsewhere", ["ducklake in sqlite", "sqlalchemy in sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "elsewhere", [*(["ducklake in sqlite"] if LONG else []), "sqlalchemy in sqlite"], indirect=True
+)
 def test_a_second_sync_of_one_machine_does_not_take_the_packages_of_the_first(
     elsewhere: Elsewhere, still: Sandbox
 ) -> None:

@@ -29,7 +29,7 @@ from tests.pipelines.test_sync import Warehouse
 from tests.sources.posthog.properties.documents import pages
 
 WITH_LOGS = ("parquet as delta", "parquet as iceberg")
-KINDS = ("duckdb", "postgres", "parquet", *(("ducklake in sqlite", *WITH_LOGS) if LONG else ()))
+KINDS = ("duckdb", "postgres", *(("parquet", "ducklake in sqlite", *WITH_LOGS) if LONG else ()))
 FIRST = """concat('{"steps":[', toString(cityHash64(uuid) % 100), '],"amount":7,"at":"2026-11-20","many":', multiIf(
     cityHash64(uuid) % 3 = 0, '12345678901234567890', '1'), '}')"""
 LATER = "created_at > (SELECT median(created_at) FROM events)"

@@ -18,8 +18,8 @@ from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
 from tests.pipelines.test_sync import SMALL, Warehouse, assert_equal
 from tests.sandboxes import started
 
-KINDS = ("duckdb", "postgres", "parquet", "parquet as delta")
-MORE = ("ducklake in duckdb", "parquet as iceberg")
+KINDS = ("duckdb", "postgres", "parquet")
+MORE = ("ducklake in duckdb", "parquet as delta", "parquet as iceberg")
 
 
 @pytest.fixture(scope="module")
