@@ -68,13 +68,13 @@ def test_paused_at_an_upload_and_taken_over(
 def test_paused_at_each_upload_in_turn(server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket = server.new_bucket()
     undisturbed = BucketPlace(server, bucket, "undisturbed")
-    with started(events=600, persons=60, seed=13, days=4) as posthog:
+    with started(events=300, persons=30, seed=13, days=2) as posthog:
         assert sync_here(posthog, Lake(undisturbed.url)).result.status == "complete"
         expected = by_duckdb(undisturbed)
         for nth in range(1, 1_000):
             place, folder = BucketPlace(server, bucket, f"lake-{nth}"), tmp_path / str(nth)
             folder.mkdir()
-            options = options_of(place, pause_at=f"/{place.folder}/", nth=nth, package_rows=250, leaf_rows=100)
+            options = options_of(place, pause_at=f"/{place.folder}/", nth=nth, package_rows=200, leaf_rows=100)
             with sync_process(posthog, folder / "unused", folder / "one-machine", **options) as paused:
                 if not paused.until_paused():
                     assert paused.end() == 0, paused.errors
@@ -82,5 +82,5 @@ def test_paused_at_each_upload_in_turn(server: ObjectServer, tmp_path: Path, mon
                 taken_over(paused, place, posthog, expected, folder)
             monkeypatch.setenv("DLT_DATA_DIR", str(folder / "a-third-machine"))
             assert sync_here(posthog, Lake(place.url)).result.status == "complete"
-            assert_whole(place, posthog, expected)
+            assert by_duckdb(place) == expected
     assert nth > 40, "a sync of several packages has more uploads"
