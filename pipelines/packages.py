@@ -15,6 +15,7 @@ from dlt.common.schema import Schema
 from dlt.extract import DltResource
 
 from destinations import file_lock
+from destinations.capabilities import worked_out_once
 from destinations.destination import Destination
 from destinations.errors import DestinationHeld, DestinationUnusable, telling
 from pipelines.column_types import mend_types
@@ -42,7 +43,7 @@ def fresh_pipeline(destination: Destination) -> dlt.Pipeline:
     pipeline = dlt.pipeline(
         PIPELINE_NAME,
         pipelines_dir=str(working_dir(destination)),
-        destination=destination.dlt_destination(),
+        destination=worked_out_once(destination.dlt_destination()),
         staging=destination.dlt_staging(),
         dataset_name=destination.dataset,
     ).drop()
