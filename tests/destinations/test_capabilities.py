@@ -46,6 +46,7 @@ def test_who_changes_one_changes_no_other() -> None:
 
 
 def test_with_settings_at_hand_they_are_worked_out_from_those(tmp_path: Path) -> None:
+    said = dlt.destinations.duckdb(str(tmp_path / "file.duckdb"))
+    config = said.configuration(said.spec(), accept_partial=True)
     once = worked_out_once(dlt.destinations.duckdb(str(tmp_path / "file.duckdb")))
-    config = once.configuration(once.spec(), accept_partial=True)
-    assert dict(once.capabilities(config)) == dict(dlt.destinations.duckdb(str(tmp_path / "file.duckdb")).capabilities(config))
+    assert dict(once.capabilities(config)) == dict(said.capabilities(config))
