@@ -20,11 +20,12 @@ from measuring import add_usual, usual, write_json
 
 from sandbox.local import Sandbox
 from sources.posthog import PostHogClient, Settings
-from sources.posthog.answers import QueryAnswer
-from sources.posthog.budget import Budget
-from sources.posthog.hogql.capabilities import MODERN_MODIFIERS, probe
-from sources.posthog.hogql.events import EventsReader
-from sources.posthog.hogql.windows import MAX, MIN, Window
+from sources.posthog.clock import MAX, MIN
+from sources.posthog.http.answers import QueryAnswer
+from sources.posthog.http.rate_limiter import Budget
+from sources.posthog.planning.intervals import Window
+from sources.posthog.readers.events import EventsReader
+from sources.posthog.sql.capabilities import MODERN_MODIFIERS, probe
 from sources.posthog.tables import EVENTS
 
 PAGE = 50_000

@@ -33,10 +33,10 @@ from replay.pages import USUAL, Made, make
 
 from destinations.duckdb import DuckDbFile
 from sources.posthog import CORE
-from sources.posthog.arrow import declared_table
-from sources.posthog.http.bodies import Body
-from sources.posthog.properties.columns import PropertyColumns
+from sources.posthog.http.response_body import Body
+from sources.posthog.pages.arrow import declared_table
 from sources.posthog.properties.settings import PropertySettings
+from sources.posthog.properties.shred import PropertyColumns
 
 EVENTS = CORE["events"]
 

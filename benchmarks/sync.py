@@ -42,18 +42,18 @@ from destinations.duckdb import DuckDbFile
 from pipelines import sync as pipelines_sync
 from pipelines.sync import SyncOptions, sync
 from sources.posthog import CORE, PostHogClient, Settings
-from sources.posthog import arrow as page_columns
-from sources.posthog.dedup import Deduplicator
-from sources.posthog.hogql import events as events_reader
-from sources.posthog.http import asking
-from sources.posthog.http.bodies import Body
-from sources.posthog.http.wire import Wire
-from sources.posthog.properties.columns import PropertyColumns
+from sources.posthog.http import query_runner
+from sources.posthog.http.response_body import Body
+from sources.posthog.http.transport import Wire
+from sources.posthog.pages import arrow as page_columns
+from sources.posthog.pages.dedup import Deduplicator
+from sources.posthog.properties.shred import PropertyColumns
+from sources.posthog.readers import events as events_reader
 
 STAGES: tuple[tuple[Any, str, str], ...] = (
     (Wire, "send", "download"),
     (Body, "read", "unpack"),
-    (asking, "decode_rows", "decode JSON"),
+    (query_runner, "decode_rows", "decode JSON"),
     (events_reader, "declared_table", "Arrow"),
     (page_columns, "parsable", "is it JSON (DuckDB in memory)"),
     (PropertyColumns, "__call__", "typed columns"),

@@ -14,9 +14,10 @@ from typing import Literal, Protocol
 
 from destinations.destination import Bounds, Cell
 from sources.posthog import PostHogError, Run, TableReading
-from sources.posthog.hogql.counting import EventCounter
-from sources.posthog.hogql.windows import MAX, MIN, Window, to_datetime
-from sources.posthog.reading import EventCount
+from sources.posthog.clock import MAX, MIN, to_datetime
+from sources.posthog.planning.histogram import EventCounter
+from sources.posthog.planning.intervals import Window
+from sources.posthog.readers.base import EventCount
 
 Status = Literal["complete", "short", "unknown", "skipped", "not due"]
 

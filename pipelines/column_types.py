@@ -15,7 +15,7 @@ import dlt
 from destinations.destination import Destination, column_types
 from sources.posthog import TABLES, WITH_PROPERTIES, Column
 from sources.posthog.properties.catalogue import column_of
-from sources.posthog.properties.columns import held_types
+from sources.posthog.properties.shred import held_types
 
 
 def mend_types(pipeline: dlt.Pipeline, destination: Destination) -> None:

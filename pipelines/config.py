@@ -37,10 +37,10 @@ from sources.posthog import (
     Table,
     parse_time,
 )
-from sources.posthog.budget import Budget, Wait
 from sources.posthog.errors import KeyMissing
-from sources.posthog.keys import ApiKey
-from sources.posthog.tables.queries import BadQuery, Query, query_table
+from sources.posthog.http.auth.api_key import ApiKey
+from sources.posthog.http.rate_limiter import Budget, Wait
+from sources.posthog.tables.own_query import BadQuery, Query, query_table
 
 S = TypeVar("S", SourceSettings, SyncSettings)
 

@@ -26,16 +26,15 @@ from pipelines.records import SYNC_RUNS
 from pipelines.report import size_text
 from pipelines.sync import loaded_names
 from sources.posthog import CORE, TABLES, PostHogClient, PostHogError
-from sources.posthog.answers import Project
-from sources.posthog.budget import Budget
+from sources.posthog.clock import reckon, to_micros
 from sources.posthog.errors import AccessDenied
-from sources.posthog.extraction import OtherProject
-from sources.posthog.hogql.capabilities import probe
-from sources.posthog.hogql.clock import reckon
-from sources.posthog.hogql.windows import to_micros
-from sources.posthog.host import resolve_host
-from sources.posthog.keys import ApiKey, KeyKind
-from sources.posthog.listing.missing import endpoint_missing
+from sources.posthog.http.answers import Project
+from sources.posthog.http.auth.api_key import ApiKey, KeyKind
+from sources.posthog.http.host import resolve_host
+from sources.posthog.http.rate_limiter import Budget
+from sources.posthog.http.unsupported import endpoint_missing
+from sources.posthog.readers.extraction import OtherProject
+from sources.posthog.sql.capabilities import probe
 from sources.posthog.tables import Probe
 
 State = Literal["ok", "warn", "fail"]

@@ -9,7 +9,7 @@ from destinations.errors import DatasetTaken, DestinationError, DestinationUnrea
 from pipelines.config import ConfigError
 from pipelines.sync import SyncResult
 from sources.posthog import PostHogError, errors
-from sources.posthog.extraction import OtherProject
+from sources.posthog.readers.extraction import OtherProject
 
 
 class ExitCode(IntEnum):

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from destinations.errors import TableUnusable
 from pipelines.records import RECORD_TABLES
 from sources.posthog import Table
+from sources.posthog.readers.skipped_tables import Withheld
 from sources.posthog.tables import EVENT_ELEMENTS, EVENTS, PROPERTY_COLUMNS
-from sources.posthog.withheld import Withheld
 
 Unusable = Mapping[str, Sequence[TableUnusable]]
 """Errors by the table that is left out for them."""

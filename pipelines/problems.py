@@ -17,7 +17,7 @@ from pipelines.config import ConfigError
 from pipelines.exit_codes import ExitCode, behind, cause_of, code_of_error
 from sources.posthog import TABLES, PostHogError
 from sources.posthog.errors import ScopeMissing, WaitTooLong
-from sources.posthog.keys import ApiKey, redact
+from sources.posthog.http.auth.api_key import ApiKey, redact
 
 
 def _report_it() -> str:

@@ -18,7 +18,7 @@ from pipelines.problems import Problem, command_line, problem_of, trace_of
 from pipelines.progress_bar import TerminalReporter
 from pipelines.report import JsonReporter, Reporter, TextReporter
 from sources.posthog.errors import Cancelled
-from sources.posthog.keys import ApiKey
+from sources.posthog.http.auth.api_key import ApiKey
 
 _OURS = ("sources", "destinations", "pipelines")
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from pipelines.report import PHASES, TextReporter, size_text
 from sources.posthog import PostHogClient
-from sources.posthog.budget import Wait
+from sources.posthog.http.rate_limiter import Wait
 
 
 class TerminalReporter(TextReporter):

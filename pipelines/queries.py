@@ -11,7 +11,7 @@ from dlt.common.configuration.providers.provider import ConfigProvider
 from destinations.views import VIEWS
 from pipelines.records import RECORD_TABLES
 from sources.posthog import CHILDREN, TABLES
-from sources.posthog.tables.queries import BadQuery, Query, queries_of
+from sources.posthog.tables.own_query import BadQuery, Query, queries_of
 
 SECTION = "queries"
 

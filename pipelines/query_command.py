@@ -23,10 +23,10 @@ from pipelines.defaults import Flags, Format
 from pipelines.program import Run
 from pipelines.sync_command import sync_with
 from sources.posthog import Extraction, Settings
-from sources.posthog.http.decoding import decode
-from sources.posthog.queries.describing import Described, describe
-from sources.posthog.queries.paging import Pager
-from sources.posthog.tables.queries import BadQuery, Query, query_table
+from sources.posthog.http.response_body import decode
+from sources.posthog.readers.own_query.paging import Pager
+from sources.posthog.readers.own_query.schema import Described, describe
+from sources.posthog.tables.own_query import BadQuery, Query, query_table
 
 _SHOWN = "query"
 """What a query is called that fills no table."""

@@ -11,7 +11,8 @@ import dlt
 from dlt.extract import DltResource
 
 from sources.posthog import Column
-from sources.posthog.hogql.windows import MAX, MIN, Window, to_datetime
+from sources.posthog.clock import MAX, MIN, to_datetime
+from sources.posthog.planning.intervals import Window
 
 
 @dataclass(frozen=True)

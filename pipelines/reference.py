@@ -9,7 +9,7 @@ from typing import Any
 from destinations.views import VIEWS
 from pipelines.records import RECORD_TABLES, RecordTable
 from sources.posthog import CHILDREN, TABLES, Column, Table
-from sources.posthog.tables.endpoints import ENDPOINTS
+from sources.posthog.tables.on_request import ENDPOINTS
 
 _TYPES = {
     "text": "VARCHAR",

@@ -39,7 +39,7 @@ from destinations.destination import Destination
 from pipelines.problems import Problem
 from pipelines.sync import Listener, SyncResult
 from sources.posthog import PostHogClient
-from sources.posthog.budget import Wait
+from sources.posthog.http.rate_limiter import Wait
 
 PHASES = {
     "sandbox": "Starting a local PostHog",

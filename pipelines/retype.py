@@ -14,8 +14,8 @@ from destinations.destination import Destination
 from pipelines.column_types import note_type
 from pipelines.packages import load
 from sources.posthog import PropertySettings, Table
-from sources.posthog.properties.columns import PROPERTIES, facts_of, held_types
 from sources.posthog.properties.retyping import Retyping
+from sources.posthog.properties.shred import PROPERTIES, facts_of, held_types
 from sources.posthog.tables import PROPERTY_COLUMNS
 
 _PAGE_ROWS = 20_000

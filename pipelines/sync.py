@@ -40,12 +40,12 @@ from sources.posthog import (
     Table,
     resources_of,
 )
+from sources.posthog.clock import to_datetime
 from sources.posthog.errors import RequestRefused
-from sources.posthog.extraction import CLAIM
-from sources.posthog.hogql.windows import to_datetime
-from sources.posthog.properties.widening import plan
-from sources.posthog.queries.engine import refuse_bad_queries
-from sources.posthog.reading import TableReading
+from sources.posthog.properties.retyping import plan
+from sources.posthog.readers.base import TableReading
+from sources.posthog.readers.extraction import CLAIM
+from sources.posthog.readers.own_query.reader import refuse_bad_queries
 
 
 class Listener(Progress):

@@ -21,20 +21,18 @@ import dlt
 from dlt.common.exceptions import DltException
 from dlt.extract import DltResource
 
-from sources.posthog.budget import Budget
-from sources.posthog.client import PostHogClient
+from sources.posthog.clock import DAY, HOUR, to_micros
 from sources.posthog.errors import PostHogError
-from sources.posthog.extraction import Extraction
-from sources.posthog.hogql.windows import DAY, HOUR, to_micros
-from sources.posthog.progress import Progress
+from sources.posthog.http.client import PostHogClient
+from sources.posthog.http.rate_limiter import Budget
 from sources.posthog.properties.settings import PropertySettings
-from sources.posthog.reading import TableReading
-from sources.posthog.requests import Requests
+from sources.posthog.readers.base import TableReading
+from sources.posthog.readers.extraction import Extraction
+from sources.posthog.readers.run import Progress, Run
 from sources.posthog.resources import resources_of
-from sources.posthog.run import Run
-from sources.posthog.settings import Settings
+from sources.posthog.settings import Requests, Settings
 from sources.posthog.tables import CHILDREN, CORE, DEFAULT, TABLES, Column, Table
-from sources.posthog.tables.queries import queries_of, query_table
+from sources.posthog.tables.own_query import queries_of, query_table
 
 __all__ = [
     "CHILDREN",
@@ -145,7 +143,7 @@ def posthog(
         privacy_key: A secret of 16 characters at least for `hash`.
         requests: What is wanted of the tables that are read on request, by the names of `Requests`.
         queries: HogQL queries of your own, each a table: `{"signups": {"sql": "SELECT ...", "key": "id"}}`. Settings
-            of each are those of `sources.posthog.tables.queries.Query`.
+            of each are those of `sources.posthog.tables.own_query.Query`.
 
     Returns:
         A resource for each table of `TABLES` and each query, in the order of loading. Those that are read on request

@@ -12,7 +12,8 @@ import duckdb
 from destinations.duckdb import DuckDbFile
 from pipelines.packages import PIPELINE_NAME
 from sources.posthog import CORE
-from sources.posthog.hogql.windows import MAX, MIN, Region, Window
+from sources.posthog.clock import MAX, MIN
+from sources.posthog.planning.intervals import Region, Window
 
 DATASET = "posthog"
 

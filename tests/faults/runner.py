@@ -24,7 +24,7 @@ from destinations.registry import DESTINATIONS
 from pipelines.exit_codes import code_of_error
 from pipelines.sync import Listener, SyncOptions, sync
 from sources.posthog import CORE, TABLES, PostHogClient, Settings, posthog
-from sources.posthog.budget import Budget
+from sources.posthog.http.rate_limiter import Budget
 from tests.faults.moments import MOMENTS, die_at
 
 

@@ -25,7 +25,7 @@ from destinations.duckdb import DuckDbFile
 from pipelines.sync import Listener, SyncOptions, SyncResult, sync
 from sandbox.local import Sandbox
 from sources.posthog import PostHogClient, Settings
-from sources.posthog.budget import Budget, Wait
+from sources.posthog.http.rate_limiter import Budget, Wait
 
 LONG = os.environ.get("POSTHOG_WAREHOUSE_LONG_TESTS") == "1"
 """Whether the long forms were asked for (`scripts/test --long`)."""

@@ -11,9 +11,9 @@ import pytest
 
 from sandbox.local import Sandbox
 from sources.posthog import DEFAULT
+from sources.posthog.clock import DAY, to_micros
 from sources.posthog.errors import Unreachable
-from sources.posthog.hogql.windows import DAY, to_micros
-from sources.posthog.tables.queries import Query, query_table
+from sources.posthog.tables.own_query import Query, query_table
 from tests.faults.syncing import sync_here
 from tests.mutating import Mutating, asked
 

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta, timezone, tzinfo
 import pytest
 
 from sandbox.local import Sandbox
-from sources.posthog import CORE, TABLES, PostHogClient, run
-from sources.posthog.hogql.capabilities import probe
-from sources.posthog.hogql.dialect import Dialect
-from sources.posthog.lacking import Lacking
+from sources.posthog import CORE, TABLES, PostHogClient
+from sources.posthog.http.unsupported import Lacking
+from sources.posthog.readers import run
+from sources.posthog.sql.capabilities import probe
+from sources.posthog.sql.dialect import Dialect
 from tests.conftest import StartSandbox
 from tests.pipelines.conftest import InProcess
 from tests.pipelines.test_sync import Killed, Packages, Warehouse, assert_equal, warehouse  # noqa: F401 - the fixture

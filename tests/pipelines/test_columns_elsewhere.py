@@ -16,7 +16,7 @@ from pipelines import retype as retyping
 from pipelines.packages import fresh_pipeline
 from pipelines.sync import SyncOptions, SyncResult, sync
 from sources.posthog import TABLES, PostHogClient, PropertySettings, Settings
-from sources.posthog.budget import Budget
+from sources.posthog.http.rate_limiter import Budget
 from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres
 from tests.own_posthog import OwnPostHog

@@ -17,8 +17,8 @@ from pipelines import config
 from pipelines.defaults import Flags, SourceSettings, SyncSettings
 from pipelines.sync import SyncOptions
 from sources.posthog import Requests, Settings, posthog
+from sources.posthog.clock import DAY, HOUR
 from sources.posthog.errors import KeyMissing
-from sources.posthog.hogql.windows import DAY, HOUR
 from tests.pipelines.conftest import ROOT, InProcess, Program, assert_one_screen
 
 CONFIG = (ROOT / ".dlt" / "config.toml").read_text()

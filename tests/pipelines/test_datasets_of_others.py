@@ -17,7 +17,7 @@ from destinations.errors import DatasetTaken
 from destinations.staging import SUFFIX, staging_name
 from sandbox.local import Sandbox
 from sources.posthog import CORE, TABLES
-from sources.posthog.hogql.windows import to_micros
+from sources.posthog.clock import to_micros
 from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.conftest import InProcess, assert_one_screen

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.local import Sandbox
 from sources.posthog import CORE, TABLES
-from sources.posthog.nesting import READABLE
+from sources.posthog.http.json_values import READABLE
 from tests.pipelines.elsewhere import Elsewhere
 from tests.pipelines.test_sync import Warehouse, keys_of, warehouse  # noqa: F401 - the fixture
 from tests.sandboxes import started

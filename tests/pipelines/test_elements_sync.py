@@ -16,9 +16,9 @@ from destinations.duckdb import DuckDbFile
 from pipelines.sync import SyncOptions, SyncResult, sync
 from sandbox.local import Sandbox
 from sources.posthog import CORE, PostHogClient, Settings, posthog
-from sources.posthog.budget import Budget
+from sources.posthog.http.rate_limiter import Budget
 from tests.sandboxes import started
-from tests.sources.posthog.elements.slow import read
+from tests.sources.posthog.pages.slow_elements import read
 
 COLUMNS = "event_uuid, position, tag, text, href, id, classes, nth_child, nth_of_type, attributes"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.local import Sandbox
-from sources.posthog.hogql.windows import to_micros
+from sources.posthog.clock import to_micros
 from tests.conftest import StartSandbox
 from tests.faults.syncing import LONG
 from tests.pipelines.elsewhere import Elsewhere

@@ -11,8 +11,8 @@ from pipelines.config import ConfigError
 from pipelines.exit_codes import cause_of, code_of_error
 from pipelines.problems import problem_of, trace_of
 from sources.posthog import errors
-from sources.posthog.extraction import OtherProject
-from sources.posthog.keys import ApiKey
+from sources.posthog.http.auth.api_key import ApiKey
+from sources.posthog.readers.extraction import OtherProject
 
 # A plan for every error of the source: where a new one is added, this table asks for its code.
 CODES = {

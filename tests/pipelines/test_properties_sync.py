@@ -18,7 +18,7 @@ from pipelines.packages import fresh_pipeline
 from pipelines.sync import SyncOptions, SyncResult, sync
 from sandbox.local import Sandbox
 from sources.posthog import TABLES, WITH_PROPERTIES, PostHogClient, PropertySettings, Settings, posthog
-from sources.posthog.budget import Budget
+from sources.posthog.http.rate_limiter import Budget
 from tests.own_posthog import OwnPostHog
 from tests.sources.posthog.properties.documents import is_exactly
 

@@ -8,7 +8,8 @@ import dlt
 import pytest
 
 from pipelines.records import RECORD_TABLES, SYNC_WINDOWS, RecordTable, window_row
-from sources.posthog.hogql.windows import DAY, MAX, MIN, Window
+from sources.posthog.clock import DAY, MAX, MIN
+from sources.posthog.planning.intervals import Window
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from pipelines.report import JsonReporter, size_text, waiting_text
-from sources.posthog.budget import Wait
+from sources.posthog.http.rate_limiter import Wait
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from destinations.duckdb import DuckDbFile
 from pipelines.sync import Listener, SyncOptions, SyncResult, sync
 from sandbox.local import Sandbox
 from sources.posthog import CORE, PostHogClient, Settings
-from sources.posthog.budget import Budget
+from sources.posthog.clock import DAY, to_micros
 from sources.posthog.errors import ScopeMissing, Unreachable
-from sources.posthog.extraction import OtherProject
-from sources.posthog.hogql.windows import DAY, to_micros
+from sources.posthog.http.rate_limiter import Budget
+from sources.posthog.readers.extraction import OtherProject
 from sources.posthog.settings import EngineChoice
 from tests.conftest import StartSandbox
 from tests.sandboxes import started

@@ -10,7 +10,7 @@ import pytest
 from destinations.errors import DestinationHeld
 from sandbox.local import Sandbox
 from sources.posthog import CORE
-from sources.posthog.hogql.windows import to_micros
+from sources.posthog.clock import to_micros
 from tests.conftest import StartSandbox
 from tests.faults.syncing import LONG
 from tests.pipelines.elsewhere import KINDS, Elsewhere

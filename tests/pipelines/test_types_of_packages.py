@@ -18,7 +18,7 @@ from pipelines.sync import SyncOptions, SyncResult, sync
 from sandbox.local import Sandbox
 from sandbox.store import quoted
 from sources.posthog import DEFAULT, TABLES, PostHogClient, PropertySettings, Settings, posthog, resources
-from sources.posthog.budget import Budget
+from sources.posthog.http.rate_limiter import Budget
 from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres
 from tests.own_posthog import OwnPostHog

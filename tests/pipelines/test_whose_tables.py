@@ -11,7 +11,7 @@ import pytest
 from destinations.duckdb import DuckDbFile
 from sandbox.local import Sandbox
 from sources.posthog import CORE, posthog
-from sources.posthog.extraction import OtherProject
+from sources.posthog.readers.extraction import OtherProject
 from tests.faults.syncing import LONG, sync_process
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of

@@ -1,1 +1,1 @@
-"""How the client talks: one exchange, what its faults mean, when to try again."""
+"""Everything between the program and PostHog: requests, answers, limits, faults."""

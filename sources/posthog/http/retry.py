@@ -16,7 +16,6 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity import wait_random_exponential as random_exponential
 from tenacity.wait import wait_base
 
-from sources.posthog.budget import Allowance, Budget
 from sources.posthog.errors import (
     Cancelled,
     ConnectionFailed,
@@ -28,6 +27,7 @@ from sources.posthog.errors import (
     Waitable,
     WaitTooLong,
 )
+from sources.posthog.http.rate_limiter import Allowance, Budget
 
 T = TypeVar("T")
 

@@ -1,20 +1,40 @@
-"""The property columns of one table: which there are, what they are called, of which type, and how well they fit."""
+"""The property columns of one table: which there are, what they are called, of which type, and how well they fit.
+
+A `Tally` is how many values some rows have, and how many of them their columns do not hold.
+"""
 
 from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
-from sources.posthog.properties.names import Names
-from sources.posthog.properties.rules import ColumnRules
-from sources.posthog.properties.tally import Tally
-from sources.posthog.properties.types import Declared, Kind, PropertyType, declared_type, type_of, widened
-from sources.posthog.tables.declaration import Column
+from sources.posthog.properties.infer import Declared, Kind, PropertyType, declared_type, type_of, widened
+from sources.posthog.properties.names import ColumnRules, Names
+from sources.posthog.tables.schema import Column
+
+
+@dataclass
+class Tally:
+    """Of some rows, each counted once."""
+
+    rows: int = 0
+    values: Counter[str] = field(default_factory=Counter)
+    """Key -> rows with a value, NULL not counted."""
+    conflicts: Counter[str] = field(default_factory=Counter)
+    """Key -> those of them whose value its column does not hold."""
+
+    def add(self, other: Tally) -> None:
+        """Adds other rows."""
+        self.rows += other.rows
+        self.values.update(other.values)
+        self.conflicts.update(other.conflicts)
+
 
 _VERSION = 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -42,7 +62,7 @@ class Property:
 
     @property
     def wanted(self) -> PropertyType:
-        """The type that would hold all values seen. Wider than `type` after conflicts: see `widening.plan`."""
+        """The type that would hold all values seen. Wider than `type` after conflicts: see `retyping.plan`."""
         return widened(self.type, type_of(self.kinds, self.declared) or self.type)
 
     @property

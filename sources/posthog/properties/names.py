@@ -1,19 +1,89 @@
-"""Names of property columns: dlt's snake_case of the key, unique by a hash of the key where two keys want the same.
+"""Which properties become columns, and what the columns are called.
 
-Who owns a bare name is decided by the keys alone, so that it does not matter which page comes first. `$x` owns `_x`,
-for PostHog's own properties begin with a dollar; any other name is owned by the key that it equals. Keys that PostHog
-lists are settled together before the first page: there a name goes to its owner, else to the first by code points.
+The name is dlt's snake_case of the key, unique by a hash of the key where two keys want the same. Keys of properties
+inside of other properties are the keys on the way, as a JSON list (`["address","city"]`). So no property of the object
+itself has such a key, unless it looks like a list, and that one becomes no column.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
 
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
-from sources.posthog.properties.paths import parts_of
+
+def path_key(parts: Sequence[str]) -> str:
+    """The key of the property that `parts` lead to."""
+    return json.dumps(list(parts), ensure_ascii=False, separators=(",", ":"))
+
+
+def parts_of(key: str) -> tuple[str, ...]:
+    """The keys on the way: one for a property of the object itself."""
+    if not key.startswith('["'):
+        return (key,)
+    try:
+        parts = json.loads(key)
+    except ValueError:
+        return (key,)
+    is_path = isinstance(parts, list) and len(parts) > 1 and all(isinstance(part, str) for part in parts)
+    return tuple(parts) if is_path else (key,)
+
+
+def shown(key: str) -> str:
+    """As people write it in patterns: `address.city`."""
+    return ".".join(parts_of(key))
+
+
+Wanted = Literal["always", "room", "never"]
+
+
+@dataclass(frozen=True)
+class ColumnRules:
+    """What the configuration says. Patterns are exact keys, or have `*`, `?` and `[...]` as in file names; a property
+    inside of another is `address.city` there."""
+
+    properties: Literal["auto", "none"] | tuple[str, ...] = "auto"
+    """`auto`: every property that has a value, while there is room; `none`; or patterns of those wanted."""
+    include: tuple[str, ...] = ()
+    """Always columns, room or not, also with `none`."""
+    exclude: tuple[str, ...] = ()
+    """Never columns; goes before everything else."""
+    max_columns: int = 250
+    """Room: so many columns at most, but for those asked for by name or pattern."""
+    depth: int = 1
+    """How deep objects are taken apart: with 2 an `address` gives `address__city`, too. Itself it is JSON."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if self.max_columns < 0:
+            raise ValueError(f"max_columns must not be below zero, and is {self.max_columns}.")
+        if self.depth < 1:
+            raise ValueError(f"depth must be 1 at least, and is {self.depth}.")
+        if isinstance(self.properties, str) and self.properties not in {"auto", "none"}:
+            raise ValueError(f'properties is "auto", "none" or a list of patterns, and is {self.properties!r}.')
+
+    def wants(self, key: str) -> Wanted:
+        """Whether `key` becomes a column: always, if there is room, or never."""
+        key = shown(key)
+        if matches(key, self.exclude):
+            return "never"
+        if matches(key, self.include):
+            return "always"
+        if isinstance(self.properties, tuple):
+            return "always" if matches(key, self.properties) else "never"
+        return "room" if self.properties == "auto" else "never"
+
+
+def matches(key: str, patterns: Iterable[str]) -> bool:
+    """Whether `key` is one of `patterns`, or like one."""
+    return any(key == pattern or fnmatchcase(key, pattern) for pattern in patterns)
+
 
 MAX_LENGTH = 63
 """What PostgreSQL takes, the shortest of the usual destinations (DuckDB, BigQuery and Snowflake take more)."""

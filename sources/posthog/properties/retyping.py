@@ -1,25 +1,65 @@
 """Property columns made anew from the JSON that is there: for values that did not fit, and rows of before the column.
 
 Nothing is asked of PostHog, and nothing but columns changes: the JSON is what it was.
+
+`plan` says what has to happen to columns whose values no longer fit, as data: who does it is another matter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from sources.posthog.properties.casting import ARROW_TYPES
-from sources.posthog.properties.catalogue import Catalogue
-from sources.posthog.properties.columns import PROPERTIES, RESERVED
+from sources.posthog.properties.cast import ARROW_TYPES
+from sources.posthog.properties.catalogue import Catalogue, Property
+from sources.posthog.properties.infer import Kind, PropertyType
+from sources.posthog.properties.names import ColumnRules
 from sources.posthog.properties.pairs import Parser
-from sources.posthog.properties.rules import ColumnRules
-from sources.posthog.properties.shred import Shredder
-from sources.posthog.properties.types import PropertyType
-from sources.posthog.properties.widening import plan
+from sources.posthog.properties.shred import PROPERTIES, RESERVED, Shredder
 from sources.posthog.tables import Table
+
+_FAITHFUL: Mapping[PropertyType, tuple[PropertyType, ...]] = {
+    "bigint": ("decimal", "double", "text"),
+    "decimal": ("text",),
+    "date": ("timestamp", "text"),
+    "json": ("text",),
+}
+"""A cast of what is there gives what the raw JSON would: not so for a double or a moment, whose spelling is lost."""
+
+
+@dataclass(frozen=True)
+class Widening:
+    """One column that is to become wider."""
+
+    table: str
+    column: str
+    key: str
+    from_type: PropertyType
+    to_type: PropertyType
+    needs_refill: bool
+    """Rows that are there must be made anew from the raw JSON: values are NULL that fit now, or were spelled otherwise.
+    Else a cast of the column is all."""
+
+
+def plan(catalogue: Catalogue) -> list[Widening]:
+    """The widenings that are due, by column name. `Catalogue.widen` notes that one is done."""
+    return [
+        Widening(catalogue.table, known.name, known.key, known.type, known.wanted, _needs_refill(known))
+        for known in sorted(catalogue.properties, key=lambda known: known.name)
+        if known.type != known.wanted
+    ]
+
+
+def _needs_refill(known: Property) -> bool:
+    if known.conflicts:
+        return True
+    if (known.type, known.wanted) == ("bigint", "double"):
+        return Kind.LONG in known.kinds
+    return known.wanted not in _FAITHFUL.get(known.type, ())
 
 
 class Retyping:

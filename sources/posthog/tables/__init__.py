@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from sources.posthog.tables.analytics import ANALYTICS_TABLES
-from sources.posthog.tables.configuration import CONFIGURATION_TABLES
-from sources.posthog.tables.core import CORE_TABLES, EVENTS, PERSON_DISTINCT_IDS, PERSONS
-from sources.posthog.tables.declaration import Column, DataType, Probe, Reads, Table
-from sources.posthog.tables.elements import EVENT_ELEMENTS
+from sources.posthog.tables.content import TABLES_OF_CONTENT, TABLES_OF_FEATURES
+from sources.posthog.tables.core import (
+    CORE_TABLES,
+    EVENT_ELEMENTS,
+    EVENTS,
+    PERSON_DISTINCT_IDS,
+    PERSONS,
+    PROPERTY_COLUMNS,
+)
+from sources.posthog.tables.data_pipelines import TABLES_OF_MOVEMENT
 from sources.posthog.tables.insights import INSIGHT_TABLES
-from sources.posthog.tables.properties import PROPERTY_COLUMNS
+from sources.posthog.tables.on_request import TABLES_ON_REQUEST
 from sources.posthog.tables.recordings import RECORDING_TABLES
+from sources.posthog.tables.schema import Column, DataType, Probe, Reads, Table
+from sources.posthog.tables.workspace import TABLES_OF_DEFINITIONS, TABLES_OF_WORKSPACE
+
+CONFIGURATION_TABLES = (
+    *TABLES_OF_WORKSPACE,
+    *TABLES_OF_DEFINITIONS,
+    *TABLES_OF_CONTENT,
+    *TABLES_OF_FEATURES,
+    *TABLES_OF_MOVEMENT,
+    *TABLES_ON_REQUEST,
+)
 
 __all__ = [
     "CHILDREN",

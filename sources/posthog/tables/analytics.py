@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sources.posthog.tables.declaration import (
+from sources.posthog.tables.schema import (
     Column,
     EngineName,
     Probe,
@@ -22,14 +22,14 @@ from sources.posthog.tables.declaration import (
 
 @dataclass(frozen=True)
 class Changing(Reads):
-    """Rows that tell when they began and when they last changed (`sources.posthog.hogql.incremental`)."""
+    """Rows that tell when they began and when they last changed (`sources.posthog.readers.updated_at`)."""
 
     table: str
     """Its name in HogQL."""
     started: str
     """The column that says when a row began: PostHog finds rows by it. It does not change, or hardly."""
     changed: str
-    """The column that says when a row last changed. Without it rows are read by day (`sources.posthog.hogql.daily`)."""
+    """The column that says when a row last changed. Without it rows are read by day (`readers.checksums`)."""
     hidden: str = ""
     """A condition in HogQL on the rows that bounds on `started` may not find; empty where they find all."""
 
@@ -50,7 +50,7 @@ class Changing(Reads):
 
 @dataclass(frozen=True)
 class Stamped(Reads):
-    """Rows that tell when they last changed (`sources.posthog.hogql.stamped`)."""
+    """Rows that tell when they last changed (`sources.posthog.readers.updated_at`)."""
 
     table: str
     """Its name in HogQL."""
@@ -74,7 +74,7 @@ class Stamped(Reads):
 
 @dataclass(frozen=True)
 class Memberships(Reads):
-    """Who is in which cohort, of both kinds of cohorts (`sources.posthog.hogql.memberships`)."""
+    """Who is in which cohort, of both kinds of cohorts (`sources.posthog.readers.checksums`)."""
 
     tables: tuple[str, ...]
     """Their names in HogQL: the dynamic cohorts' first."""

@@ -1,16 +1,32 @@
-"""Events, persons and distinct_ids: what everything else refers to."""
+"""Events, persons and distinct_ids: what everything else refers to.
+
+Two more are loaded with them: the elements of events, made of a column of theirs; and the record of the property
+columns, made while pages are taken apart.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sources.posthog.tables.declaration import Column, EngineName, Probe, Reads, Table
+from sources.posthog.tables.schema import (
+    Column,
+    EngineName,
+    MadeOfPages,
+    Probe,
+    Reads,
+    Table,
+    bigint,
+    double,
+    json,
+    text,
+    time,
+)
 
 
 @dataclass(frozen=True)
 class EventLeaves(Reads):
-    """Events, in leaves of the order in which PostHog stores them (`sources.posthog.hogql.events`)."""
+    """Events, in leaves of the order in which PostHog stores them (`sources.posthog.readers.events`)."""
 
     engine: ClassVar[EngineName] = "hogql"
     copies_come_together: ClassVar[bool] = True
@@ -26,7 +42,7 @@ class EventLeaves(Reads):
 
 @dataclass(frozen=True)
 class Versioned(Reads):
-    """A table of HogQL with a version for each key (`sources.posthog.hogql.keyed`)."""
+    """A table of HogQL with a version for each key (`sources.posthog.readers.versioned`)."""
 
     table: str
     """Its name in HogQL."""
@@ -182,3 +198,64 @@ PERSON_DISTINCT_IDS = Table(
 )
 
 CORE_TABLES = (EVENTS, PERSONS, PERSON_DISTINCT_IDS)
+
+EVENT_ELEMENTS = Table(
+    name="event_elements",
+    primary_key=("event_uuid", "position"),
+    merge_key="event_uuid",
+    reads=MadeOfPages("its events: all elements of one are replaced together"),
+    description=(
+        "One row per element of an autocaptured event: what was clicked, and what it stood in. Loaded with the events "
+        "where `elements = true` is set; events that were loaded before that have none."
+    ),
+    columns=(
+        Column("event_uuid", "text", "uuid", "events.uuid of the event.", nullable=False, is_uuid=True),
+        bigint(
+            "position",
+            "0 is the element clicked, 1 what it stands in, and so on.",
+            hogql="elements_chain",
+            nullable=False,
+        ),
+        text("tag", "The element's tag; NULL where the chain has none.", hogql="tag_name"),
+        text("text", "What is written on it (text)."),
+        text("href", "Where it leads."),
+        text("id", "The element's id (attr_id).", hogql="attr_id"),
+        json(
+            "classes",
+            "Its classes, a list of texts; NULL where there are none. A class with a dot is two: see attr__class.",
+            hogql="attr_class",
+        ),
+        bigint("nth_child", "Its place among its siblings, from 1; 0 where the sender did not know."),
+        bigint("nth_of_type", "Its place among its siblings of the same tag, likewise."),
+        json(
+            "attributes",
+            "All else, an object of texts (`attr__...`). An element that cannot be read is `$elements_chain` in it.",
+        ),
+    ),
+)
+
+PROPERTY_COLUMNS = Table(
+    name="property_columns",
+    primary_key=("table_name", "key"),
+    reads=MadeOfPages("the tables whose columns they are: a row is replaced whenever its column was read again"),
+    description=(
+        "One row per property that is a column of its own: of events, persons and groups. What a column does not hold "
+        "is in the JSON column properties of the same row."
+    ),
+    columns=(
+        Column("table_name", "text", "", "The table that the column belongs to.", nullable=False),
+        Column("key", "text", "", "The property, as PostHog has it.", nullable=False),
+        text("column_name", "The column: the key in snake_case, with a hash where two keys would have one name."),
+        text("type", "What the column holds: bool, bigint, decimal, double, date, timestamp, json or text."),
+        text("wanted_type", "What would hold all values seen: another type than `type` until the column is widened."),
+        text("declared_type", "What PostHog declares: String, Numeric, Boolean, DateTime or Duration; NULL: nothing."),
+        time("first_seen", "When a value was first read, UTC."),
+        time("last_seen", "When a value was last read, UTC."),
+        double("coverage", "The share of the rows counted that have a value, from 0 to 1."),
+        bigint(
+            "conflicts",
+            "Values that the column does not hold: NULL there, whole in the JSON. An event counts once, with its "
+            "window of sync_windows, however often it is read; a person or group each time that it has changed.",
+        ),
+    ),
+)

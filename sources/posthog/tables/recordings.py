@@ -5,25 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sources.posthog.tables.declaration import (
-    EngineName,
-    Probe,
-    Reads,
-    Table,
-    bigint,
-    double,
-    flag,
-    json,
-    text,
-    time,
-)
+from sources.posthog.tables.schema import EngineName, Probe, Reads, Table, bigint, double, flag, json, text, time
 
 _LIST = Probe(path="session_recordings", params=(("limit", 1), ("date_from", "-1d")))
 
 
 @dataclass(frozen=True)
 class RecordingWindows(Reads):
-    """The list of recordings, in windows of `start_time` (`sources.posthog.listing.recordings`)."""
+    """The list of recordings, in windows of `start_time` (`sources.posthog.readers.rest.recordings`)."""
 
     engine: ClassVar[EngineName] = "listing"
 
@@ -38,7 +27,7 @@ class RecordingWindows(Reads):
 
 @dataclass(frozen=True)
 class RecordingSnapshots(Reads):
-    """What chosen recordings show (`sources.posthog.listing.snapshots`)."""
+    """What chosen recordings show (`sources.posthog.readers.rest.snapshots`)."""
 
     engine: ClassVar[EngineName] = "listing"
 
@@ -53,7 +42,7 @@ class RecordingSnapshots(Reads):
 
 @dataclass(frozen=True)
 class RecordingSharing(Reads):
-    """How chosen recordings are shared (`sources.posthog.listing.sharing`)."""
+    """How chosen recordings are shared (`sources.posthog.readers.chosen_recordings`)."""
 
     engine: ClassVar[EngineName] = "listing"
 
@@ -64,7 +53,7 @@ class RecordingSharing(Reads):
 
 @dataclass(frozen=True)
 class ConsoleLines(Reads):
-    """What the consoles of chosen recordings said (`sources.posthog.hogql.console`)."""
+    """What the consoles of chosen recordings said (`sources.posthog.readers.chosen_recordings`)."""
 
     table: str
     """Its name in HogQL."""

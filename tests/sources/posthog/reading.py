@@ -11,12 +11,14 @@ from typing import Any
 import pyarrow as pa
 
 from sandbox.local import Sandbox
-from sources.posthog.client import PostHogClient
-from sources.posthog.hogql.capabilities import probe
-from sources.posthog.hogql.dialect import Dialect
-from sources.posthog.hogql.events import Batch, EventsReader
-from sources.posthog.hogql.windows import MAX, MIN, Window
+from sources.posthog.clock import MAX, MIN
+from sources.posthog.http.client import PostHogClient
+from sources.posthog.planning.intervals import Window
+from sources.posthog.readers.base import Batch
+from sources.posthog.readers.events import EventsReader
 from sources.posthog.settings import Settings
+from sources.posthog.sql.capabilities import probe
+from sources.posthog.sql.dialect import Dialect
 
 EVERYTHING = Window(MIN, MAX, MIN, MAX)
 IMPATIENT = {"attempts": 4, "backoff_seconds": (0.01, 0.05)}

@@ -9,13 +9,12 @@ from typing import Any
 import pyarrow as pa
 
 from sandbox.local import Sandbox
-from sources.posthog.answers import Project
-from sources.posthog.engines import engine_of
-from sources.posthog.reading import TableReading
-from sources.posthog.requests import Requests
-from sources.posthog.run import Run
-from sources.posthog.settings import Settings
-from sources.posthog.spool import SpooledPage
+from sources.posthog.http.answers import Project
+from sources.posthog.pages.spool import SpooledPage
+from sources.posthog.readers.base import TableReading
+from sources.posthog.readers.registry import engine_of
+from sources.posthog.readers.run import Run
+from sources.posthog.settings import Requests, Settings
 from sources.posthog.tables import Table
 from tests.sources.posthog.reading import connected
 

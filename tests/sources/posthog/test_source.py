@@ -16,10 +16,11 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from sandbox.local import Sandbox
 from sources.posthog import CORE, parse_time, posthog
+from sources.posthog.clock import DAY, HOUR, MAX, MIN, to_micros
 from sources.posthog.errors import KeyRefused, ScopeMissing
-from sources.posthog.extraction import OtherProject
-from sources.posthog.hogql.ledger import Ledger
-from sources.posthog.hogql.windows import DAY, HOUR, MAX, MIN, Window, to_micros
+from sources.posthog.planning.intervals import Window
+from sources.posthog.planning.ledger import Ledger
+from sources.posthog.readers.extraction import OtherProject
 from tests.conftest import StartSandbox
 from tests.sandboxes import started
 

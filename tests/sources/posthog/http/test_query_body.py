@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sandbox.local import Sandbox
-from sources.posthog.client import PostHogClient
 from sources.posthog.errors import QueryRefused, RequestRefused
-from sources.posthog.http.query_body import FALLBACKS, QueryBody
+from sources.posthog.http.client import PostHogClient
+from sources.posthog.http.query_runner import FALLBACKS, QueryBody
 from tests.sandboxes import started
 from tests.sources.posthog.httpserver import Answer, HttpServer, Request, envelope, page
 from tests.sources.posthog.reading import connected

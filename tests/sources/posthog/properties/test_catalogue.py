@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sources.posthog.properties import Catalogue, ColumnRules
-from sources.posthog.properties.catalogue import Seen
-from sources.posthog.properties.tally import Tally
-from sources.posthog.properties.types import DECLARED, Declared, Kind, PropertyType, is_wider, type_of, widened
-from sources.posthog.properties.widening import plan
+from sources.posthog.properties.catalogue import Seen, Tally
+from sources.posthog.properties.infer import DECLARED, Declared, Kind, PropertyType, is_wider, type_of, widened
+from sources.posthog.properties.retyping import plan
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 KINDS = st.sets(st.sampled_from(list(Kind))).map(lambda kinds: Kind(sum(kinds)))

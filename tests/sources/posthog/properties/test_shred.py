@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.posthog.properties import Catalogue, ColumnRules, Shredded, Shredder
+from sources.posthog.properties.names import path_key
 from sources.posthog.properties.pairs import Parser
-from sources.posthog.properties.paths import path_key
 from tests.sources.posthog.properties.documents import fits, is_exactly, pages, parsed
 
 PARSER = Parser()

@@ -6,9 +6,8 @@ from string import Formatter
 
 import pytest
 
-from sources.posthog.tables import TABLES, Table
-from sources.posthog.tables.configuration import CONFIGURATION_TABLES
-from sources.posthog.tables.listed import Contents, EachRow, Growing, Listing, Values, Wanted
+from sources.posthog.tables import CONFIGURATION_TABLES, TABLES, Table
+from sources.posthog.tables.rest import Contents, EachRow, Growing, Listing, Values, Wanted
 
 each_table = pytest.mark.parametrize("table", CONFIGURATION_TABLES, ids=lambda table: table.name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sources.posthog.tables import TABLES
-from sources.posthog.tables.endpoints import ENDPOINTS, Endpoint
+from sources.posthog.tables.on_request import ENDPOINTS, Endpoint
 
 # All endpoints of five pages of PostHog's API reference, in their order there.
 REFERENCE = """

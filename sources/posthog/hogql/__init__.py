@@ -1,1 +1,0 @@
-"""The hogql engine: windows planned into leaves, keys into ranges, and both fetched by HogQL queries."""

@@ -1,0 +1,1 @@
+"""How the program shows PostHog who it is."""

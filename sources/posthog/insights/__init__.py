@@ -1,1 +1,0 @@
-"""The `insights` engine: insights are computed by PostHog and taken apart into rows, one per point."""

@@ -1,0 +1,1 @@
+"""Pages of rows between PostHog and dlt: as Arrow, in files, each key once."""

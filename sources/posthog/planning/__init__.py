@@ -1,0 +1,1 @@
+"""What to ask for: which spans of time are due, and the requests that cover them."""

@@ -1,0 +1,222 @@
+"""One table of one run: its pages, and what they prove.
+
+A run may be loaded in several load packages. The pages go on where the last package stopped, and what is noted in the
+state of a package is true of the rows that are in it or in those before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from sources.posthog.clock import MAX
+from sources.posthog.errors import (
+    AccessDenied,
+    NotFound,
+    PaymentRequired,
+    PostHogError,
+    RequestRefused,
+)
+from sources.posthog.pages.spool import SpooledPage
+from sources.posthog.planning.intervals import Window
+from sources.posthog.planning.ledger import Plan
+from sources.posthog.properties.catalogue import Tally
+from sources.posthog.properties.shred import PropertyColumns
+from sources.posthog.readers.run import Run
+from sources.posthog.readers.skipped_tables import Withheld
+from sources.posthog.tables import Column, Table
+
+
+@dataclass
+class Batch:
+    """A window of whole days, and how many of its leaves are still to come."""
+
+    window: Window
+    leaves_left: int
+    rows: int = 0
+    tally: Tally = field(default_factory=Tally)
+    """What was counted of them, to be noted when the window is complete: until then a run that dies reads it again."""
+
+
+State = dict[str, Any]
+"""What dlt keeps for a table, in the destination, from run to run."""
+
+Page: TypeAlias = "pa.Table | SpooledPage | list[dict[str, Any]]"
+"""Rows: typed columns, in memory or in a file, or objects as PostHog's JSON has them."""
+
+Noted = tuple[Page, Callable[[State], None]]
+"""A page, and what is to be noted in the state once the page is in a load package."""
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class EventCount:
+    """Events as they were counted while they were read, by a server that cannot be asked for counts."""
+
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    """What was counted: half-open spans of `timestamp`, microseconds UTC."""
+    cells: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Distinct events by UTC day (YYYY-MM-DD) and name."""
+    unproven: list[tuple[int, int]] = field(default_factory=list)
+    """Spans of which no two readings agreed."""
+
+    def add(self, start: int, end: int, cells: Mapping[tuple[str, str], int], *, is_proven: bool) -> None:
+        """Adds what was found in one span."""
+        if start < end:
+            (self.spans if is_proven else self.unproven).append((start, end))
+            self.cells.update(cells if is_proven else {})
+
+
+@dataclass
+class TableReading:
+    """One table of one run."""
+
+    table: Table
+    rows: int = 0
+    """Rows read so far in this run."""
+    held: int | None = None
+    """Keys that PostHog held when they were read, deleted ones left out; None: not known."""
+    recount: Callable[[], int] | None = None
+    """Asks PostHog how many keys it holds now; None: it cannot be asked."""
+    known_until: int = MAX
+    """What is noted of later times (microseconds UTC) was noted by a wrong clock, and does not count."""
+    doubt: str = ""
+    """Why what was read, though whole, may not be all there is."""
+    plan: Plan | None = None
+    """Events by HogQL only: what this run asks for."""
+    ahead: Window | None = None
+    """Events by HogQL only: those that PostHog holds from beyond its own clock, which are read and not covered."""
+    counted: EventCount | None = None
+    """Events by listing only: what there was to read, proven by reading it twice."""
+    shape: PropertyColumns | None = None
+    """What is done to each page of rows, where it is not `shapes_pages`."""
+    shapes_pages: bool = False
+    """Set by an engine that does it by itself, on the threads that fetch."""
+    completed: list[Batch] = field(default_factory=list)
+    """Events only: windows completed so far in this run."""
+    notes: list[str] = field(default_factory=list)
+    """What people should know of this table, for the run's report."""
+    is_unchanged: bool = False
+    """Set by the engine of a table that is replaced, which yields nothing then: PostHog holds what was loaded last."""
+    columns: tuple[Column, ...] = ()
+    """Set by the engine of a table that declares none, before its first page: what PostHog answered with."""
+    key: tuple[str, ...] = ()
+    """Likewise the columns that rows are merged on."""
+    next_due: int | None = None
+    """It is not due in this run, but from this time on (microseconds UTC); None: it is read."""
+    is_done: bool = False
+    skipped: PostHogError | None = None
+    """Why it is not read: the key may not, the plan does not have it, or the server does not."""
+    withheld: Withheld | None = None
+    """Why whoever loads cannot take it in this run: nothing is asked for."""
+    failed: PostHogError | None = None
+    """What ended the reading early."""
+    keeps_partial: bool = False
+    """Whether a refusal or a failure ends the pages (see `skipped`, `failed`), so that what came before and the other
+    tables are loaded. Else it is raised: who does not look there must not take the table for whole."""
+    _pages: Iterator[Noted] | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that rows are merged on: those that its engine told, else those that the table declares."""
+        return self.key or self.table.keys
+
+    def pages(self, start: Callable[[State], Iterator[Noted]], state: State, has_room: HasRoom) -> Iterator[Page]:
+        """Goes on reading until the table is done or `has_room` (told the rows of each page) says that it is enough.
+
+        A page is noted in `state` only when the next one is asked for: by then the page itself is in the package.
+        """
+        if self.is_over:
+            return
+        if self.withheld is not None:
+            # In the first package, so that it is noted whatever ends the run later.
+            self.withheld.note(self.table, state)
+            self.is_done = True
+        if self.is_over or not has_room(0):
+            return
+        if self._pages is None:
+            self._pages = start(state)
+        is_whole = self.table.loads == "replace"
+        try:
+            # A table that is replaced goes into one package, and none of it does unless all of it was read.
+            for page, note in [*self._pages] if is_whole else self._pages:
+                self.rows += len(page)
+                yield self._shaped(page)
+                note(state)
+                if not has_room(len(page)) and not is_whole:
+                    return
+        except PostHogError as error:
+            self._refused(error)
+            return
+        except GeneratorExit:
+            # dlt has what it wanted (`add_limit`), or failed: nothing will ask for the rest.
+            self.close()
+            raise
+        self.is_done = True
+
+    def _shaped(self, page: Page) -> Page:
+        if self.shape is None or self.shapes_pages or not isinstance(page, pa.Table):
+            return page
+        shaped = self.shape(page)
+        self.shape.count(shaped.tally)
+        return shaped.table
+
+    def _refused(self, error: PostHogError) -> None:
+        is_closed = isinstance(error, (AccessDenied, PaymentRequired, NotFound)) and not self.rows
+        if is_closed and (self.keeps_partial or self.table.is_optional):
+            if not self.keeps_partial:  # else whoever looks at `skipped` says so
+                logger.warning("Table %s is skipped: %s", self.table.name, error.message)
+            self.skipped = error
+            self.is_done = True
+        elif self.keeps_partial:
+            self.failed = error
+        else:
+            raise error
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything was asked for."""
+        return self._pages is not None
+
+    @property
+    def ends_run(self) -> bool:
+        """Whether what failed here leaves no hope for other tables either, or leaves the run without a main table."""
+        if self.failed is None:
+            return False
+        # What PostHog has against one table's questions it need not have against the others'.
+        is_of_table = self.table.is_optional or isinstance(self.failed, RequestRefused)
+        return self.failed.is_shared or not is_of_table
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes in this run."""
+        return self.is_done or self.failed is not None
+
+    def close(self) -> None:
+        """Ends the reading; requests under way are waited for."""
+        close = getattr(self._pages, "close", None)
+        if close is not None:
+            close()
+
+
+HasRoom = Callable[[int], bool]
+"""Told the rows of a page: whether the load package takes another one."""
+
+Engine = Callable[[Run, TableReading, State], Iterator[Noted]]
+"""Reads a table: its pages in their order."""
+
+
+def note(changes: State, state: State) -> None:
+    """Writes `changes` into the state of a table; None takes an entry out."""
+    for name, value in changes.items():
+        if value is None:
+            state.pop(name, None)
+        else:
+            state[name] = value

@@ -1,0 +1,1 @@
+"""Insights are computed by PostHog and taken apart into rows, one per point."""

@@ -1,0 +1,121 @@
+"""One run: the connection, and what all readers are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from sources.posthog.clock import Clock, reckon, to_micros
+from sources.posthog.errors import PostHogError, RequestRefused
+from sources.posthog.http.answers import Project
+from sources.posthog.http.client import PostHogClient
+from sources.posthog.http.unsupported import Lacking
+from sources.posthog.pages.spool import Spool
+from sources.posthog.readers.version_manifest import KnownVersions
+from sources.posthog.settings import Requests, Settings
+from sources.posthog.sql.capabilities import probe
+from sources.posthog.sql.dialect import Dialect
+from sources.posthog.tables import Table
+
+
+class Progress:
+    """Hears of everything a reader does. This one keeps quiet; a program shows what it likes.
+
+    `expect` may come more than once for a table (each call adds), and calls come from several threads.
+    """
+
+    def expect(self, table: str, rows: int) -> None:
+        """`rows` more rows of `table` are planned."""
+
+    def fetched(self, table: str, rows: int) -> None:
+        """`rows` rows of `table` have arrived."""
+
+    def split(self, table: str, pieces: int) -> None:
+        """A request of `table` was too large and was cut into `pieces`."""
+
+
+T = TypeVar("T")
+
+KnownKeys = Callable[[Table, int, int], Iterable[pa.Table]]
+"""Reads the keys, as text in the first column, of the rows that the warehouse holds with a `timestamp` in a half-open
+span (microseconds UTC), in chunks."""
+
+
+@dataclass
+class Run:
+    """What an engine gets."""
+
+    client: PostHogClient
+    project: Project
+    settings: Settings = field(default_factory=Settings)
+    progress: Progress = field(default_factory=Progress)
+    known: KnownVersions | None = None
+    since: int | None = None
+    """Oldest `timestamp` wanted, microseconds UTC; None: no bound."""
+    until: int | None = None
+    """The first `timestamp` not wanted any more; None: no bound."""
+    requests: Requests = field(default_factory=Requests)
+    spool: Spool | None = None
+    """Where pages of events wait for their load package; None: in memory."""
+    known_keys: KnownKeys | None = None
+    """None in a plain dlt script, which cannot look into its destination."""
+    lacking: Lacking = field(default_factory=Lacking)
+    """What this server lacks, as far as it was found out."""
+    _probed: tuple[Dialect, Clock] | PostHogError | None = None
+    _shared: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def dialect(self) -> Dialect:
+        """The HogQL of this server, found out when it is first needed.
+
+        Raises:
+            PostHogError: the key may not query, or the server has no HogQL.
+        """
+        return self._probe()[0]
+
+    @property
+    def now(self) -> int:
+        """The server's clock at the start of the run, microseconds UTC: see `sources.posthog.clock`.
+
+        Raises:
+            PostHogError: as `dialect`.
+        """
+        return self.reckoned.now
+
+    @property
+    def reckoned(self) -> Clock:
+        """The clock behind `now`, with doubts and remarks. Raises as `dialect`."""
+        return self._probe()[1]
+
+    @property
+    def clock(self) -> Clock:
+        """The clock to go by where whole seconds are enough: no HogQL is asked for it."""
+        return self._probed[1] if isinstance(self._probed, tuple) else self._reckon(None)
+
+    def _reckon(self, asked: int | None) -> Clock:
+        told = self.client.server_time()
+        return reckon(asked, None if told is None else to_micros(told), to_micros(datetime.now(timezone.utc)))
+
+    def shared(self, key: str, make: Callable[[], T]) -> T:
+        """What several tables of this run share: made by the first that asks."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        found: T = self._shared[key]
+        return found
+
+    def _probe(self) -> tuple[Dialect, Clock]:
+        if self._probed is None:
+            try:
+                dialect, asked = probe(self.client, self.lacking)
+            except RequestRefused as refused:
+                # Whoever asks next would be refused likewise.
+                self._probed = refused
+            else:
+                self._probed = dialect, self._reckon(asked)
+        if isinstance(self._probed, PostHogError):
+            raise self._probed
+        return self._probed
