@@ -24,14 +24,14 @@ from dlt.common.destination.configuration import ParquetFormatConfiguration
 from dlt.common.schema.typing import LOADS_TABLE_NAME, VERSION_TABLE_NAME
 
 from .destination import Bounds, Cell, Condition, Descriptions
-from .duckdb_columns import DLT_TYPES, Columns
+from .duckdb_column_backfill import DLT_TYPES, Columns
 from .duckdb_opening import ROW_GROUP, open_file
 from .duckdb_reading import DuckDbReading
 from .duckdb_sql import count_repeated, identifier, literal, utc_day
 from .duckdb_types import CompressingTypeMapper
 from .errors import DestinationError, DestinationUnusable, cause_in, first_line
+from .preflight import SCHEMA
 from .read_in_place import duckdb_in_place
-from .readiness import SCHEMA
 from .staging import Held, refuse_dataset
 from .views import VIEWS
 

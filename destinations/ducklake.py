@@ -21,9 +21,9 @@ import duckdb
 from dlt.common.destination import Destination as DltDestination
 from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
 
-from .advisory import lock_sql
+from .advisory_lock import lock_sql
 from .destination import Condition, Place
-from .duckdb_columns import Columns
+from .duckdb_column_backfill import Columns
 from .duckdb_memory import at_least
 from .duckdb_sql import identifier, literal
 from .duckdb_types import TypeMapper

@@ -31,16 +31,16 @@ from dlt.destinations.impl.postgres.factory import PostgresTypeMapper
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
-from .advisory import lock_sql
+from .advisory_lock import lock_sql
 from .destination import Place
 from .errors import DestinationHeld, DestinationUnusable
-from .furnishing import views_over
 from .kinds import Kind
-from .postgres_columns import Columns
+from .postgres_column_backfill import Columns
 from .postgres_copy import copy
-from .readiness import client_of
+from .preflight import client_of
 from .sql import SqlDestination
 from .sql_session import SqlSession
+from .views_and_comments import views_over
 
 _ROWS = 20_000
 """Rows that are made into text at once: some 40 MB of events."""

@@ -25,11 +25,11 @@ from dlt.load.exceptions import LoadClientJobException
 from .credentials import secrets_of, without_secrets
 from .destination import Bounds, Cell, Condition, Descriptions, Place
 from .errors import DestinationError, DestinationUnusable, cause_in, chain_of, first_line
-from .furnishing import furnish
 from .kinds import Kind
-from .readiness import SCHEMA, bucket, client_of, refuse_unfit
+from .preflight import SCHEMA, bucket, client_of, refuse_unfit
 from .sql_session import SqlReading, SqlSession, day_text
 from .staging import STAGING_FOLDER, Held, refuse_dataset, refuse_staging, staging_name
+from .views_and_comments import furnish
 
 _IDLE_SECONDS = 30.0
 """A connection that was not used for longer is not trusted: servers close those that wait through a long backfill."""

@@ -15,7 +15,7 @@ from pipelines import __version__, sandbox_process
 from pipelines.defaults import Flags, Format, SyncSettings
 
 if TYPE_CHECKING:
-    from pipelines.program import Run
+    from pipelines.runner import Run
 
 _SYNC = SyncSettings()
 
@@ -100,9 +100,9 @@ _Profile = Annotated[str, typer.Option(help="Which server to be like: cloud, sel
 
 
 def _exit(command: Callable[[Run], int], output: Format, *, debug: bool) -> NoReturn:
-    from pipelines import program  # noqa: PLC0415 - see above
+    from pipelines import runner  # noqa: PLC0415 - see above
 
-    raise typer.Exit(program.perform(command, output, debug=debug))
+    raise typer.Exit(runner.perform(command, output, debug=debug))
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it so

@@ -15,9 +15,9 @@ from destinations.destination import unusable_tables
 from destinations.lake.compacting import Compacted
 from pipelines.config import ConfigError, load
 from pipelines.defaults import Flags
+from pipelines.error_report import problem_of
 from pipelines.exit_codes import ExitCode
-from pipelines.problems import problem_of
-from pipelines.program import Run
+from pipelines.runner import Run
 
 
 @runtime_checkable

@@ -19,9 +19,9 @@ from destinations.duckdb import DuckDbFile
 from destinations.errors import DestinationForeign
 from pipelines.config import Config, ConfigError
 from pipelines.defaults import SourceSettings, SyncSettings
+from pipelines.error_report import program_name
 from pipelines.exit_codes import ExitCode
-from pipelines.problems import program_name
-from pipelines.program import Run
+from pipelines.runner import Run
 from pipelines.sandbox_process import SandboxFailed, SandboxMissing, SandboxProcess
 from pipelines.sync_command import sync_with
 

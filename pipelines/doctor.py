@@ -19,11 +19,11 @@ from destinations.errors import DestinationError
 from pipelines import __version__
 from pipelines.config import Config, ConfigError, known_tables, load
 from pipelines.defaults import Flags
+from pipelines.error_report import problem_of
 from pipelines.exit_codes import ExitCode
-from pipelines.problems import problem_of
-from pipelines.program import Run
 from pipelines.records import SYNC_RUNS
 from pipelines.report import size_text
+from pipelines.runner import Run
 from pipelines.sync import loaded_names
 from sources.posthog import CORE, TABLES, PostHogClient, PostHogError
 from sources.posthog.clock import reckon, to_micros

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pipelines import queries
 from pipelines.config import Config, ConfigError, load
 from pipelines.defaults import Flags, Format
-from pipelines.program import Run
+from pipelines.runner import Run
 from pipelines.sync_command import sync_with
 from sources.posthog import Extraction, Settings
 from sources.posthog.http.response_body import decode

@@ -36,7 +36,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from destinations.destination import Destination
-from pipelines.problems import Problem
+from pipelines.error_report import Problem
 from pipelines.sync import Listener, SyncResult
 from sources.posthog import PostHogClient
 from sources.posthog.http.rate_limiter import Wait

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from destinations.destination import Destination
 from pipelines.column_types import note_type
-from pipelines.packages import load
+from pipelines.dlt_pipeline import load
 from sources.posthog import PropertySettings, Table
 from sources.posthog.properties.retyping import Retyping
 from sources.posthog.properties.shred import PROPERTIES, facts_of, held_types

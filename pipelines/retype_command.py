@@ -8,11 +8,11 @@ from destinations.destination import Destination, unusable_tables
 from destinations.errors import DestinationUnusable
 from pipelines.config import Config, ConfigError, load
 from pipelines.defaults import Flags
+from pipelines.dlt_pipeline import fresh_pipeline, told, working_folder
+from pipelines.error_report import problem_of
 from pipelines.exit_codes import ExitCode
-from pipelines.packages import fresh_pipeline, told, working_folder
-from pipelines.problems import problem_of
-from pipelines.program import Run
 from pipelines.retype import MakesColumns, retype
+from pipelines.runner import Run
 from sources.posthog import TABLES, WITH_PROPERTIES
 
 

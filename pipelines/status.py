@@ -13,8 +13,8 @@ from destinations.destination import Reading
 from destinations.errors import DestinationUnusable
 from pipelines.config import load
 from pipelines.defaults import Flags
-from pipelines.program import Run
 from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS
+from pipelines.runner import Run
 from sources.posthog import TABLES
 
 _RUNS = 5

@@ -23,10 +23,10 @@ from destinations.destination import Destination, MendsRepeated, refuse_foreign,
 from destinations.errors import ColumnsInUse, TableUnusable
 from pipelines import __version__
 from pipelines.check import TableCheck, check
-from pipelines.left_out import left_out, withheld
-from pipelines.packages import fresh_pipeline, load, schema_left_behind, told, working_dir, working_folder
+from pipelines.dlt_pipeline import fresh_pipeline, load, schema_left_behind, told, working_dir, working_folder
 from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS, SYNC_WINDOWS, RecordTable, window_row
 from pipelines.retype import MakesColumns, retype
+from pipelines.skipped_tables import left_out, withheld
 from sources.posthog import (
     CHILDREN,
     CORE,

@@ -9,9 +9,9 @@ from dataclasses import replace
 from destinations.destination import Destination
 from pipelines.config import Config, load
 from pipelines.defaults import Flags
+from pipelines.error_report import Problem, problem_of, trace_of
 from pipelines.exit_codes import ExitCode, code_of_result
-from pipelines.problems import Problem, problem_of, trace_of
-from pipelines.program import Run
+from pipelines.runner import Run
 from pipelines.sync import SyncOptions, SyncResult, sync
 from sources.posthog.errors import EndpointNotFound, ScopeMissing
 

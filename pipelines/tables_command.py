@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pipelines import reference
 from pipelines.config import known_tables
 from pipelines.defaults import Format
-from pipelines.program import Run
+from pipelines.runner import Run
 from sources.posthog import TABLES
 
 

@@ -22,7 +22,7 @@ from destinations.destination import Bounds, Cell
 from destinations.errors import DestinationError, DestinationUnusable, telling
 
 from . import repeats
-from .anew import property_types
+from .column_backfill import property_types
 from .engine import DEFAULT_MEMORY_LIMIT, connection
 from .failures import explained, no_bucket
 from .opening import Opening

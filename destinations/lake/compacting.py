@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from . import intents
+from . import write_ahead_log
+from .atomic_swap import exchange
 from .engine import connection, scan
-from .exchange import exchange
 from .marks import order_of
 from .store import File, Store, new_name, sync
 from .writing import write_scratch
@@ -134,7 +134,7 @@ def _swap(
 def _merge(store: Store, folder: str, group: Sequence[File], memory_limit: str) -> int:
     into = f"{folder}/{new_name()}"
     made = _one_of(store, group, memory_limit)
-    intent = intents.note_compaction(store, into, [file.path for file in group])
+    intent = write_ahead_log.note_compaction(store, into, [file.path for file in group])
     size = store.put(made, into).size
     for file in group:
         store.delete(file.path)

@@ -16,11 +16,11 @@ hands later, so what was noted at 1 is seen: every file that may still come is k
 that is not there is taken by a file without rows, a file that is there is put once more with the same rows and another
 mark, which makes it another version. From then on the condition of a put that is late does not hold; one that was
 quicker than the seal is simply there, as after a kill. A late put of anything else changes nothing: a note is read
-again by the next run, which finds all of it sealed; an intent (`intents`) is ended again; a removal hits a name that
-is gone for good, for the files that an intent names are removed by whoever ends it, names are given once, and sealed
-names are kept for `_KEPT`. State, loads and schemas of dlt's are new files each, told by their names: such names that
-were noted and are not there when the lease changes hands are listed in `sealed.json`, and count for nothing if they
-come.
+again by the next run, which finds all of it sealed; an intent (`write_ahead_log`) is ended again; a removal hits a name
+that is gone for good, for the files that an intent names are removed by whoever ends it, names are given once, and
+sealed names are kept for `_KEPT`. State, loads and schemas of dlt's are new files each, told by their names: such names
+that were noted and are not there when the lease changes hands are listed in `sealed.json`, and count for nothing if
+they come.
 
 A table with a log needs none of that for its files: they count by an entry of the log. There the writer looks at the
 table, notes its name, asks for the lease, and puts the entry that follows the last one it saw, on the condition that no

@@ -8,7 +8,7 @@ they are is not written at all, so what an overlap asks for again costs no write
 
 One change takes two files: a row whose time moves to another day, and with it to another partition. It is written to
 its new home first and removed from the old one then, so it may be seen twice for a moment and is never missing; what is
-to be removed is noted ahead of it (`intents`), and a run that begins finishes what a killed one left.
+to be removed is noted ahead of it (`write_ahead_log`), and a run that begins finishes what a killed one left.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from destinations.duckdb_sql import identifier, literal, names
 
-from . import intents
+from . import write_ahead_log
 from .engine import connection, scan
 from .keys import Keys
 from .layout import NO_DATE, PARTITION, SMALL_BYTES
@@ -52,7 +52,7 @@ def replace(store: Store, spec: Spec, arriving: Sequence[Path], memory_limit: st
         written = _write(store, con, spec, typed(con, spec, arriving), relative)
         others = [file.path for file in store.files(spec.name) if file.path != written.path]
         if others:
-            intent = intents.note_compaction(store, written.path, others)
+            intent = write_ahead_log.note_compaction(store, written.path, others)
             for path in others:
                 store.discard(path)
             store.delete(intent)
@@ -62,11 +62,11 @@ def replace(store: Store, spec: Spec, arriving: Sequence[Path], memory_limit: st
 def append(store: Store, spec: Spec, arriving: Sequence[Path], load_id: str, memory_limit: str) -> Merged:
     """Adds the rows of `arriving`, which have no key: to a file of the package's own, so that it can be told apart.
 
-    The file counts once the package does: `intents.settle` removes it otherwise.
+    The file counts once the package does: `write_ahead_log.settle` removes it otherwise.
     """
-    relative = f"{spec.name}/{intents.package_name(load_id)}.parquet"
+    relative = f"{spec.name}/{write_ahead_log.package_name(load_id)}.parquet"
     with connection(store, memory_limit) as con:
-        intents.note_append(store, load_id, relative)
+        write_ahead_log.note_append(store, load_id, relative)
         _write(store, con, spec, typed(con, spec, arriving), relative)
         return Merged(_rows(con, arriving), [relative])
 
@@ -185,7 +185,7 @@ class _Merge:
         )
         if not self._count("SELECT count(*) FROM moves"):
             return None
-        return intents.note_moves(self._store, con, spec.name, "SELECT * FROM moves")
+        return write_ahead_log.note_moves(self._store, con, spec.name, "SELECT * FROM moves")
 
     def _replaced_in(self, path: str) -> str:
         """Keys whose rows in a file give way to what arrives for the same file, or to nothing."""

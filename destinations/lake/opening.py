@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from destinations.errors import DestinationForeign, DestinationUnusable
 
-from . import intents
+from . import write_ahead_log
 from .held import Hold
 from .layout import FORMAT, SYSTEM
 from .store import Store
@@ -84,7 +84,7 @@ class Opening:
 
     def settle(self, package: str | None) -> None:
         """Ends what a killed run left, but for the rows of `package`."""
-        intents.settle(self.store, self._memory_limit, but=package, without=self.without)
+        write_ahead_log.settle(self.store, self._memory_limit, but=package, without=self.without)
 
     def fence_table(self, table: str, schema: pa.Schema | None) -> None:
         """Makes entries of a table's log impossible that another run has prepared; plain files have no log."""

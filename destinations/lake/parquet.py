@@ -14,12 +14,12 @@ from dlt.common.storages import FilesystemConfiguration
 from destinations.destination import Condition, Descriptions
 from destinations.errors import TableUnusable
 
-from . import oddities, repeats, views
-from .anew import Columns
+from . import integrity_check, repeats, views
 from .bucket import BucketDestination
+from .column_backfill import Columns
 from .compacting import Compacted, compact
 from .engine import connection
-from .inspection import Oddity, odd_files
+from .integrity_check import Oddity, odd_files
 from .layout import FORMAT
 from .opening import Opening
 from .pipeline import lake
@@ -49,13 +49,13 @@ class Lake(BucketDestination):
             self._check_place()
             self._opening.check()
             self._odd = odd_files(self._store, self._store.tables())
-            oddities.refuse_newer(self._odd, f"{self.location}/{self.dataset}")
+            integrity_check.refuse_newer(self._odd, f"{self.location}/{self.dataset}")
             self._opening.without = self._odd_tables
             self._unread = {each.file.path for each in self._odd if each.kind == "damaged"}
 
     def unusable_tables(self) -> Sequence[TableUnusable]:
         """After `check`: files of tables that are damaged or not ours. Nothing is changed in these tables."""
-        return oddities.told(self._odd, f"{self.location}/{self.dataset}")
+        return integrity_check.told(self._odd, f"{self.location}/{self.dataset}")
 
     @property
     def _odd_tables(self) -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from destinations.lake.anew import Columns
+from destinations.lake.column_backfill import Columns
 from destinations.lake.engine import connection
 
 from .store import TableStore

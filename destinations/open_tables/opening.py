@@ -12,9 +12,9 @@ import posixpath
 
 import pyarrow as pa
 
-from destinations.lake.intents import counting
 from destinations.lake.layout import SYSTEM
 from destinations.lake.opening import Opening
+from destinations.lake.write_ahead_log import counting
 
 from .store import TableStore
 

@@ -17,7 +17,7 @@ from destinations.destination import Place
 from destinations.errors import DestinationUnready
 from destinations.kinds import BY_NAME, KINDS, Kind
 from destinations.postgres import Postgres
-from destinations.readiness import MERGE
+from destinations.preflight import MERGE
 from destinations.registry import DESTINATIONS
 from destinations.sql_session import day_text, translated
 from destinations.views import VIEWS

@@ -10,7 +10,7 @@ import dlt
 import duckdb
 
 from destinations.duckdb import DuckDbFile
-from pipelines.packages import PIPELINE_NAME
+from pipelines.dlt_pipeline import PIPELINE_NAME
 from sources.posthog import CORE
 from sources.posthog.clock import MAX, MIN
 from sources.posthog.planning.intervals import Region, Window

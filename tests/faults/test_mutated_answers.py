@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
+from pipelines.error_report import problem_of
 from pipelines.exit_codes import ExitCode, code_of_error, code_of_result
-from pipelines.problems import problem_of
 from pipelines.sync import SyncResult
 from sandbox.local import Sandbox
 from sources.posthog import DEFAULT

@@ -13,7 +13,7 @@ from destinations.errors import ColumnsInUse
 from destinations.sql import SqlDestination
 from destinations.sql_session import SqlSession
 from pipelines import retype as retyping
-from pipelines.packages import fresh_pipeline
+from pipelines.dlt_pipeline import fresh_pipeline
 from pipelines.sync import SyncOptions, SyncResult, sync
 from sources.posthog import TABLES, PostHogClient, PropertySettings, Settings
 from sources.posthog.http.rate_limiter import Budget

@@ -8,8 +8,8 @@ import pytest
 
 from destinations.errors import DestinationForeign, DestinationHeld, DestinationUnusable
 from pipelines.config import ConfigError
+from pipelines.error_report import problem_of, trace_of
 from pipelines.exit_codes import cause_of, code_of_error
-from pipelines.problems import problem_of, trace_of
 from sources.posthog import errors
 from sources.posthog.http.auth.api_key import ApiKey
 from sources.posthog.readers.extraction import OtherProject

@@ -14,7 +14,7 @@ import pytest
 
 from destinations.duckdb import DuckDbFile
 from pipelines import retype as retyping
-from pipelines.packages import fresh_pipeline
+from pipelines.dlt_pipeline import fresh_pipeline
 from pipelines.sync import SyncOptions, SyncResult, sync
 from sandbox.local import Sandbox
 from sources.posthog import TABLES, WITH_PROPERTIES, PostHogClient, PropertySettings, Settings, posthog

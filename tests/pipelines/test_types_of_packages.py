@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from destinations.destination import Destination
-from pipelines import packages
+from pipelines import dlt_pipeline
 from pipelines.retype import retype
 from pipelines.sync import SyncOptions, SyncResult, sync
 from sandbox.local import Sandbox
@@ -98,7 +98,7 @@ class Synced:
 
 def retyped(destination: Destination) -> list[str]:
     destination.check()
-    pipeline = packages.fresh_pipeline(destination)
+    pipeline = dlt_pipeline.fresh_pipeline(destination)
     return [str(each) for each in retype(pipeline, destination, TABLES["events"], PropertySettings(), is_whole=True)]
 
 
@@ -185,7 +185,7 @@ def loads_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
         self._columns = told
 
     monkeypatch.setattr(resources._Told, "__init__", once)
-    monkeypatch.setattr(packages, "mend_types", lambda *_: None)
+    monkeypatch.setattr(dlt_pipeline, "mend_types", lambda *_: None)
 
 
 @pytest.mark.parametrize("place", KINDS if LONG else ("duckdb", "postgres"), indirect=True)

@@ -11,7 +11,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from destinations.errors import DestinationUnusable
 from destinations.lake import Lake, compacting
-from destinations.lake.exchange import exchange
+from destinations.lake.atomic_swap import exchange
 from tests.destinations.lake.dying import dying
 from tests.destinations.lake.lakes import LocalPlace, Place, S3Place, event, load, load_events, numbers, read
 from tests.destinations.lake.s3 import S3Server

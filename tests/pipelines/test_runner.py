@@ -10,7 +10,7 @@ import pytest
 SCRIPT = """
 import logging, sys
 from pipelines.defaults import Format
-from pipelines.program import perform
+from pipelines.runner import perform
 
 def command(run):
     try:

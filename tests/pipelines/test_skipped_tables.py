@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from destinations.errors import TableUnusable
-from pipelines.left_out import left_out, withheld
+from pipelines.skipped_tables import left_out, withheld
 from sources.posthog import TABLES
 
 RUN = [TABLES[name] for name in ("events", "persons", "insights")]

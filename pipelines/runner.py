@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from pipelines.defaults import Format
+from pipelines.error_report import Problem, command_line, problem_of, trace_of
 from pipelines.exit_codes import cause_of
-from pipelines.problems import Problem, command_line, problem_of, trace_of
 from pipelines.progress_bar import TerminalReporter
 from pipelines.report import JsonReporter, Reporter, TextReporter
 from sources.posthog.errors import Cancelled

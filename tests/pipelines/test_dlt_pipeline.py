@@ -21,7 +21,7 @@ from dlt.extract import DltResource
 from destinations.destination import Destination
 from destinations.duckdb import DuckDbFile
 from destinations.errors import DestinationError, DestinationHeld, DestinationUnusable
-from pipelines.packages import fresh_pipeline, load, told, working_folder
+from pipelines.dlt_pipeline import fresh_pipeline, load, told, working_folder
 from sources.posthog import PostHogError
 from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres
@@ -140,7 +140,7 @@ def test_a_working_folder_is_free_again_when_its_process_ends_however_it_ends(
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     destination = DuckDbFile(tmp_path / "warehouse.duckdb")
     holding = (
-        "import sys; from destinations.duckdb import DuckDbFile; from pipelines.packages import working_folder\n"
+        "import sys; from destinations.duckdb import DuckDbFile; from pipelines.dlt_pipeline import working_folder\n"
         "with working_folder(DuckDbFile(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
