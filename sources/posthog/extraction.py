@@ -191,19 +191,16 @@ class Extraction:
     def claim(self, source_state: dict[str, Any], tables: Mapping[str, Mapping[str, Any]] | None = None) -> str:
         """Makes sure that the dataset of `source_state` is this project's, or new. Returns what to note as `CLAIM`.
 
-        `tables`: tables that hold rows, by name, as dlt's schema has them. Their claims count where the state says
-        nothing: the run that loaded them ended before there was one.
+        `tables`: tables that hold rows, by name, as dlt's schema has them. Their claims count as well: who loaded them
+        may have another state, as a pipeline of another name has, or ended before there was one.
 
         Raises:
             OtherProject: it is another's.
         """
         run = self.open()
         mine = {"host": run.client.host.url, "project_id": run.project.id}
-        if "project" in source_state:
-            theirs = [source_state["project"]]
-        else:
-            theirs = [_claimed(table[CLAIM]) for table in (tables or {}).values() if CLAIM in table]
-        for other in theirs:
+        theirs = [_claimed(table[CLAIM]) for table in (tables or {}).values() if CLAIM in table]
+        for other in [*filter(None, [source_state.get("project")]), *theirs]:
             if other != mine:
                 raise OtherProject.of(other, mine)
         source_state["project"] = mine

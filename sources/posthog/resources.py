@@ -19,6 +19,7 @@ from sources.posthog.once import OnceARun
 from sources.posthog.properties.columns import PropertyColumns, facts_of, held_types
 from sources.posthog.reading import Page, State, TableReading
 from sources.posthog.spool import SpooledPage
+from sources.posthog.stored_schema import StoredSchema
 from sources.posthog.tables import EVENTS, PROPERTY_COLUMNS, Column, Table
 
 Unique: TypeAlias = "Deduplicator | OnceARun"
@@ -32,14 +33,17 @@ def resources_of(extraction: Extraction, has_room: Callable[[int], bool] | None 
     tables that are read on request only are there, but not selected.
     """
     readings = extraction.readings.values()
+    stored = StoredSchema()
     return [
-        _resource(extraction, reading.table, has_room)
+        _resource(extraction, reading.table, has_room, stored)
         for reading in readings
         if has_room is None or not reading.is_over
     ]
 
 
-def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bool] | None) -> DltResource:
+def _resource(
+    extraction: Extraction, table: Table, has_room: Callable[[int], bool] | None, stored: StoredSchema
+) -> DltResource:
     is_unique = has_room is not None and table.reads.copies_come_together
     keys = table.hints.get("primary_key", table.primary_key)
     has_elements = extraction.settings.elements and table.name == EVENTS.name
@@ -47,12 +51,14 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
     def pages() -> Iterator[Any]:
         if has_room is None and extraction.readings[table.name].is_begun:
             extraction.renew()
-        claim = extraction.claim(dlt.current.source_state())
+        is_script = has_room is None
+        # The program has looked into its dataset before.
+        claim = extraction.claim(dlt.current.source_state(), stored.take_over() if is_script else None)
         dlt.current.resource().apply_hints(additional_table_hints={CLAIM: claim})
         has_pages = False
         told = _Told()
         disposition = _disposition()
-        state = _state_of(table, is_script=has_room is None)
+        state = _state_of(table, is_script=is_script)
         columns = extraction.property_columns(
             table.name, state, held_types(dlt.current.source_schema().tables.get(table.name, {}), table)
         )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dlt
 import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from destinations.duckdb import DuckDbFile
 from sandbox.local import Sandbox
 from sources.posthog import CORE, posthog
 from sources.posthog.extraction import OtherProject
+from sources.posthog.tables import TABLES
 from tests.faults.syncing import LONG, sync_process
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
@@ -98,3 +101,42 @@ def test_rows_of_a_plain_script_are_somebodys_too(
     with pytest.raises(OtherProject):
         warehouse.sync(still)
     assert warehouse.sync(another).totals == {name: another.counts()[name] for name in CORE}
+
+
+def script(database: str, project: Sandbox, *tables: str, name: str, **options: Any) -> None:
+    """A plain dlt script of somebody who knows nothing of other pipelines."""
+    to: Any = dlt.destinations.postgres() if database == "postgres" else dlt.destinations.duckdb(database)
+    pipeline = dlt.pipeline(name, destination=to, dataset_name="posthog")
+    pipeline.run(posthog(project.api_key, project.host).with_resources(*tables), **options)
+
+
+@pytest.mark.parametrize("empty", ["duckdb", "postgres"], indirect=True)
+def test_a_script_of_another_name_adds_nothing_of_another_project(
+    empty: Warehouse, still: Sandbox, another: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    database = empty.name if isinstance(empty, Elsewhere) else str(empty.path)
+    tables = (*CORE.values(), TABLES["cohorts"])
+    totals = empty.sync(still, tables=tables).totals
+    for given in ({}, {"write_disposition": "replace"}, {"refresh": "drop_sources"}):
+        with pytest.raises(PipelineStepFailed, match=f"These tables hold project .* of {still.host}, "):
+            script(database, another, "cohorts", "persons", name="somebodys", **given)
+    result = empty.sync(still, tables=tables)
+    assert (result.status, result.totals) == ("complete", totals)
+    assert_equal(empty, still)
+
+
+@pytest.mark.parametrize("empty", ["duckdb", "postgres"], indirect=True)
+def test_a_script_of_another_name_leaves_the_program_its_tables(
+    empty: Warehouse, still: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its schema, of one table, is the newest of the dataset afterwards."""
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    database = empty.name if isinstance(empty, Elsewhere) else str(empty.path)
+    script(database, still, "cohorts", name="first")
+    empty.sync(still)
+    for name in ("first", "second"):
+        script(database, still, "cohorts", "feature_flags", name=name)
+        result = empty.sync(still)
+        assert result.status == "complete"
+        assert_equal(empty, still)
