@@ -54,7 +54,8 @@ def _resource(
         is_script = has_room is None
         # The program has looked into its dataset before.
         claim = extraction.claim(dlt.current.source_state(), stored.take_over() if is_script else None)
-        dlt.current.resource().apply_hints(additional_table_hints={CLAIM: claim})
+        if claim:
+            dlt.current.resource().apply_hints(additional_table_hints={CLAIM: claim})
         has_pages = False
         told = _Told()
         disposition = _disposition()

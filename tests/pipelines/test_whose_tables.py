@@ -13,7 +13,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from destinations.duckdb import DuckDbFile
 from sandbox.local import Sandbox
 from sources.posthog import CORE, posthog
-from sources.posthog.extraction import OtherProject
+from sources.posthog.extraction import OtherProject, ProjectUnknown
 from sources.posthog.tables import TABLES
 from tests.faults.syncing import LONG, sync_process
 from tests.local_postgres import LocalPostgres
@@ -140,3 +140,36 @@ def test_a_script_of_another_name_leaves_the_program_its_tables(
         result = empty.sync(still)
         assert result.status == "complete"
         assert_equal(empty, still)
+
+
+def test_a_key_without_project_read_loads_into_the_dataset_of_its_project(
+    tmp_path: Path, still: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Queries tell which project it is."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    for key in (still.create_key(["query:read"]), still.api_key, still.create_key(["query:read"])):
+        assert warehouse.sync(still, key=key).status == "complete"
+    assert warehouse.rows("SELECT DISTINCT host, project_id FROM sync_runs") == [(still.host, still.project_id)]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_nothing_is_loaded_of_a_project_that_nobody_knows(
+    tmp_path: Path, still: Sandbox, monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    """`@current` is the project that the key's owner looked at last: today this one, tomorrow another."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    tables = (TABLES["cohorts"], TABLES["annotations"])
+    if before:
+        assert warehouse.sync(still, tables=tables[:1]).status == "complete"
+    key = still.create_key(["cohort:read", "annotation:read", "session_recording:read"])
+    if not before:
+        with pytest.raises(ProjectUnknown):
+            warehouse.sync(still, key=key, tables=tables, named=["cohorts", "annotations"])
+        assert not warehouse.path.exists()
+        return
+    result = warehouse.sync(still, key=key, tables=tables, named=["cohorts", "annotations"])
+    assert {name: type(error) for name, error in result.blocked.items()} == {"annotations": ProjectUnknown}
+    assert "annotations" not in result.totals
+    assert warehouse.sync(still, tables=tables, named=["cohorts"]).status == "complete"
