@@ -28,12 +28,11 @@ from pipelines.sync import loaded_names
 from sources.posthog import CORE, TABLES, PostHogClient, PostHogError
 from sources.posthog.clock import reckon, to_micros
 from sources.posthog.errors import AccessDenied
-from sources.posthog.http.answers import Project
 from sources.posthog.http.auth.api_key import ApiKey, KeyKind
 from sources.posthog.http.host import resolve_host
 from sources.posthog.http.rate_limiter import Budget
 from sources.posthog.http.unsupported import endpoint_missing
-from sources.posthog.readers.extraction import OtherProject
+from sources.posthog.readers.extraction import OtherProject, ProjectUnknown
 from sources.posthog.sql.capabilities import probe
 from sources.posthog.tables import Probe
 
@@ -74,7 +73,8 @@ def _last_project(config: Config) -> dict[str, Any] | None:
                 if SYNC_RUNS.name not in reading.tables:
                     return None
                 runs = reading.rows(
-                    f"SELECT host, project_id FROM {reading.table(SYNC_RUNS.name)} ORDER BY started_at DESC LIMIT 1"
+                    f"SELECT host, project_id FROM {reading.table(SYNC_RUNS.name)} WHERE project_id > 0 "
+                    "ORDER BY started_at DESC LIMIT 1"
                 )
         except DestinationError:  # nothing is there yet, or what is wrong is told as the destination's
             return None
@@ -214,9 +214,19 @@ class _Doctor:
         try:
             project = client.project()
         except AccessDenied as error:
-            advice = "Nothing is lost by it, but its name and time zone stay unknown, and answers come uncompressed."
+            try:
+                number = client.project_number()
+            except PostHogError as failure:
+                self._failed("project", failure)
+                return False
+            if number is None:
+                self._failed("project", ProjectUnknown())
+                self._clock(client)
+                return True
+            advice = "Nothing is lost by it, but its name and time zone stay unknown."
             advice = f"{advice} {problem_of(error, self._run.key).advice}"
-            self._found("project", "warn", f"{client.project_id}: the key may not look at it", advice)
+            self._found("project", "warn", f"{number}: the key may not look at it", advice)
+            self._dataset(client, number, config)
         except PostHogError as error:
             self._failed("project", error)
             return False
@@ -224,13 +234,13 @@ class _Doctor:
             milliseconds = (time.monotonic() - begun) * 1000
             text = f"{project.id} ({project.name}), time zone {project.timezone}; answered in {milliseconds:,.0f} ms"
             self._found("project", "ok", text)
-            self._dataset(client, project, config)
+            self._dataset(client, project.id, config)
         self._clock(client)
         return True
 
-    def _dataset(self, client: PostHogClient, project: Project, config: Config) -> None:
+    def _dataset(self, client: PostHogClient, project: int, config: Config) -> None:
         """Whether the rows that are there are another project's: a sync would refuse to add to them."""
-        mine = {"host": client.host.url, "project_id": project.id}
+        mine = {"host": client.host.url, "project_id": project}
         theirs = _last_project(config)
         if theirs is not None and theirs != mine:
             self._failed("dataset", OtherProject.of(theirs, mine))

@@ -21,6 +21,7 @@ from sources.posthog.pages.spool import SpooledPage
 from sources.posthog.properties.shred import PropertyColumns, facts_of, held_types
 from sources.posthog.readers.base import Page, State, TableReading
 from sources.posthog.readers.extraction import CLAIM, Extraction
+from sources.posthog.stored_schema import StoredSchema
 from sources.posthog.tables import EVENT_ELEMENTS, EVENTS, PROPERTY_COLUMNS, Column, Table
 
 
@@ -89,14 +90,17 @@ def resources_of(extraction: Extraction, has_room: Callable[[int], bool] | None 
     tables that are read on request only are there, but not selected.
     """
     readings = extraction.readings.values()
+    stored = StoredSchema()
     return [
-        _resource(extraction, reading.table, has_room)
+        _resource(extraction, reading.table, has_room, stored)
         for reading in readings
         if has_room is None or not reading.is_over
     ]
 
 
-def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bool] | None) -> DltResource:
+def _resource(
+    extraction: Extraction, table: Table, has_room: Callable[[int], bool] | None, stored: StoredSchema
+) -> DltResource:
     is_unique = has_room is not None and table.reads.copies_come_together
     keys = table.hints.get("primary_key", table.primary_key)
     has_elements = extraction.settings.elements and table.name == EVENTS.name
@@ -104,12 +108,15 @@ def _resource(extraction: Extraction, table: Table, has_room: Callable[[int], bo
     def pages() -> Iterator[Any]:
         if has_room is None and extraction.readings[table.name].is_begun:
             extraction.renew()
-        claim = extraction.claim(dlt.current.source_state())
-        dlt.current.resource().apply_hints(additional_table_hints={CLAIM: claim})
+        is_script = has_room is None
+        # The program has looked into its dataset before.
+        claim = extraction.claim(dlt.current.source_state(), stored.take_over() if is_script else None)
+        if claim:
+            dlt.current.resource().apply_hints(additional_table_hints={CLAIM: claim})
         has_pages = False
         told = _Told()
         disposition = _disposition()
-        state = _state_of(table, is_script=has_room is None)
+        state = _state_of(table, is_script=is_script)
         columns = extraction.property_columns(
             table.name, state, held_types(dlt.current.source_schema().tables.get(table.name, {}), table)
         )

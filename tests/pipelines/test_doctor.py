@@ -81,6 +81,17 @@ def test_a_key_with_the_one_scope_that_sync_needs_will_do(quick: InProcess, post
     assert outcome.code == 0
     states = _states(outcome)
     assert (states["queries"], states["project"]) == ("ok", "warn")
+    assert _finding(outcome, "project").startswith(f"{posthog.project_id}: ")
+
+
+def test_a_key_that_does_not_tell_its_project_needs_the_number(quick: InProcess, posthog: Sandbox) -> None:
+    del quick.pointed_at(posthog, posthog.create_key(["cohort:read"])).environment["POSTHOG_PROJECT_ID"]
+    outcome = quick("doctor", "--format", "json")
+    assert outcome.code == 3
+    assert _states(outcome)["project"] == "fail"
+    assert "POSTHOG_PROJECT_ID" in _finding(outcome, "project")
+    named = quick("doctor", "--project-id", str(posthog.project_id), "--format", "json")
+    assert _states(named)["project"] == "warn"
 
 
 def test_an_unknown_key_is_told_before_more_is_asked(quick: InProcess, posthog: Sandbox) -> None:

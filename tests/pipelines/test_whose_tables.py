@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dlt
 import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from destinations.duckdb import DuckDbFile
 from sandbox.local import Sandbox
 from sources.posthog import CORE, posthog
-from sources.posthog.readers.extraction import OtherProject
+from sources.posthog.readers.extraction import OtherProject, ProjectUnknown
+from sources.posthog.tables import TABLES
 from tests.faults.syncing import LONG, sync_process
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
@@ -98,3 +101,75 @@ def test_rows_of_a_plain_script_are_somebodys_too(
     with pytest.raises(OtherProject):
         warehouse.sync(still)
     assert warehouse.sync(another).totals == {name: another.counts()[name] for name in CORE}
+
+
+def script(database: str, project: Sandbox, *tables: str, name: str, **options: Any) -> None:
+    """A plain dlt script of somebody who knows nothing of other pipelines."""
+    to: Any = dlt.destinations.postgres() if database == "postgres" else dlt.destinations.duckdb(database)
+    pipeline = dlt.pipeline(name, destination=to, dataset_name="posthog")
+    pipeline.run(posthog(project.api_key, project.host).with_resources(*tables), **options)
+
+
+@pytest.mark.parametrize("empty", ["duckdb", "postgres"], indirect=True)
+def test_a_script_of_another_name_adds_nothing_of_another_project(
+    empty: Warehouse, still: Sandbox, another: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    database = empty.name if isinstance(empty, Elsewhere) else str(empty.path)
+    tables = (*CORE.values(), TABLES["cohorts"])
+    totals = empty.sync(still, tables=tables).totals
+    for given in ({}, {"write_disposition": "replace"}, {"refresh": "drop_sources"}):
+        with pytest.raises(PipelineStepFailed, match=f"These tables hold project .* of {still.host}, "):
+            script(database, another, "cohorts", "persons", name="somebodys", **given)
+    result = empty.sync(still, tables=tables)
+    assert (result.status, result.totals) == ("complete", totals)
+    assert_equal(empty, still)
+
+
+@pytest.mark.parametrize("empty", ["duckdb", "postgres"], indirect=True)
+def test_a_script_of_another_name_leaves_the_program_its_tables(
+    empty: Warehouse, still: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its schema, of one table, is the newest of the dataset afterwards."""
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    database = empty.name if isinstance(empty, Elsewhere) else str(empty.path)
+    script(database, still, "cohorts", name="first")
+    empty.sync(still)
+    for name in ("first", "second"):
+        script(database, still, "cohorts", "feature_flags", name=name)
+        result = empty.sync(still)
+        assert result.status == "complete"
+        assert_equal(empty, still)
+
+
+def test_a_key_without_project_read_loads_into_the_dataset_of_its_project(
+    tmp_path: Path, still: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Queries tell which project it is."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    for key in (still.create_key(["query:read"]), still.api_key, still.create_key(["query:read"])):
+        assert warehouse.sync(still, key=key).status == "complete"
+    assert warehouse.rows("SELECT DISTINCT host, project_id FROM sync_runs") == [(still.host, still.project_id)]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_nothing_is_loaded_of_a_project_that_nobody_knows(
+    tmp_path: Path, still: Sandbox, monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    """`@current` is the project that the key's owner looked at last: today this one, tomorrow another."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    tables = (TABLES["cohorts"], TABLES["annotations"])
+    if before:
+        assert warehouse.sync(still, tables=tables[:1]).status == "complete"
+    key = still.create_key(["cohort:read", "annotation:read", "session_recording:read"])
+    if not before:
+        with pytest.raises(ProjectUnknown):
+            warehouse.sync(still, key=key, tables=tables, named=["cohorts", "annotations"])
+        assert not warehouse.path.exists()
+        return
+    result = warehouse.sync(still, key=key, tables=tables, named=["cohorts", "annotations"])
+    assert {name: type(error) for name, error in result.blocked.items()} == {"annotations": ProjectUnknown}
+    assert "annotations" not in result.totals
+    assert warehouse.sync(still, tables=tables, named=["cohorts"]).status == "complete"

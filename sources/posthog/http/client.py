@@ -206,6 +206,20 @@ class PostHogClient:
         self._ask_project = False
         return project
 
+    def project_number(self) -> int | None:
+        """The number of the project, for a key without project:read; from then on `@current` stays this one.
+
+        PostHog tells it with the status of queries. None: the key may ask no queries either. Then nobody knows which
+        project is read: `@current` is the one that the key's owner looked at last.
+        """
+        if not self._project_id.isdigit():
+            with contextlib.suppress(errors.AccessDenied, errors.NotFound, errors.RequestRefused):
+                number = self._asking.project_number()
+                if number is not None:
+                    self._project_id = str(number)
+                    self._ask_project = False
+        return int(self._project_id) if self._project_id.isdigit() else None
+
     def whoami(self) -> Identity:
         """Whose key it is. Needs the scope user:read."""
         path = "/api/users/@me/"

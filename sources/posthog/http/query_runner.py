@@ -160,6 +160,22 @@ class Asking:
         answer: dict[str, Any] = self._uncached(body, decode, lambda document, *_: document, lambda: None)
         return answer
 
+    def project_number(self) -> int | None:
+        """The number of the project that is asked, as the status of a query in the background has it; None: it has
+        none."""
+        body = {"query": {"kind": "HogQLQuery", "query": "SELECT 1"}, "refresh": _refresh(long=True)}
+
+        def once(allowance: Allowance) -> Reply:
+            with self._budget.query():
+                self._counts.add(queries=1)
+                return self._post({**body, "client_query_id": str(uuid4())}, allowance)
+
+        reply = self._retrier.call(once)
+        document = decode(reply.body.read(), reply.path)
+        status = document.get("query_status") or document if isinstance(document, dict) else {}
+        number = status.get("team_id") if isinstance(status, dict) else None
+        return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else None
+
     def cancel(self, seconds: float) -> None:
         """Stop all queries at PostHog, as far as it answers within `seconds`."""
         deadline = self._clock() + seconds

@@ -93,6 +93,22 @@ class OtherProject(PostHogError):
         )
 
 
+class ProjectUnknown(AccessDenied):
+    """Nobody knows whose rows would be loaded."""
+
+    meaning = (
+        "Without project:read or query:read PostHog does not say which project is the key's current one, and that "
+        "changes whenever its owner looks at another project."
+    )
+    advice = (
+        "Set the project's number (POSTHOG_PROJECT_ID, --project-id): PostHog shows it in its address, behind "
+        "/project/. Or add project:read to the key in PostHog under Settings, Personal API keys."
+    )
+
+    def __init__(self) -> None:
+        super().__init__("The key does not tell which project it reads")
+
+
 class Extraction:
     """Reads one project. Nothing is asked of PostHog before the first page is."""
 
@@ -192,7 +208,7 @@ class Extraction:
             clock = self.open().clock
             reading.known_until = clock.known_until(state)
             clock.note_begun(state)
-            return engine_of(reading.table)(self.open(), reading, state)
+            return self._of_known_project(engine_of(reading.table)(self.open(), reading, state))
 
         if not reading.is_begun and not reading.is_over and reading.withheld is None:
             reading.next_due = self._next_due(reading.table, state)
@@ -202,6 +218,12 @@ class Extraction:
             self.open().clock.note(state)
             if reading.table.every:
                 state["read_at"] = self.open().clock.now
+
+    def _of_known_project(self, pages: Iterator[Noted]) -> Iterator[Noted]:
+        for noted in pages:
+            if not self.open().project.id:
+                raise ProjectUnknown
+            yield noted
 
     def _next_due(self, table: Table, state: State) -> int | None:
         """When `table` has to be read again, if that is not now: tables that somebody named always are."""
@@ -230,19 +252,19 @@ class Extraction:
     def claim(self, source_state: dict[str, Any], tables: Mapping[str, Mapping[str, Any]] | None = None) -> str:
         """Makes sure that the dataset of `source_state` is this project's, or new. Returns what to note as `CLAIM`.
 
-        `tables`: tables that hold rows, by name, as dlt's schema has them. Their claims count where the state says
-        nothing: the run that loaded them ended before there was one.
+        `tables`: tables that hold rows, by name, as dlt's schema has them. Their claims count as well: who loaded them
+        may have another state, as a pipeline of another name has, or ended before there was one. Nothing is to be noted
+        (an empty text) where nobody knows which project is read.
 
         Raises:
             OtherProject: it is another's.
         """
         run = self.open()
         mine = {"host": run.client.host.url, "project_id": run.project.id}
-        if "project" in source_state:
-            theirs = [source_state["project"]]
-        else:
-            theirs = [_claimed(table[CLAIM]) for table in (tables or {}).values() if CLAIM in table]
-        for other in theirs:
+        if not run.project.id:
+            return ""  # no row will come of it
+        theirs = [_claimed(table[CLAIM]) for table in (tables or {}).values() if CLAIM in table]
+        for other in [*filter(None, [source_state.get("project")]), *theirs]:
             if other != mine:
                 raise OtherProject.of(other, mine)
         source_state["project"] = mine
@@ -294,9 +316,8 @@ def _claimed(claim: str) -> dict[str, Any]:
 
 
 def _project(client: PostHogClient) -> Project:
-    """The project; for a key without `project:read` just what the client was told."""
+    """The project; for a key without `project:read` its number alone, or 0 where not even that can be known."""
     try:
         return client.project()
     except AccessDenied:
-        number = int(client.project_id) if client.project_id.isdigit() else 0
-        return Project(number, None, client.project_id, "UTC", None, {})
+        return Project(client.project_number() or 0, None, client.project_id, "UTC", None, {})

@@ -746,6 +746,19 @@ def test_whoami_says_whose_key_it_is(bench: Make) -> None:
     assert b.server.requests[0].target == "/api/users/@me/"
 
 
+@pytest.mark.parametrize("found", [{"query_status": {"id": "q", "team_id": 7, "complete": False}}, {"team_id": 7}])
+def test_the_status_of_a_query_tells_the_number_of_the_project(bench: Make, found: dict[str, Any]) -> None:
+    b = bench(Answer(status=202, body=found), project_id="@current")
+    assert (b.client.project_number(), b.client.project_number(), b.client.project_id) == (7, 7, "7")
+    assert [request.target for request in b.server.requests] == ["/api/projects/@current/query/"]
+
+
+@pytest.mark.parametrize("found", [{"results": [[1]]}, {"query_status": {"team_id": "7"}}, {"team_id": True}, []])
+def test_a_query_that_tells_no_number_leaves_the_project_unknown(bench: Make, found: Any) -> None:
+    b = bench(Answer(body=found), project_id="@current")
+    assert (b.client.project_number(), b.client.project_id) == (None, "@current")
+
+
 # Where the key goes
 
 
