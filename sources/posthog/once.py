@@ -1,4 +1,4 @@
-"""Keys that come twice in a run of any length: for dlt scripts whose rows dlt does not merge.
+"""Lets each key pass once in a run of any length: for dlt scripts whose rows dlt does not merge.
 
 The keys of one load package of the program fit into memory (`dedup`). A script's run goes on until PostHog has no more
 rows: its keys are kept sorted in files, 16 bytes each, which are mapped into memory.
