@@ -212,6 +212,19 @@ def unusable_tables(destination: Destination) -> Sequence[TableUnusable]:
 
 
 @runtime_checkable
+class TellsDropped(Protocol):
+    """A destination whose tables somebody may drop behind dlt's back."""
+
+    def dropped_tables(self) -> Sequence[str]:
+        """After `check`: tables that were loaded, and that are not there any more."""
+
+
+def dropped_tables(destination: Destination) -> Sequence[str]:
+    """Tables that were loaded into a destination that passed its check, and that are not there any more."""
+    return destination.dropped_tables() if isinstance(destination, TellsDropped) else ()
+
+
+@runtime_checkable
 class TellsColumnTypes(Protocol):
     """A destination that can be asked of which types its columns are, whatever dlt's schema says."""
 

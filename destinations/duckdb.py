@@ -21,15 +21,17 @@ import duckdb
 import pyarrow as pa
 from dlt.common.destination import Destination
 from dlt.common.destination.configuration import ParquetFormatConfiguration
+from dlt.common.schema import Schema
 from dlt.common.schema.typing import LOADS_TABLE_NAME, VERSION_TABLE_NAME
 
 from .destination import Bounds, Cell, Condition, Descriptions
+from .dropped import Present, columns_gone, tables_gone
 from .duckdb_column_backfill import DLT_TYPES, Columns
 from .duckdb_opening import ROW_GROUP, open_file
 from .duckdb_reading import DuckDbReading
 from .duckdb_sql import count_repeated, identifier, literal, utc_day
 from .duckdb_types import CompressingTypeMapper
-from .errors import DestinationError, DestinationUnusable, cause_in, first_line
+from .errors import DestinationError, DestinationUnusable, TableUnusable, cause_in, first_line
 from .preflight import SCHEMA
 from .read_in_place import duckdb_in_place
 from .staging import Held, refuse_dataset
@@ -124,6 +126,19 @@ class DuckDbFile:
             self._has_rows,
         )
 
+    def unusable_tables(self) -> list[TableUnusable]:
+        """After `check`: tables of which somebody dropped columns."""
+        return columns_gone(*self._stored_and_present(), self.location)
+
+    def dropped_tables(self) -> list[str]:
+        """Tables that were loaded, and that are not there any more."""
+        return tables_gone(*self._stored_and_present())
+
+    def _stored_and_present(self) -> tuple[Schema, Present]:
+        present = {} if self._connection is None and not Path(self.path).exists() else self._columns()
+        stored = self._stored(VERSION_TABLE_NAME) if VERSION_TABLE_NAME in present else None
+        return Schema(SCHEMA) if stored is None else Schema.from_stored_schema(stored), present
+
     def read(self) -> duckdb.DuckDBPyConnection:
         """A connection of one's own that only reads. Raises as `connection` does; also when there is no file."""
         if not Path(self.path).exists():
@@ -182,8 +197,9 @@ class DuckDbFile:
                     if present[table].get(column, text) != text:
                         name = f"{self._qualified(table)}.{identifier(column)}"
                         self.connection.execute(f"COMMENT ON COLUMN {name} IS {literal(text)}")
+        usable = present.keys() - {error.table for error in self.unusable_tables()}
         for view in VIEWS:
-            if set(view.needs) <= set(present):
+            if set(view.needs) <= usable:
                 sql = view.sql({table: self._qualified(table) for table in view.needs})
                 self.connection.execute(f"CREATE OR REPLACE VIEW {self._qualified(view.name)} AS {sql}")
                 self.connection.execute(f"COMMENT ON VIEW {self._qualified(view.name)} IS {literal(view.description)}")
@@ -324,11 +340,16 @@ class DuckDbFile:
 
     def _declared(self, versions: str) -> frozenset[str]:
         """The tables of dlt's schema of our source, as it is kept beside them."""
+        stored = self._stored(versions)
+        return frozenset(stored["tables"]) if stored else frozenset()
+
+    def _stored(self, versions: str) -> Any:
+        """That schema, as dlt stored it; None: there is none."""
         row = self.connection.execute(
             f"SELECT schema FROM {self._qualified(versions)} WHERE schema_name = ? ORDER BY inserted_at DESC LIMIT 1",
             [SCHEMA],
         ).fetchone()
-        return frozenset(json.loads(row[0])["tables"]) if row else frozenset()
+        return json.loads(row[0]) if row else None
 
     def _columns(self) -> dict[str, dict[str, str]]:
         """The columns of each table, with their comments."""

@@ -24,7 +24,8 @@ from dlt.load.exceptions import LoadClientJobException
 
 from .credentials import secrets_of, without_secrets
 from .destination import Bounds, Cell, Condition, Descriptions, Place
-from .errors import DestinationError, DestinationUnusable, cause_in, chain_of, first_line
+from .dropped import Present, columns_gone, tables_gone
+from .errors import DestinationError, DestinationUnusable, TableUnusable, cause_in, chain_of, first_line
 from .kinds import Kind
 from .preflight import SCHEMA, bucket, client_of, refuse_unfit
 from .sql_session import SqlReading, SqlSession, day_text
@@ -109,6 +110,22 @@ class SqlDestination:
             has_loads=loads in present,
         )
 
+    def unusable_tables(self) -> list[TableUnusable]:
+        """After `check`: tables of which somebody dropped columns."""
+        with self.session() as session:
+            stored, present = self._stored_and_present(session)
+            is_exact = self.client.capabilities.generates_case_sensitive_identifiers()
+        return columns_gone(stored, present, self.location, case_sensitive=is_exact)
+
+    def dropped_tables(self) -> list[str]:
+        """Tables that were loaded, and that are not there any more."""
+        with self.session() as session:
+            return tables_gone(*self._stored_and_present(session))
+
+    def _stored_and_present(self, session: SqlSession) -> tuple[Schema, Present]:
+        stored = self.stored(session)
+        return stored, session.columns(stored.data_table_names(seen_data_only=True))
+
     def condition(self) -> Condition:
         """Whether the dataset is there, and what is to be minded."""
         with self.session() as session:
@@ -155,8 +172,9 @@ class SqlDestination:
 
     def finish(self, descriptions: Descriptions) -> None:
         """Makes the views, and comments on tables, columns and views, where it has them."""
+        unusable = {error.table for error in self.unusable_tables()}
         with self.session() as session:
-            furnish(session, self.kind, self.dataset, descriptions)
+            furnish(session, self.kind, self.dataset, descriptions, unusable)
 
     def totals(self, tables: Iterable[str]) -> dict[str, int]:
         """Rows of each table that is there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from dlt.common.schema.typing import TTableSchemaColumns
 
@@ -12,10 +12,15 @@ from .sql_session import SqlSession
 from .views import VIEWS, View
 
 
-def furnish(session: SqlSession, kind: Kind, dataset: str, descriptions: Descriptions) -> None:
-    """Makes the views whose tables are there, and the comments that are not, as far as it has such things."""
+def furnish(
+    session: SqlSession, kind: Kind, dataset: str, descriptions: Descriptions, unusable: Collection[str] = ()
+) -> None:
+    """Makes the views whose tables are there, and the comments that are not, as far as it has such things.
+
+    Views over `unusable` tables stay as they are: what they show may be missing.
+    """
     present = session.columns({*descriptions, *(table for view in VIEWS for table in view.needs)})
-    views = [view for view in VIEWS if set(view.needs) <= set(present)]
+    views = [view for view in VIEWS if set(view.needs) <= present.keys() - set(unusable)]
     if kind.create_view:
         session.run([f"{kind.create_view} {_view(session, view, present)}" for view in views])
     if kind.comments:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import dlt
 from dlt.common.destination.client import WithStateSync
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.common.schema import Schema
+from dlt.common.schema.utils import get_nested_tables
 from dlt.extract import DltResource
 
 from destinations import file_lock
 from destinations.capabilities import worked_out_once
-from destinations.destination import Destination
+from destinations.destination import Destination, dropped_tables
 from destinations.errors import DestinationHeld, DestinationUnusable, telling
 from pipelines.column_types import mend_types
 from sources.posthog import PostHogError
@@ -48,8 +51,27 @@ def fresh_pipeline(destination: Destination) -> dlt.Pipeline:
         dataset_name=destination.dataset,
     ).drop()
     pipeline.sync_destination()
+    forget_tables(pipeline, dropped_tables(destination))
     mend_types(pipeline, destination)
     return pipeline
+
+
+def forget_tables(pipeline: dlt.Pipeline, tables: Collection[str]) -> None:
+    """Makes tables that are not there any more count as never loaded, so that they are made and read anew."""
+    if not tables or _SOURCE not in pipeline.schema_names:
+        return
+    schema = pipeline.schemas[_SOURCE]
+    chains = [[each["name"] for each in get_nested_tables(schema.tables, name)] for name in tables]
+    gone = dict.fromkeys(str(name) for chain in chains for name in chain)
+    schema.drop_tables(list(gone))
+    # dlt 1.31 makes tables only for a schema that it has not stored before: without this one like an earlier one.
+    schema.tables[schema.loads_table_name]["x-tables-dropped-at"] = datetime.now(timezone.utc).isoformat()  # type: ignore[typeddict-unknown-key]  # hints of one's own begin with x-
+    pipeline._schema_storage.save_schema(schema)
+    with pipeline.managed_state() as state:
+        source: dict[str, Any] = state.get("sources", {}).get(_SOURCE, {})
+        for part in ("resources", "replaced"):
+            for name in gone:
+                source.get(part, {}).pop(name, None)
 
 
 @contextmanager

@@ -54,7 +54,7 @@ class Found:
 
     content: bytes
     tag: str
-    """Names this version of it."""
+    """What the store calls this version of it: an ETag or a generation."""
     age: float | None
     """Seconds since it was put, both moments by the store's own clock; None: the store does not give both."""
 
@@ -69,7 +69,7 @@ class Objects(Protocol):
         """A small object; None: it is not there."""
 
     def tag(self, path: str) -> str:
-        """The version that is there now; ABSENT: none is."""
+        """The tag of the version that is there now; ABSENT: none is."""
 
     def put(self, path: str, body: bytes | Path, only_if: str | None) -> str:
         """Makes or replaces an object; returns its version.

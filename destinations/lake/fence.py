@@ -1,7 +1,8 @@
 """What a run that lost its lease may still put: nothing that a reader, or a later run, finds.
 
 A put cannot be taken back once it is on its way, and a run may be paused right there, for as long as anybody likes:
-after its last look at the lease, and before the store has the file. No clock and no look ahead of a put helps against
+after its last look at the lease, and before the store has the file. By then another run may have taken the lease over:
+its put is *late*. No clock and no look ahead of a put helps against
 that. So each put of a table's file is one that its successor can make fail:
 
 1. The writer notes what it is about to put (`writes/<holder>/<name>.json`): the names of new files, and of those that
@@ -22,9 +23,9 @@ sealed names are kept for `_KEPT`. State, loads and schemas of dlt's are new fil
 that were noted and are not there when the lease changes hands are listed in `sealed.json`, and count for nothing if
 they come.
 
-A table with a log needs none of that for its files: they count by an entry of the log. There the writer looks at the
-table, notes its name, asks for the lease, and puts the entry that follows the last one it saw, on the condition that no
-other has come; whoever takes over puts an entry of its own that changes nothing.
+A table with a log (Delta, Iceberg) needs none of that for its files: they count by an entry of the log. There the
+writer looks at the table, notes its name, asks for the lease, and puts the entry that follows the last one it saw, on
+the condition that no other has come; whoever takes over puts an entry of its own that changes nothing.
 
 Besides, each put and removal asks the lease first (`Lease.check`, by this machine's clock, or `Lease.verify`, by the
 store): a run that was paused ends at the first of them. A store without conditions gives no more than that.
@@ -108,7 +109,7 @@ class Fence:
 
     @contextmanager
     def naming(self, path: str) -> Iterator[None]:
-        """Within, one file of dlt's may be put. Raises LeaseLost."""
+        """Within, one file of dlt's own (its state, loads and schemas) may be put. Raises LeaseLost."""
         if not self._has_conditions:
             self.verify()
             yield

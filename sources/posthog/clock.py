@@ -101,7 +101,7 @@ _STATE = "clock"
 
 
 def reckon(asked: int | None, told: int | None, ours: int) -> Clock:
-    """The clock to go by. Times are microseconds UTC.
+    """The clock to go by, of three witnesses: PostHog's database, its web server and this machine. Microseconds UTC.
 
     Args:
         asked: what PostHog's database answers to `now()`; None: it was not asked.

@@ -74,7 +74,7 @@ class ConnectionFailed(Retryable):
     """No connection, or it broke before an answer came."""
 
     meaning = "The host did not answer."
-    advice = "Check the host name, the network and any proxy."
+    advice = "Check the host (us, eu, or the address of your own PostHog), the network and any proxy."
 
 
 class AnswerTruncated(Retryable):
