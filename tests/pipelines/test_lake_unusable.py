@@ -129,7 +129,7 @@ def test_a_file_that_was_cut_off(table: str, mended_by: str, program: Program) -
     program.complete()
 
 
-@pytest.mark.parametrize("program", ["local", "s3"] if LONG else ["s3"], indirect=True)
+@pytest.mark.parametrize("program", ["local", "s3"] if LONG else ["local"], indirect=True)
 def test_a_file_that_somebody_added(program: Program) -> None:
     place = program.place
     buffer = io.BytesIO()

@@ -53,7 +53,7 @@ def each_change(places: Callable[[int], Place]) -> Iterator[int]:
     raise AssertionError("it never ends")
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", *(["s3"] if LONG else [])])
 def places(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int], Place]:
     return each_place(tmp_path, None if request.param == "local" else request.getfixturevalue("s3"))
 
@@ -143,7 +143,9 @@ def test_dead_before_any_change_of_a_replacement(
 
 
 @pytest.mark.parametrize(
-    ("way", "places"), [("exchange", "local"), ("none", "local"), ("none", "s3")], indirect=["places"]
+    ("way", "places"),
+    [("exchange", "local"), ("none", "local"), *([("none", "s3")] if LONG else [])],
+    indirect=["places"],
 )
 def test_dead_before_any_change_of_compact(
     way: str, places: Callable[[int], Place], monkeypatch: pytest.MonkeyPatch
