@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, LookupTraces
 from dlt.common.configuration.specs import BaseConfiguration
+
+from .dlt_internals.settings import ConfigFieldMissingException, LookupTraces
 
 _SECRET = re.compile(r"password|passphrase|secret|token|private_key|access_key|account_key|connection_string")
 _LOGIN_IN_URL = re.compile(r"(\w://)[^/@\s]*@")

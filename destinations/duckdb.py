@@ -19,11 +19,10 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from dlt.common.destination import Destination
-from dlt.common.destination.configuration import ParquetFormatConfiguration
-from dlt.common.schema.typing import LOADS_TABLE_NAME, VERSION_TABLE_NAME
 
 from .destination import Bounds, Cell, Condition, Descriptions
+from .dlt_internals.loading import Destination, ParquetFormatConfiguration
+from .dlt_internals.tables import LOADS_TABLE_NAME, VERSION_TABLE_NAME
 from .duckdb_columns import DLT_TYPES, Columns
 from .duckdb_opening import ROW_GROUP, open_file
 from .duckdb_reading import DuckDbReading

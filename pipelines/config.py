@@ -15,12 +15,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-import dlt
-from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.configuration.providers.provider import ConfigProvider
-from dlt.common.normalizers.naming.snake_case import NamingConvention
-
 from destinations.destination import Destination, Place
+from destinations.dlt_internals.settings import ConfigProvider, ConfigurationException, config_providers
 from destinations.registry import DESTINATIONS, TABLE_FORMATS
 from destinations.staging import SUFFIX
 from pipelines import queries
@@ -37,6 +33,7 @@ from sources.posthog import (
     Table,
     parse_time,
 )
+from sources.posthog.dlt_internals import snake_case
 from sources.posthog.errors import KeyMissing
 from sources.posthog.http.auth.api_key import ApiKey
 from sources.posthog.http.rate_limiter import Budget, Wait
@@ -146,7 +143,7 @@ def load(flags: Flags | None = None) -> Config:
     """
     flags = flags or Flags()
     try:
-        providers = [*dlt.config.config_providers]
+        providers = config_providers()
         _refuse_unknown(providers)
         reader = _Reader(flags, providers)
         config = Config(
@@ -320,7 +317,7 @@ def _refuse_destination(config: Config) -> None:
             "[destination.motherduck.credentials] of .dlt/secrets.toml.",
         )
     dataset = config.sync.dataset
-    if not dataset.strip() or (usual := NamingConvention().normalize_identifier(dataset)) != dataset:
+    if not dataset.strip() or (usual := snake_case(dataset)) != dataset:
         instead = f" {usual} would do." if dataset.strip() else ""
         raise ConfigError(
             f"{dataset!r} cannot be the name of a dataset.", f"Use small letters, digits and single _.{instead}"

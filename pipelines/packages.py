@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dlt
-from dlt.common.destination.client import WithStateSync
+from dlt.common import json
 from dlt.common.pipeline import get_dlt_pipelines_dir
-from dlt.common.schema import Schema
-from dlt.extract import DltResource
+from dlt.sources import DltResource
 
 from destinations import file_lock
 from destinations.capabilities import worked_out_once
 from destinations.destination import Destination
+from destinations.dlt_internals.loading import WithStateSync
 from destinations.errors import DestinationHeld, DestinationUnusable, telling
 from pipelines.column_types import mend_types
 from sources.posthog import PostHogError
@@ -86,14 +86,14 @@ def working_folder(destination: Destination) -> Iterator[None]:
 def load(pipeline: dlt.Pipeline, resources: list[DltResource]) -> None:
     """Loads `resources` in one package. Raises PipelineStepFailed."""
 
-    @dlt.source(schema=schema_left_behind(pipeline) or Schema(_SOURCE), section=_SOURCE, max_table_nesting=0)
+    @dlt.source(schema=schema_left_behind(pipeline) or dlt.Schema(_SOURCE), section=_SOURCE, max_table_nesting=0)
     def posthog() -> list[DltResource]:
         return resources
 
     pipeline.run(posthog())
 
 
-def schema_left_behind(pipeline: dlt.Pipeline) -> Schema | None:
+def schema_left_behind(pipeline: dlt.Pipeline) -> dlt.Schema | None:
     """The schema of a first package that made its tables and was killed before its state was there.
 
     dlt restores the schemas that a state names, so this one it would not find: columns would get the types of the pages
@@ -103,7 +103,7 @@ def schema_left_behind(pipeline: dlt.Pipeline) -> Schema | None:
         return None
     with pipeline.destination_client() as client:
         stored = client.get_stored_schema(_SOURCE) if isinstance(client, WithStateSync) else None
-    return None if stored is None else Schema.from_dict(dlt.common.json.loads(stored.schema))
+    return None if stored is None else dlt.Schema.from_dict(json.loads(stored.schema))
 
 
 @contextmanager
