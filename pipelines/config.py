@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from destinations.destination import Destination, Place
-from destinations.dlt_internals.settings import ConfigProvider, ConfigurationException, config_providers
+from destinations.dlt_internals.settings import (
+    ENVIRONMENT_NAME,
+    ConfigProvider,
+    ConfigurationException,
+    config_providers,
+)
 from destinations.registry import DESTINATIONS, TABLE_FORMATS
 from destinations.staging import SUFFIX
 from pipelines import queries
@@ -222,7 +227,7 @@ class _Reader:
         for provider in self._providers:
             value, key = provider.get_value(name, str, None, *section)
             if value is not None and value != "":
-                yield key if provider.name == "Environment Variables" else _place(provider), value
+                yield key if provider.name == ENVIRONMENT_NAME else _place(provider), value
 
 
 def _refuse_unknown(providers: list[ConfigProvider]) -> None:

@@ -25,8 +25,8 @@ __all__ = [
     "FilesystemConfiguration",
     # The same for a client. Asked: `normalize_dataset_name(schema)`.
     "FilesystemDestinationClientConfiguration",
-    # The job for the files of a table and its children. Asked: `file_paths`, and `load_table_name` of the one at the
-    # root.
+    # The job for the files of a table and its children. Asked: `file_paths`, and `load_table_name`, which is any of
+    # them.
     "ReferenceFollowupJob",
     # The file system that a configuration means, and the path in it.
     "fsspec_from_config",

@@ -6,11 +6,14 @@ from importlib import import_module
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException, LookupTraces
-from dlt.common.configuration.providers.provider import ConfigProvider
+from dlt.common.configuration.providers.provider import EXPLICIT_VALUES_PROVIDER_NAME, ConfigProvider
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.exceptions import MissingDependencyException
 
 __all__ = [
+    "ENVIRONMENT_NAME",
+    # The `provider` in the trace of a setting that is not looked for anywhere. Asked: the name alone.
+    "EXPLICIT_VALUES_PROVIDER_NAME",
     # Settings that are nowhere. Asked: `traces`, by field where each was looked for.
     "ConfigFieldMissingException",
     # What dlt reads settings from. Asked: `get_value(key, hint, None, *sections)`, `supports_secrets`, `name`, and of
@@ -28,6 +31,9 @@ __all__ = [
     # Settings of a file system without a pipeline. Asked: that it fills a specification from given sections.
     "resolve_configuration",
 ]
+
+ENVIRONMENT_NAME = "Environment Variables"
+"""The `name` of what reads the environment."""
 
 
 def config_providers() -> list[ConfigProvider]:

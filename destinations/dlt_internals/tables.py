@@ -19,6 +19,7 @@ from dlt.common.schema.utils import (
 )
 
 __all__ = [
+    "DEDUPLICATED",
     # dlt's table of load packages. Asked: the name alone.
     "LOADS_TABLE_NAME",
     # dlt's table of schemas. Asked: the name; that its columns are `schema_name`, `inserted_at` and `schema`.
@@ -42,3 +43,6 @@ __all__ = [
     # Whether a table is a child of another.
     "is_nested_table",
 ]
+
+DEDUPLICATED = "x-stage-data-deduplicated"
+"""Where a table that dlt loads keeps the hint `deduplicated` of its merge: no two arriving rows have the same key."""
