@@ -33,6 +33,7 @@ from replay.pages import USUAL, Made, make
 
 from destinations.duckdb import DuckDbFile
 from sources.posthog import CORE
+from sources.posthog.dlt_internals import current_resource
 from sources.posthog.http.response_body import Body
 from sources.posthog.pages.arrow import declared_table
 from sources.posthog.properties.settings import PropertySettings
@@ -157,7 +158,7 @@ def _pages(made: Made, mark: int) -> Iterator[pa.Table]:
         document = orjson.loads(Body(made.packed(day, "gzip"), "", is_gzip=True).read())
         page = columns(declared_table([""] * len(EVENTS.columns), document["results"], EVENTS.columns)).table
         hints: dict[str, Any] = {known.name: known.column.dlt_hints() for known in columns.catalogue.properties}
-        dlt.current.resource().apply_hints(columns=hints)
+        current_resource().apply_hints(columns=hints)
         yield page.set_column(0, page.schema.field(0), pc.utf8_replace_slice(page.column(0), 24, 28, f"{mark:04x}"))
 
 

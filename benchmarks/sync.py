@@ -21,7 +21,6 @@ from typing import Any
 import dlt
 import duckdb
 import pyarrow.parquet as pq
-from dlt.destinations.job_client_impl import SqlLoadJob
 from measuring import (
     MB,
     MILLION,
@@ -38,6 +37,7 @@ from measuring import (
 from replay.pages import USUAL
 from replay.server import API_KEY, Replay
 
+from destinations.dlt_internals.loading import SqlLoadJob
 from destinations.duckdb import DuckDbFile
 from pipelines import sync as pipelines_sync
 from pipelines.sync import SyncOptions, sync

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlt.common.destination import Destination as DltDestination
-from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.normalizers.naming import NamingConvention
+from dlt.common.destination.capabilities import DestinationCapabilitiesContext
+
+from .dlt_internals.loading import Destination as DltDestination
+from .dlt_internals.tables import NamingConvention
 
 
 def worked_out_once(made: DltDestination[Any, Any]) -> DltDestination[Any, Any]:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, LookupTraces
 from dlt.common.configuration.specs import BaseConfiguration
+
+from .dlt_internals.settings import EXPLICIT_VALUES_PROVIDER_NAME, ConfigFieldMissingException, LookupTraces
 
 _SECRET = re.compile(r"password|passphrase|secret|token|private_key|access_key|account_key|connection_string")
 _LOGIN_IN_URL = re.compile(r"(\w://)[^/@\s]*@")
@@ -45,7 +46,7 @@ def _missing(section: str, traces: Mapping[str, Any]) -> Iterator[str]:
         if nested:
             # Of several ways to give them the first one is named.
             yield from _missing(f"{section}{field}.", nested[0].traces)
-        elif any(each.provider != "ExplicitValues" for each in found):
+        elif any(each.provider != EXPLICIT_VALUES_PROVIDER_NAME for each in found):
             yield section + field
 
 

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import pyarrow as pa
-from dlt.common.destination import Destination as DltDestination
 
+from .dlt_internals.loading import Destination as DltDestination
 from .errors import DestinationError, TableUnusable
 
 Descriptions = Mapping[str, tuple[str, Mapping[str, str]]]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlt.common.schema import Schema
+import dlt
 
 from .errors import TableUnusable
 
@@ -19,7 +19,7 @@ Present = Mapping[str, Any]
 _SHOWN = 3
 
 
-def tables_gone(stored: Schema, present: Present) -> list[str]:
+def tables_gone(stored: dlt.Schema, present: Present) -> list[str]:
     """Tables that rows were loaded into, and that are not there any more."""
     loaded = stored.data_table_names(seen_data_only=True)
     # Without its own tables the dataset is new, or what is wrong with it is more than a table.
@@ -27,7 +27,7 @@ def tables_gone(stored: Schema, present: Present) -> list[str]:
 
 
 def columns_gone(
-    stored: Schema, present: Present, location: str, *, case_sensitive: bool = False
+    stored: dlt.Schema, present: Present, location: str, *, case_sensitive: bool = False
 ) -> list[TableUnusable]:
     """Tables that lack columns that were loaded."""
     errors = []

@@ -17,14 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import dlt
 import duckdb
 import pyarrow as pa
-from dlt.common.destination import Destination
-from dlt.common.destination.configuration import ParquetFormatConfiguration
-from dlt.common.schema import Schema
-from dlt.common.schema.typing import LOADS_TABLE_NAME, VERSION_TABLE_NAME
 
 from .destination import Bounds, Cell, Condition, Descriptions
+from .dlt_internals.loading import Destination, ParquetFormatConfiguration
+from .dlt_internals.tables import LOADS_TABLE_NAME, VERSION_TABLE_NAME
 from .dropped import Present, columns_gone, tables_gone
 from .duckdb_column_backfill import DLT_TYPES, Columns
 from .duckdb_opening import ROW_GROUP, open_file
@@ -134,10 +133,10 @@ class DuckDbFile:
         """Tables that were loaded, and that are not there any more."""
         return tables_gone(*self._stored_and_present())
 
-    def _stored_and_present(self) -> tuple[Schema, Present]:
+    def _stored_and_present(self) -> tuple[dlt.Schema, Present]:
         present = {} if self._connection is None and not Path(self.path).exists() else self._columns()
         stored = self._stored(VERSION_TABLE_NAME) if VERSION_TABLE_NAME in present else None
-        return Schema(SCHEMA) if stored is None else Schema.from_stored_schema(stored), present
+        return dlt.Schema(SCHEMA) if stored is None else dlt.Schema.from_stored_schema(stored), present
 
     def read(self) -> duckdb.DuckDBPyConnection:
         """A connection of one's own that only reads. Raises as `connection` does; also when there is no file."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dlt.common.destination import PreparedTableSchema
-from dlt.common.schema.typing import TColumnSchema
+from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.schema import TColumnSchema
 
-# dlt exports its type mapper for DuckDB from nowhere else; destinations take one by the public argument `type_mapper`.
-from dlt.destinations.impl.duckdb.factory import DuckDbTypeMapper
+from .dlt_internals.duckdb import DuckDbTypeMapper
 
 
 class TypeMapper(DuckDbTypeMapper):

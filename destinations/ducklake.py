@@ -18,11 +18,11 @@ from typing import Any
 
 import dlt
 import duckdb
-from dlt.common.destination import Destination as DltDestination
 from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
 
 from .advisory_lock import lock_sql
 from .destination import Condition, Place
+from .dlt_internals.loading import Destination as DltDestination
 from .duckdb_column_backfill import Columns
 from .duckdb_memory import at_least
 from .duckdb_sql import identifier, literal

@@ -1,9 +1,6 @@
 """DuckLake as a dlt destination that writes rows once, and in row groups that fit into bounded memory.
 
 A staged copy of each row would stay in the lake for good: what a table held is kept there for those who look back.
-
-Names of dlt 1.31 that are not in its documentation, each pinned by a test: `DuckLakeClient` and `DuckLakeSqlClient`,
-the classes behind `dlt.destinations.ducklake`, built on those that `destinations.read_in_place` names.
 """
 
 from __future__ import annotations
@@ -11,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import dlt
-from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.destinations.impl.ducklake.ducklake import DuckLakeClient
-from dlt.destinations.impl.ducklake.sql_client import DuckLakeSqlClient
+from dlt.common.destination.capabilities import DestinationCapabilitiesContext
 
+from .dlt_internals.ducklake import DuckLakeClient, DuckLakeSqlClient
+from .dlt_internals.loading import ChangesCapabilities
 from .duckdb_sql import identifier, literal
 from .read_in_place import InPlaceClient, InPlaceSqlClient, of_parquet_alone
 
@@ -70,7 +67,7 @@ class LakeClient(InPlaceClient, DuckLakeClient):
                 sql.execute_sql(f"CALL {identifier(lake)}.set_option({setting})")
 
 
-class ducklake_in_place(dlt.destinations.ducklake):  # noqa: N801 - dlt names destinations like this
+class ducklake_in_place(ChangesCapabilities, dlt.destinations.ducklake):  # noqa: N801 - dlt names destinations like this
     """`dlt.destinations.ducklake`, with the same settings, that reads Parquet where it is."""
 
     @property
@@ -78,5 +75,6 @@ class ducklake_in_place(dlt.destinations.ducklake):  # noqa: N801 - dlt names de
         """Who runs the jobs."""
         return LakeClient
 
-    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-        return of_parquet_alone(super()._raw_capabilities())
+    def changed(self, capabilities: DestinationCapabilitiesContext) -> DestinationCapabilitiesContext:
+        """What dlt's can do, from Parquet alone."""
+        return of_parquet_alone(capabilities)

@@ -7,9 +7,6 @@ fastest.
 Types: UUIDs are `uuid`. JSON is `json`, not `jsonb`: that one refuses texts that PostHog accepts (an escaped NUL, half
 a surrogate pair), for which a whole sync would stop, and keeps neither spelling nor order; `properties::jsonb` is there
 for the asking. PostgreSQL holds no NUL in a text at all: it is stored as U+FFFD, as PostHog itself stores it.
-
-Names of dlt 1.31 that are not in its documentation, each pinned by a test: `PostgresClient` (the class behind
-`dlt.destinations.postgres`) and `PostgresTypeMapper`.
 """
 
 # ruff: noqa: FBT001, FBT002 - the arguments are dlt's
@@ -23,16 +20,23 @@ from typing import Any
 import dlt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
-from dlt.common.destination.client import HasFollowupJobs, LoadJob, RunnableLoadJob
-from dlt.common.destination.exceptions import DestinationException
-from dlt.common.schema.typing import TColumnSchema, TSchemaTables
-from dlt.destinations.impl.postgres.factory import PostgresTypeMapper
-from dlt.destinations.impl.postgres.postgres import PostgresClient
-from dlt.destinations.job_client_impl import SqlJobClientBase
+from dlt.common.destination.capabilities import DestinationCapabilitiesContext
+from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.schema import TColumnSchema
 
 from .advisory_lock import lock_sql
 from .destination import Place
+from .dlt_internals.loading import (
+    ChangesCapabilities,
+    DestinationException,
+    HasFollowupJobs,
+    JobRun,
+    LoadJob,
+    RunnableLoadJob,
+    SqlJobClientBase,
+)
+from .dlt_internals.postgres import PostgresClient, PostgresTypeMapper
+from .dlt_internals.tables import TSchemaTables
 from .errors import DestinationHeld, DestinationUnusable
 from .kinds import Kind
 from .postgres_column_backfill import Columns
@@ -67,15 +71,15 @@ class TypeMapper(PostgresTypeMapper):
         return super().from_destination_type(db_type, precision, scale)
 
 
-class CopyJob(RunnableLoadJob, HasFollowupJobs):
+class CopyJob(JobRun, RunnableLoadJob, HasFollowupJobs):
     """One Parquet file into its table, in one transaction."""
 
     def run(self) -> None:
         """Copies it."""
-        client = self._job_client
+        client = self.dlt_client
         assert isinstance(client, PostgresClient)  # noqa: S101 - whose jobs these are
         sql = client.sql_client
-        with pq.ParquetFile(self._file_path) as file:
+        with pq.ParquetFile(self.path) as file:
             names = ", ".join(map(sql.escape_column_name, file.schema_arrow.names))
             table = sql.make_qualified_table_name(self.load_table_name)
             with sql.begin_transaction(), sql.native_connection.cursor() as cursor:
@@ -115,7 +119,7 @@ class CopyClient(PostgresClient):
                 yield f"CREATE INDEX ON {self.sql_client.make_qualified_table_name(name)} ({columns})"
 
 
-class postgres_by_copy(dlt.destinations.postgres):  # noqa: N801 - dlt names destinations like this
+class postgres_by_copy(ChangesCapabilities, dlt.destinations.postgres):  # noqa: N801 - dlt names destinations like this
     """`dlt.destinations.postgres`, with the same settings, that copies Parquet."""
 
     @property
@@ -123,9 +127,8 @@ class postgres_by_copy(dlt.destinations.postgres):  # noqa: N801 - dlt names des
         """Who runs the jobs."""
         return CopyClient
 
-    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-        # The place where dlt's own destinations say what they can. Its selector drops Parquet where ADBC is missing.
-        capabilities = super()._raw_capabilities()
+    def changed(self, capabilities: DestinationCapabilitiesContext) -> DestinationCapabilitiesContext:
+        """What it can do: dlt's own selector drops Parquet where ADBC is missing."""
         capabilities.loader_file_format_selector = None  # type: ignore[assignment]  # its own default
         capabilities.preferred_loader_file_format = "parquet"
         capabilities.type_mapper = TypeMapper

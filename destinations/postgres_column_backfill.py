@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
-from dlt.destinations.job_client_impl import SqlJobClientBase
 
+from .dlt_internals.loading import SqlJobClientBase
 from .errors import ColumnsInUse
 
 _TYPES = {

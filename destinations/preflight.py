@@ -9,14 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import dlt
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
-from dlt.common.destination import Destination as DltDestination
-from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.exceptions import MissingDependencyException
-from dlt.common.schema import Schema
-from dlt.destinations.job_client_impl import SqlJobClientBase
+from dlt.common.destination.capabilities import DestinationCapabilitiesContext
 
 from .credentials import how_to_set, missing_of, without_secrets
+from .dlt_internals.loading import Destination as DltDestination
+from .dlt_internals.loading import SqlJobClientBase, job_client_of
+from .dlt_internals.settings import ConfigFieldMissingException, ConfigurationException, MissingDependencyException
 from .errors import DestinationUnready, first_line
 from .kinds import Kind
 
@@ -41,7 +39,7 @@ def client_of(kind: Kind, bare: _Made, destination: _Made, dataset: str) -> SqlJ
     except (ImportError, MissingDependencyException):
         install = f"Install its driver: {kind.install}."
     try:
-        client = dlt.dataset(destination(), dataset, Schema(SCHEMA)).destination_client
+        client = job_client_of(destination(), dataset, dlt.Schema(SCHEMA))
     except ConfigFieldMissingException as error:
         missing = _unset(kind, missing_of(error))
     except (ImportError, MissingDependencyException):

@@ -6,12 +6,6 @@ from there, through a view of the one connection that runs that SQL. dlt's trans
 are untouched, and so is what a crash can do: a file that was "loaded" is a file that is there.
 
 So there is no staging dataset: none is made, and one of that name, whoever made it, is neither read nor changed.
-
-Names of dlt 1.31 that are not in its documentation, each pinned by a test: `DuckDbClient` and `DuckDbSqlClient` (the
-classes behind `dlt.destinations.duckdb`), `DuckDbCopyJob` (the job for a Parquet file), `in_staging_dataset_mode` (set
-while a client is asked to make, empty or drop something in the staging dataset), `_raw_capabilities` (what a
-destination can do), and that the SQL of a follow-up job is a text file of one statement a line, which runs on one
-connection in one transaction.
 """
 
 # ruff: noqa: FBT001, FBT002 - the arguments are dlt's
@@ -23,14 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
-from dlt.common.destination.client import FollowupJobRequest, LoadJob
-from dlt.common.schema import Schema
-from dlt.common.schema.typing import TSchemaTables
-from dlt.common.storages.load_package import LoadJobInfo
-from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
-from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from dlt.common.destination.capabilities import DestinationCapabilitiesContext
+from dlt.common.destination.typing import PreparedTableSchema
 
+from .dlt_internals.duckdb import DuckDbClient, DuckDbCopyJob, DuckDbSqlClient
+from .dlt_internals.loading import ChangesCapabilities, FollowupJobRequest, JobRun, LoadJob, LoadJobInfo
+from .dlt_internals.tables import TSchemaTables
 from .duckdb_memory import give_back, room_for
 
 _VIEW = "staged_{}"
@@ -43,16 +35,14 @@ class InPlaceJob(DuckDbCopyJob):
         """Nothing. Whether the file can be read shows in the SQL, before anything is changed."""
 
 
-class AppendJob(DuckDbCopyJob):
+class AppendJob(JobRun, DuckDbCopyJob):
     """A Parquet file whose rows are added to its table. dlt's own writes the path into its SQL as it is."""
 
     def run(self) -> None:
         """Adds them."""
-        client: Any = self._job_client
+        client = self.dlt_client
         table = client.sql_client.make_qualified_table_name(self.load_table_name)
-        client.sql_client.execute_sql(
-            f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet({_literal(self._file_path)})"
-        )
+        client.sql_client.execute_sql(f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet({_literal(self.path)})")
 
 
 class InPlaceSqlClient(DuckDbSqlClient):
@@ -74,7 +64,7 @@ class InPlaceClient(DuckDbClient):
 
     sql_client: InPlaceSqlClient
 
-    def __init__(self, schema: Schema, config: Any, capabilities: DestinationCapabilitiesContext) -> None:
+    def __init__(self, schema: dlt.Schema, config: Any, capabilities: DestinationCapabilitiesContext) -> None:
         super().__init__(schema, config, capabilities)
         self.sql_client = self.in_place(self.sql_client)
 
@@ -159,7 +149,7 @@ class InPlaceClient(DuckDbClient):
         return f"CREATE OR REPLACE TEMP VIEW {name} AS {like}{rows}"
 
 
-class duckdb_in_place(dlt.destinations.duckdb):  # noqa: N801 - dlt names destinations like this
+class duckdb_in_place(ChangesCapabilities, dlt.destinations.duckdb):  # noqa: N801 - dlt names destinations like this
     """`dlt.destinations.duckdb`, with the same settings, that reads Parquet where it is."""
 
     @property
@@ -167,8 +157,9 @@ class duckdb_in_place(dlt.destinations.duckdb):  # noqa: N801 - dlt names destin
         """Who runs the jobs."""
         return InPlaceClient
 
-    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-        return of_parquet_alone(super()._raw_capabilities())
+    def changed(self, capabilities: DestinationCapabilitiesContext) -> DestinationCapabilitiesContext:
+        """What dlt's can do, from Parquet alone."""
+        return of_parquet_alone(capabilities)
 
 
 def of_parquet_alone(capabilities: DestinationCapabilitiesContext) -> DestinationCapabilitiesContext:

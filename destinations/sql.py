@@ -16,14 +16,12 @@ from typing import Any, TypeVar
 import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
-from dlt.common.destination import Destination as DltDestination
-from dlt.common.destination.exceptions import DestinationException
-from dlt.common.schema import Schema
-from dlt.destinations.job_client_impl import SqlJobClientBase
-from dlt.load.exceptions import LoadClientJobException
+from dlt.common import json
 
 from .credentials import secrets_of, without_secrets
 from .destination import Bounds, Cell, Condition, Descriptions, Place
+from .dlt_internals.loading import Destination as DltDestination
+from .dlt_internals.loading import DestinationException, LoadClientJobException, SqlJobClientBase
 from .dropped import Present, columns_gone, tables_gone
 from .errors import DestinationError, DestinationUnusable, TableUnusable, cause_in, chain_of, first_line
 from .kinds import Kind
@@ -122,7 +120,7 @@ class SqlDestination:
         with self.session() as session:
             return tables_gone(*self._stored_and_present(session))
 
-    def _stored_and_present(self, session: SqlSession) -> tuple[Schema, Present]:
+    def _stored_and_present(self, session: SqlSession) -> tuple[dlt.Schema, Present]:
         stored = self.stored(session)
         return stored, session.columns(stored.data_table_names(seen_data_only=True))
 
@@ -235,10 +233,10 @@ class SqlDestination:
         with self.session() as session:
             yield SqlReading(session, self.stored(session))
 
-    def stored(self, session: SqlSession) -> Schema:
+    def stored(self, session: SqlSession) -> dlt.Schema:
         """dlt's schema of the tables, as it is kept beside them."""
         found = self.client.get_stored_schema(SCHEMA) if session.is_there() else None
-        return Schema(SCHEMA) if found is None else Schema.from_stored_schema(dlt.common.json.loads(found.schema))
+        return dlt.Schema(SCHEMA) if found is None else dlt.Schema.from_stored_schema(json.loads(found.schema))
 
     def property_types(self, owner: str) -> dict[str, str | None]:
         """What the table property_definitions, where it is there, says of the properties of `owner`."""

@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from datetime import date, datetime, timezone
 from typing import Any, cast
 
+import dlt
 import pyarrow as pa
 import sqlglot
-from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
-from dlt.common.destination.client import WithStagingDataset
-from dlt.common.destination.exceptions import DestinationUndefinedEntity
-from dlt.common.schema import Schema
-from dlt.common.schema.typing import TColumnSchema, TTableSchema, TTableSchemaColumns
-from dlt.destinations.job_client_impl import SqlJobClientBase
+from dlt.common.destination.capabilities import DestinationCapabilitiesContext
+from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.schema import TColumnSchema, TTableSchema
 from sqlglot import exp
 
 from .destination import StoredColumn
+from .dlt_internals.loading import DestinationUndefinedEntity, SqlJobClientBase, WithStagingDataset
+from .dlt_internals.tables import TTableSchemaColumns
 
 _PIECE_ROWS = 100_000
 _SAME = {"wei": "decimal"}
@@ -138,7 +138,7 @@ def translated(sql: str, capabilities: DestinationCapabilitiesContext) -> str:
 class SqlReading:
     """A look at the tables of the dataset."""
 
-    def __init__(self, session: SqlSession, stored: Schema) -> None:
+    def __init__(self, session: SqlSession, stored: dlt.Schema) -> None:
         self._session = session
         self._stored = stored
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from dlt.common.schema.typing import TTableSchemaColumns
-
 from .destination import Descriptions
+from .dlt_internals.tables import TTableSchemaColumns
 from .kinds import Kind
 from .sql_session import SqlSession
 from .views import VIEWS, View

@@ -15,12 +15,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-import dlt
-from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.configuration.providers.provider import ConfigProvider
-from dlt.common.normalizers.naming.snake_case import NamingConvention
-
 from destinations.destination import Destination, Place
+from destinations.dlt_internals.settings import (
+    ENVIRONMENT_NAME,
+    ConfigProvider,
+    ConfigurationException,
+    config_providers,
+)
 from destinations.registry import DESTINATIONS, TABLE_FORMATS
 from destinations.staging import SUFFIX
 from pipelines import queries
@@ -37,6 +38,7 @@ from sources.posthog import (
     Table,
     parse_time,
 )
+from sources.posthog.dlt_internals import snake_case
 from sources.posthog.errors import KeyMissing
 from sources.posthog.http.auth.api_key import ApiKey
 from sources.posthog.http.rate_limiter import Budget, Wait
@@ -146,7 +148,7 @@ def load(flags: Flags | None = None) -> Config:
     """
     flags = flags or Flags()
     try:
-        providers = [*dlt.config.config_providers]
+        providers = config_providers()
         _refuse_unknown(providers)
         reader = _Reader(flags, providers)
         config = Config(
@@ -225,7 +227,7 @@ class _Reader:
         for provider in self._providers:
             value, key = provider.get_value(name, str, None, *section)
             if value is not None and value != "":
-                yield key if provider.name == "Environment Variables" else _place(provider), value
+                yield key if provider.name == ENVIRONMENT_NAME else _place(provider), value
 
 
 def _refuse_unknown(providers: list[ConfigProvider]) -> None:
@@ -320,7 +322,7 @@ def _refuse_destination(config: Config) -> None:
             "[destination.motherduck.credentials] of .dlt/secrets.toml.",
         )
     dataset = config.sync.dataset
-    if not dataset.strip() or (usual := NamingConvention().normalize_identifier(dataset)) != dataset:
+    if not dataset.strip() or (usual := snake_case(dataset)) != dataset:
         instead = f" {usual} would do." if dataset.strip() else ""
         raise ConfigError(
             f"{dataset!r} cannot be the name of a dataset.", f"Use small letters, digits and single _.{instead}"

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.destination.client import WithStateSync
+from dlt.common import json
 from dlt.common.pipeline import get_dlt_pipelines_dir
-from dlt.common.schema import Schema
-from dlt.common.schema.utils import get_nested_tables
-from dlt.extract import DltResource
+from dlt.sources import DltResource
 
 from destinations import file_lock
 from destinations.capabilities import worked_out_once
 from destinations.destination import Destination, dropped_tables
+from destinations.dlt_internals.loading import WithStateSync, keep_schema
+from destinations.dlt_internals.tables import get_nested_tables
 from destinations.errors import DestinationHeld, DestinationUnusable, telling
 from pipelines.column_types import mend_types
 from sources.posthog import PostHogError
@@ -66,7 +66,7 @@ def forget_tables(pipeline: dlt.Pipeline, tables: Collection[str]) -> None:
     schema.drop_tables(list(gone))
     # dlt 1.31 makes tables only for a schema that it has not stored before: without this one like an earlier one.
     schema.tables[schema.loads_table_name]["x-tables-dropped-at"] = datetime.now(timezone.utc).isoformat()  # type: ignore[typeddict-unknown-key]  # hints of one's own begin with x-
-    pipeline._schema_storage.save_schema(schema)
+    keep_schema(pipeline, schema)
     with pipeline.managed_state() as state:
         source: dict[str, Any] = state.get("sources", {}).get(_SOURCE, {})
         for part in ("resources", "replaced"):
@@ -108,14 +108,14 @@ def working_folder(destination: Destination) -> Iterator[None]:
 def load(pipeline: dlt.Pipeline, resources: list[DltResource]) -> None:
     """Loads `resources` in one package. Raises PipelineStepFailed."""
 
-    @dlt.source(schema=schema_left_behind(pipeline) or Schema(_SOURCE), section=_SOURCE, max_table_nesting=0)
+    @dlt.source(schema=schema_left_behind(pipeline) or dlt.Schema(_SOURCE), section=_SOURCE, max_table_nesting=0)
     def posthog() -> list[DltResource]:
         return resources
 
     pipeline.run(posthog())
 
 
-def schema_left_behind(pipeline: dlt.Pipeline) -> Schema | None:
+def schema_left_behind(pipeline: dlt.Pipeline) -> dlt.Schema | None:
     """The schema of a first package that made its tables and was killed before its state was there.
 
     dlt restores the schemas that a state names, so this one it would not find: columns would get the types of the pages
@@ -125,7 +125,7 @@ def schema_left_behind(pipeline: dlt.Pipeline) -> Schema | None:
         return None
     with pipeline.destination_client() as client:
         stored = client.get_stored_schema(_SOURCE) if isinstance(client, WithStateSync) else None
-    return None if stored is None else Schema.from_dict(dlt.common.json.loads(stored.schema))
+    return None if stored is None else dlt.Schema.from_dict(json.loads(stored.schema))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from enum import IntEnum
 from destinations.errors import DatasetTaken, DestinationError, DestinationUnready
 from pipelines.config import ConfigError
 from pipelines.sync import SyncResult
-from sources.posthog import PostHogError, errors
+from sources.posthog import errors
 from sources.posthog.readers.extraction import OtherProject
 
 
@@ -103,8 +103,3 @@ def behind(error: BaseException) -> BaseException | None:
     None: there is none, or `from None` hides it.
     """
     return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-
-
-def is_known(error: BaseException) -> bool:
-    """Whether `error` says itself what failed and what to do: it needs no traceback."""
-    return isinstance(error, (PostHogError, DestinationError, ConfigError))

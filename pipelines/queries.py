@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dlt.common.configuration.providers.provider import ConfigProvider
-
+from destinations.dlt_internals.settings import ConfigProvider
 from destinations.views import VIEWS
 from pipelines.records import RECORD_TABLES
 from sources.posthog import CHILDREN, TABLES

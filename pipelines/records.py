@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import dlt
-from dlt.extract import DltResource
+from dlt.sources import DltResource
 
 from sources.posthog import Column
 from sources.posthog.clock import MAX, MIN, to_datetime

@@ -16,8 +16,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pyarrow as pa
-from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
+from dlt.sources import DltResource
 
 from destinations.destination import Destination, MendsRepeated, refuse_foreign, unusable_tables
 from destinations.errors import ColumnsInUse, TableUnusable

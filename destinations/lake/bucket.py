@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from urllib.parse import urlparse
 
 import pyarrow as pa
-from dlt.common.configuration.resolve import resolve_configuration
-from dlt.common.destination import Destination as DltDestination
-from dlt.common.storages import FilesystemConfiguration
 
 from destinations.destination import Bounds, Cell
+from destinations.dlt_internals.filesystem import FilesystemConfiguration
+from destinations.dlt_internals.loading import Destination as DltDestination
+from destinations.dlt_internals.settings import resolve_configuration
 from destinations.errors import DestinationError, DestinationUnusable, telling
 
 from . import repeats

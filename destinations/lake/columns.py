@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlt.common.schema.typing import TColumnSchema
+from dlt.common.schema import TColumnSchema
 
 _TYPES = {
     "text": "VARCHAR",

@@ -6,10 +6,13 @@ import asyncio
 from typing import Any
 
 import duckdb
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
-from dlt.common.exceptions import MissingDependencyException
 
 from destinations.credentials import how_to_set, missing_of
+from destinations.dlt_internals.settings import (
+    ConfigFieldMissingException,
+    ConfigurationException,
+    MissingDependencyException,
+)
 from destinations.errors import (
     DestinationError,
     DestinationForeign,

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -34,18 +33,7 @@ from .writing import write_rows
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class Merged:
-    """What a merge did."""
-
-    arrived: int = 0
-    written: list[str] = field(default_factory=list)
-    """Files that were made or replaced."""
-    kept: int = 0
-    """Files that hold arriving keys and did not change."""
-
-
-def replace(store: Store, spec: Spec, arriving: Sequence[Path], memory_limit: str) -> Merged:
+def replace(store: Store, spec: Spec, arriving: Sequence[Path], memory_limit: str) -> None:
     """Puts the rows of `arriving` in the place of all there are: one file in the place of one file."""
     with connection(store, memory_limit) as con:
         relative = f"{spec.name}/{spec.name}.parquet"
@@ -56,10 +44,9 @@ def replace(store: Store, spec: Spec, arriving: Sequence[Path], memory_limit: st
             for path in others:
                 store.discard(path)
             store.delete(intent)
-        return Merged(_rows(con, arriving), [written.path])
 
 
-def append(store: Store, spec: Spec, arriving: Sequence[Path], load_id: str, memory_limit: str) -> Merged:
+def append(store: Store, spec: Spec, arriving: Sequence[Path], load_id: str, memory_limit: str) -> None:
     """Adds the rows of `arriving`, which have no key: to a file of the package's own, so that it can be told apart.
 
     The file counts once the package does: `write_ahead_log.settle` removes it otherwise.
@@ -68,13 +55,12 @@ def append(store: Store, spec: Spec, arriving: Sequence[Path], load_id: str, mem
     with connection(store, memory_limit) as con:
         write_ahead_log.note_append(store, load_id, relative)
         _write(store, con, spec, typed(con, spec, arriving), relative)
-        return Merged(_rows(con, arriving), [relative])
 
 
-def merge(store: Store, keys: Keys, spec: Spec, arriving: Sequence[Path], memory_limit: str) -> Merged:
+def merge(store: Store, keys: Keys, spec: Spec, arriving: Sequence[Path], memory_limit: str) -> None:
     """Puts the rows of `arriving` in the place of those that `spec.match` says they replace."""
     with connection(store, memory_limit, spec.name) as con:
-        return _Merge(store, keys, spec, con).run(arriving)
+        _Merge(store, keys, spec, con).run(arriving)
 
 
 class _Merge:
@@ -86,31 +72,23 @@ class _Merge:
         self._numbered = ""
         self._files = {file.path: file for file in store.files(spec.name)}
 
-    def run(self, arriving: Sequence[Path]) -> Merged:
+    def run(self, arriving: Sequence[Path]) -> None:
         spec, con = self._spec, self._con
-        result = Merged()
         self._numbered = take(con, spec, arriving)
-        result.arrived = self._count("SELECT count(*) FROM arriving")
         self._find_homes()
         targets = self._place()
         if not targets and not self._count("SELECT count(*) FROM homes"):
-            return result
+            return
         intent = self._note_moves()
-        self._rewrite_all(targets, result)
+        self._rewrite_all(targets)
         if intent is not None:
             self._store.delete(intent)
-        return result
 
-    def _rewrite_all(self, targets: Sequence[str], result: Merged) -> None:
+    def _rewrite_all(self, targets: Sequence[str]) -> None:
         homes, moves = (
             self._paths(f"SELECT DISTINCT {c} FROM {t}") for c, t in (("_home", "homes"), ("_from", "moves"))
         )
-        written = []
-        for path in dict.fromkeys([*targets, *homes]):
-            if self._is_unchanged(path):
-                result.kept += 1
-            else:
-                written.append(path)
+        written = [path for path in dict.fromkeys([*targets, *homes]) if not self._is_unchanged(path)]
         noted = [self._files.get(path) or new_file(path) for path in dict.fromkeys([*written, *moves])]
         with self._store.writing(noted, self._schema):
             for path in written:
@@ -118,7 +96,6 @@ class _Merge:
             # What moves leaves its old file when it is in its new one: nothing is missing in between.
             for path in moves:
                 self._remove_moved(path)
-        result.written += [*written, *moves]
 
     def _schema(self) -> pa.Schema:
         nothing = typed(self._con, self._spec, [])
@@ -288,8 +265,3 @@ def typed(con: duckdb.DuckDBPyConnection, spec: Spec, paths: Sequence[Path | str
     if not more:
         cells += [identifier(c) for c in sorted(there - spec.columns.keys())]
     return f"SELECT {', '.join(cells)}{more} FROM {source}"
-
-
-def _rows(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> int:
-    row = con.execute(f"SELECT count(*) FROM {scan(paths)}").fetchone() if paths else None
-    return int(row[0]) if row else 0

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import duckdb
-from dlt.common.storages import FilesystemConfiguration
 
 from destinations.destination import Condition, Descriptions
+from destinations.dlt_internals.filesystem import FilesystemConfiguration
 from destinations.errors import TableUnusable
 
 from . import integrity_check, repeats, views

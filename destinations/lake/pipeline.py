@@ -3,33 +3,40 @@
 dlt keeps what it keeps in any bucket (loads, state, schemas), where and as it does. The files of a load package stay on
 this machine; when those of a table and its children are all there, one job merges them into the lake. A package counts
 when dlt has written its state, which is one object, after all of its rows.
-
-Names of dlt 1.31 that are not in its documentation, each pinned by a test: `FilesystemClient` (the class behind
-`dlt.destinations.filesystem`) with `get_load_job_class`, `get_reference_followup_job_class`, `batch_table_chain`,
-`_list_dlt_table_files` and `_write_to_json_file`; `ReferenceFollowupJob`, a job with the paths of a table chain's
-files; and `_raw_capabilities`, which all of dlt's destinations override.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import dlt
-from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
-from dlt.common.destination.client import HasFollowupJobs, LoadJob, RunnableLoadJob
-from dlt.common.destination.configuration import ParquetFormatConfiguration
-from dlt.common.schema import Schema
-from dlt.common.schema.typing import TTableSchema
-from dlt.common.schema.utils import get_root_table, is_nested_table
-from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
-from dlt.common.storages.load_package import ParsedLoadJobFileName
-from dlt.common.storages.load_package import load_package_state as current_package
-from dlt.destinations.impl.filesystem.configuration import FilesystemDestinationClientConfiguration
-from dlt.destinations.impl.filesystem.filesystem import FilesystemClient, ReferenceFollowupJob
-from dlt.destinations.job_impl import FinalizedLoadJob, ReferenceFollowupJobRequest
+from dlt.common import json
+from dlt.common.destination.capabilities import DestinationCapabilitiesContext
+from dlt.common.destination.typing import PreparedTableSchema
+from dlt.common.schema import TTableSchema
 
+from destinations.dlt_internals.filesystem import (
+    BucketClient,
+    FilesystemClient,
+    FilesystemDestinationClientConfiguration,
+    ReferenceFollowupJob,
+)
+from destinations.dlt_internals.loading import (
+    ChangesCapabilities,
+    CurrentLoadPackageStateNotAvailable,
+    FinalizedLoadJob,
+    HasFollowupJobs,
+    JobRun,
+    LoadJob,
+    ParquetFormatConfiguration,
+    ParsedLoadJobFileName,
+    ReferenceFollowupJobRequest,
+    RunnableLoadJob,
+)
+from destinations.dlt_internals.loading import load_package_state as current_package
+from destinations.dlt_internals.tables import get_root_table, is_nested_table
 from destinations.errors import DestinationUnusable
 
 from . import merging
@@ -47,29 +54,27 @@ class ArrivedJob(RunnableLoadJob, HasFollowupJobs):
         """Nothing."""
 
 
-class LakeJob(ReferenceFollowupJob):
+class LakeJob(JobRun, ReferenceFollowupJob):
     """Merges the files of a table and its children into the lake."""
-
-    _job_client: LakeClient
 
     def run(self) -> None:
         """Table by table; each is whole in the lake before the next one begins."""
-        client = self._job_client
+        client: LakeClient = self.dlt_client
         files: dict[str, list[Path]] = {}
         for path in self.file_paths:
             files.setdefault(ParsedLoadJobFileName.parse(path).table_name, []).append(Path(path))
         for table in client.chain(self.load_table_name):
-            client.load(table, files.get(table, []), self._load_id)
+            client.load(table, files.get(table, []), self.package)
 
 
-class LakeClient(FilesystemClient):
+class LakeClient(BucketClient):
     """dlt's client of a bucket, except for the files of tables."""
 
     batch_table_chain: ClassVar[bool] = True
 
     def __init__(
         self,
-        schema: Schema,
+        schema: dlt.Schema,
         config: FilesystemDestinationClientConfiguration,
         capabilities: DestinationCapabilitiesContext,
     ) -> None:
@@ -158,33 +163,30 @@ class LakeClient(FilesystemClient):
                 )
         return tables
 
-    def _write_to_json_file(self, filepath: str, data: Any) -> None:
-        # On a local disk dlt writes into the file itself, where a kill leaves half of it: the state that the next run
-        # begins with. In an object store it writes even if another run has the lake by now.
+    def put_json(self, path: str, data: Any) -> bool:
+        """Writes a file of dlt's own that lies in the dataset.
+
+        On a local disk dlt writes into the file itself, where a kill leaves half of it: the state that the next run
+        begins with. In an object store it writes even if another run has the lake by now.
+        """
         prefix = self.pathlib.join(self.store.root, "")
-        if not filepath.startswith(prefix):
-            super()._write_to_json_file(filepath, data)
-            return
-        relative, text = filepath.removeprefix(prefix), dlt.common.json.dumps(data)
+        if not path.startswith(prefix):
+            return False
+        relative, text = path.removeprefix(prefix), json.dumps(data)
         if self.is_local_filesystem:
             self.store.write_text(Path(relative).as_posix(), text)
-            return
+            return True
         with self.store.fence.naming(relative):
             self.store.write_text(relative, text)
+        return True
 
-    def _list_dlt_table_files(
-        self, table_name: str, pipeline_name: str | None = None
-    ) -> Iterator[tuple[str, list[str]]]:
-        # What came from a run after it had lost the lake is not read.
+    def is_to_be_read(self, path: str) -> bool:
+        """Whether a file of dlt's own counts: not what came from a run after it had lost the lake."""
         prefix = self.pathlib.join(self.store.root, "")
-        for path, parts in super()._list_dlt_table_files(
-            table_name, *([] if pipeline_name is None else [pipeline_name])
-        ):
-            if path.removeprefix(prefix) not in self.store.fence.sealed:
-                yield path, parts
+        return path.removeprefix(prefix) not in self.store.fence.sealed
 
 
-class lake(dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations like this
+class lake(ChangesCapabilities, dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations like this
     """`dlt.destinations.filesystem`, with the same settings, whose tables are merged Parquet files."""
 
     __orig_base__ = dlt.destinations.filesystem  # where dlt looks for the defaults of arguments
@@ -213,7 +215,7 @@ class lake(dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations 
         return LakeClient
 
     def client(
-        self, schema: Schema, initial_config: FilesystemDestinationClientConfiguration | None = None
+        self, schema: dlt.Schema, initial_config: FilesystemDestinationClientConfiguration | None = None
     ) -> FilesystemClient:
         """A client; those of one dataset share what they know of its files."""
         client = super().client(schema, initial_config or self.spec())
@@ -233,8 +235,8 @@ class lake(dlt.destinations.filesystem):  # noqa: N801 - dlt names destinations 
             opening.close()
             store.close()
 
-    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-        capabilities = super()._raw_capabilities()
+    def changed(self, capabilities: DestinationCapabilitiesContext) -> DestinationCapabilitiesContext:
+        """What a lake can do."""
         capabilities.preferred_loader_file_format = "parquet"
         capabilities.supported_loader_file_formats = ["parquet", "reference"]
         capabilities.supported_table_formats = []

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dlt.common.destination import PreparedTableSchema
-from dlt.common.schema.utils import get_columns_names_with_prop, get_dedup_sort_tuple, get_first_column_name_with_prop
+from dlt.common.destination.typing import PreparedTableSchema
 
+from destinations.dlt_internals.tables import (
+    DEDUPLICATED,
+    get_columns_names_with_prop,
+    get_dedup_sort_tuple,
+    get_first_column_name_with_prop,
+)
 from destinations.duckdb_sql import identifier, literal, utc_day
 
 from .columns import lake_type
@@ -63,7 +68,7 @@ def spec_of(table: PreparedTableSchema) -> Spec:
         unique=unique,
         match=groups or unique,
         newest_by=get_dedup_sort_tuple(known),
-        has_no_copies=bool(given.get("x-stage-data-deduplicated", False)),
+        has_no_copies=bool(given.get(DEDUPLICATED, False)),
         gone=_gone(given),
         dated_by=dated_by,
         sorted_by=sorted_by,

@@ -23,9 +23,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
-from dlt.common.storages import FilesystemConfiguration, fsspec_from_config
-from dlt.common.storages.fsspec_filesystem import MTIME_DISPATCH
 from fsspec import AbstractFileSystem
+
+from destinations.dlt_internals.filesystem import MTIME_DISPATCH, FilesystemConfiguration, fsspec_from_config
 
 from .conditional import ABSENT, Objects, objects_of, tag_in
 from .fence import Fence

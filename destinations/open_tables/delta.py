@@ -19,9 +19,9 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
-from dlt.common.libs.deltalake import deltalake_storage_options, evolve_delta_table_schema
-from dlt.common.storages import FilesystemConfiguration
 
+from destinations.dlt_internals.delta import deltalake_storage_options, evolve_delta_table_schema
+from destinations.dlt_internals.filesystem import FilesystemConfiguration
 from destinations.errors import DestinationForeign
 from destinations.lake.layout import ROW_GROUP_ROWS
 from destinations.lake.store import File

@@ -6,9 +6,8 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
 
-from dlt.common.storages import FilesystemConfiguration
-
 from destinations.destination import Condition, Descriptions
+from destinations.dlt_internals.filesystem import FilesystemConfiguration
 from destinations.errors import DestinationError, DestinationForeign, DestinationUnusable, chain_of, first_line
 from destinations.lake.bucket import BucketDestination
 from destinations.lake.compacting import Compacted

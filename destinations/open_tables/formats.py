@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
-from dlt.common.storages import FilesystemConfiguration
 
+from destinations.dlt_internals.filesystem import FilesystemConfiguration
+from destinations.dlt_internals.settings import import_library
 from destinations.errors import DestinationUnready
 from destinations.lake.store import File
 
@@ -105,7 +106,7 @@ def require(name: str) -> None:
     """Raises DestinationUnready where the package for a format is missing."""
     package, extra = _PACKAGES[name]
     try:
-        __import__(f"dlt.common.libs.{package}")
+        import_library(package)
         if name == "iceberg":
             __import__("sqlalchemy")
     except ImportError:

@@ -21,9 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from dlt.common.configuration.specs.mixins import WithPyicebergConfig
-from dlt.common.libs.pyiceberg import ensure_iceberg_compatible_arrow_schema, get_sql_catalog
-from dlt.common.storages import FilesystemConfiguration, fsspec_from_config
 from pyiceberg.catalog import Catalog
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import bin_pack_record_batches, pyarrow_to_schema, write_file
@@ -31,6 +28,12 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import StaticTable, Table, WriteTask
 from pyiceberg.table.metadata import TableMetadata
 
+from destinations.dlt_internals.filesystem import FilesystemConfiguration, fsspec_from_config
+from destinations.dlt_internals.iceberg import (
+    WithPyicebergConfig,
+    ensure_iceberg_compatible_arrow_schema,
+    get_sql_catalog,
+)
 from destinations.errors import DestinationForeign, DestinationUnusable
 from destinations.lake.conditional import ABSENT, ConditionFailed
 from destinations.lake.layout import ROW_GROUP_ROWS

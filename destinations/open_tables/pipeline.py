@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import dlt
-from dlt.common.destination import DestinationCapabilitiesContext, PreparedTableSchema
-from dlt.common.schema.typing import TTableFormat
-from dlt.destinations.impl.filesystem.filesystem import FilesystemClient
+from dlt.common.destination.capabilities import DestinationCapabilitiesContext
+from dlt.common.destination.typing import PreparedTableSchema
 
+from destinations.dlt_internals.filesystem import FilesystemClient
+from destinations.dlt_internals.tables import TTableFormat
 from destinations.lake.opening import Opening
 from destinations.lake.pipeline import LakeClient, lake
 from destinations.lake.spec import spec_of
@@ -78,7 +79,8 @@ class open_tables(lake):  # noqa: N801 - dlt names destinations like this
         """Who runs the jobs."""
         return _CLIENTS[self._table_format]
 
-    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
-        capabilities = super()._raw_capabilities()
+    def changed(self, capabilities: DestinationCapabilitiesContext) -> DestinationCapabilitiesContext:
+        """What a lake can do, and the formats of its tables."""
+        capabilities = super().changed(capabilities)
         capabilities.supported_table_formats = ["delta", "iceberg"]
         return capabilities

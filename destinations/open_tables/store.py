@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from functools import cached_property
 
 import pyarrow as pa
-from dlt.common.storages import FilesystemConfiguration
 
+from destinations.dlt_internals.filesystem import FilesystemConfiguration
 from destinations.lake.store import File, Store
 
 from .formats import TableFormat, format_of

@@ -18,10 +18,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 import dlt
-from dlt.common.exceptions import DltException
-from dlt.extract import DltResource
+from dlt.sources import DltResource
 
 from sources.posthog.clock import DAY, HOUR, to_micros
+from sources.posthog.dlt_internals import COLUMN_WARNING, DltException
 from sources.posthog.errors import PostHogError
 from sources.posthog.http.client import PostHogClient
 from sources.posthog.http.rate_limiter import Budget
@@ -69,7 +69,7 @@ class _ExpectedHints(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether `record` is to be logged."""
-        if "several column hints were different" not in str(record.msg):
+        if COLUMN_WARNING not in str(record.msg):
             return True
         try:
             return dlt.current.source_schema().name != "posthog"

@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
-from dlt.extract import DltResource
+from dlt.sources import DltResource
 
+from sources.posthog.dlt_internals import current_resource, emptied_tables, give_hints
 from sources.posthog.pages.dedup import Deduplicator, OnceARun
 from sources.posthog.pages.elements_chain import elements_of
 from sources.posthog.pages.spool import SpooledPage
@@ -34,10 +35,8 @@ class ChildPages:
         columns: Any = table.column_hints()
         merge: Any = {"disposition": "merge", "strategy": "delete-insert", "deduplicated": is_unique}
         loads: Any = merge if disposition == "merge" else disposition
-        # `dlt.mark.with_hints` would add the columns of the other table, which it starts from. `_hints_variants` is
-        # where dlt 1.31 keeps what it makes of them, by table (not documented; pinned by the tests of elements).
-        dlt.current.resource()._hints_variants[table.name] = dlt.mark.make_hints(
-            table_name=table.name,
+        give_hints(
+            table.name,
             write_disposition=loads,
             columns=columns,
             primary_key=table.keys,
@@ -112,7 +111,7 @@ def _resource(
         # The program has looked into its dataset before.
         claim = extraction.claim(dlt.current.source_state(), stored.take_over() if is_script else None)
         if claim:
-            dlt.current.resource().apply_hints(additional_table_hints={CLAIM: claim})
+            current_resource().apply_hints(additional_table_hints={CLAIM: claim})
         has_pages = False
         told = _Told()
         disposition = _disposition()
@@ -149,7 +148,7 @@ def _resource(
         reading = extraction.readings[table.name]
         if disposition == "replace" and not has_pages and (table.loads == "replace" or reading.skipped is not None):
             # dlt would take it for a table that is empty now. This one was not read, or has not changed.
-            dlt.current.resource().apply_hints(write_disposition="append")
+            current_resource().apply_hints(write_disposition="append")
 
     hints: dict[str, Any] = {
         "name": table.name,
@@ -172,7 +171,7 @@ def _resource(
 def _disposition() -> str:
     """What dlt does with the rows of the resource that is being read: what we ask for, unless a script says otherwise
     (`pipeline.run(..., write_disposition="replace")`)."""
-    given: Any = dlt.current.resource().write_disposition
+    given: Any = current_resource().write_disposition
     return str(given["disposition"] if isinstance(given, dict) else given)
 
 
@@ -228,9 +227,7 @@ def _is_emptied(table: Table) -> bool:
 
     After `dlt pipeline drop` it is not in the schema, which a script's pipeline keeps from run to run.
     """
-    package: Any = dlt.current.load_package_state()["state"]
-    emptied = [*package.get("dropped_tables", ()), *package.get("truncated_tables", ())]
-    return any(each["name"] == table.name for each in emptied)
+    return any(each["name"] == table.name for each in emptied_tables())
 
 
 class _Told:
@@ -248,7 +245,7 @@ class _Told:
     def properties(self, columns: PropertyColumns) -> None:
         """Tells of the property columns that are new."""
         if new := self._new(known.column for known in columns.catalogue.properties):
-            dlt.current.resource().apply_hints(columns=new)
+            current_resource().apply_hints(columns=new)
 
     def answered(self, reading: TableReading) -> None:
         """Tells what PostHog's answers told, so far, of a table of which not all columns are declared."""
@@ -256,7 +253,7 @@ class _Told:
         if new or reading.key != self._key:
             self._key = reading.key
             # Given no columns, dlt would forget those that it has.
-            dlt.current.resource().apply_hints(columns=new or None, primary_key=reading.key or None)
+            current_resource().apply_hints(columns=new or None, primary_key=reading.key or None)
 
     def _new(self, columns: Iterable[Column]) -> dict[str, Any]:
         new = {column.name: column for column in columns if self._columns.get(column.name) != column}

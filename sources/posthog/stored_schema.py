@@ -12,17 +12,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import dlt
-from dlt.common.configuration.container import Container
-from dlt.common.configuration.exceptions import ConfigurationException
-from dlt.common.destination.client import JobClientBase, WithStateSync
-from dlt.common.destination.exceptions import DestinationUndefinedEntity
-from dlt.common.pipeline import PipelineContext
-from dlt.common.schema import Schema
-from dlt.common.schema.typing import TTableSchema
-from dlt.common.schema.utils import is_nested_table
-from dlt.destinations.job_client_impl import SqlJobClientBase
-from dlt.pipeline.exceptions import PipelineConfigMissing
+from dlt.common import json
+from dlt.common.schema import TTableSchema
 
+from sources.posthog.dlt_internals import (
+    ConfigurationException,
+    DestinationUndefinedEntity,
+    PipelineConfigMissing,
+    SqlJobClientBase,
+    WithStateSync,
+    emptied_tables,
+    is_nested_table,
+    running_pipeline,
+)
 from sources.posthog.readers.extraction import CLAIM
 
 
@@ -30,7 +32,7 @@ class StoredSchema:
     """Takes over, once in each load package, what the dataset of the pipeline that runs has of this source."""
 
     def __init__(self) -> None:
-        self._taken_into: Schema | None = None
+        self._taken_into: dlt.Schema | None = None
         self._claimed: Mapping[str, Mapping[str, Any]] = {}
 
     def take_over(self) -> Mapping[str, Mapping[str, Any]]:
@@ -46,13 +48,11 @@ class StoredSchema:
         return self._claimed
 
 
-def _take_over(mine: Schema) -> Mapping[str, Mapping[str, Any]]:
-    context = Container()[PipelineContext]
-    if not context.is_active():
+def _take_over(mine: dlt.Schema) -> Mapping[str, Mapping[str, Any]]:
+    pipeline = running_pipeline()
+    if pipeline is None:
         return {}
-    package: Any = dlt.current.load_package_state()["state"]
-    dropped = {each["name"] for each in package.get("dropped_tables", ())}
-    pipeline: Any = context.pipeline()
+    dropped = {each["name"] for each in emptied_tables(only_dropped=True)}
     try:
         opened = pipeline.destination_client(mine.name if mine.name in pipeline.schemas else None)
     except (PipelineConfigMissing, ConfigurationException):
@@ -69,17 +69,17 @@ def _take_over(mine: Schema) -> Mapping[str, Mapping[str, Any]]:
     return claimed
 
 
-def _stored(client: JobClientBase, name: str) -> Schema | None:
+def _stored(client: Any, name: str) -> dlt.Schema | None:
     if not isinstance(client, WithStateSync):
         return None
     try:
         found = client.get_stored_schema(name)
     except DestinationUndefinedEntity:
         return None
-    return None if found is None else Schema.from_stored_schema(dlt.common.json.loads(found.schema))
+    return None if found is None else dlt.Schema.from_stored_schema(json.loads(found.schema))
 
 
-def _has_rows(client: JobClientBase, table: str) -> bool:
+def _has_rows(client: Any, table: str) -> bool:
     """Whether a table holds rows; files are taken for such."""
     if not isinstance(client, SqlJobClientBase):
         return True
@@ -90,7 +90,7 @@ def _has_rows(client: JobClientBase, table: str) -> bool:
         return False
 
 
-def _add(schema: Schema, name: str, table: TTableSchema) -> None:
+def _add(schema: dlt.Schema, name: str, table: TTableSchema) -> None:
     """Adds a table, or those of its columns that `schema` does not have."""
     known = schema.tables.get(name)
     if known is None:

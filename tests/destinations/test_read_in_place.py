@@ -12,8 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
-from dlt.destinations.job_client_impl import SqlLoadJob
+from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from destinations.duckdb import DuckDbFile
@@ -232,10 +231,6 @@ def test_a_folder_whose_name_would_end_a_text_or_a_statement(tmp_path: Path, mon
         assert file.totals(["things"]) == {"things": 3}
 
 
-def test_the_names_of_dlt_that_this_relies_on(tmp_path: Path) -> None:
-    assert dlt.destinations.duckdb().client_class is DuckDbClient
+def test_ours_are_what_runs() -> None:
     assert duckdb_in_place().client_class is InPlaceClient
     assert issubclass(InPlaceJob, DuckDbCopyJob)
-    sql = tmp_path / "things.0123456789.0.sql"
-    sql.write_text("SELECT 1;\nSELECT 2\n")
-    assert SqlLoadJob(str(sql))._split_fragments(sql.read_text()) == ["SELECT 1", "SELECT 2"]

@@ -52,15 +52,12 @@ the same class: asking for less changes the query, which is what the breaker wan
 from __future__ import annotations
 
 from sources.posthog.errors.base import PostHogError as PostHogError
-from sources.posthog.errors.base import Remedy as Remedy
 
 # The families below are named by what is to be done, which is why they do not end in "Error".
 
 
 class Retryable(PostHogError):
     """The same request may work in a moment."""
-
-    remedy = Remedy.RETRY
 
 
 class ServerFault(Retryable):
@@ -101,7 +98,6 @@ class WrongContentType(Retryable):
 class Narrow(PostHogError):
     """The same query would fail again: ask for less (a shorter time, fewer events)."""
 
-    remedy = Remedy.NARROW
     advice = "Ask for less at once: a shorter time range or fewer events."
 
 
@@ -133,7 +129,6 @@ class QueryTooLarge(Narrow):
 class Waitable(PostHogError):
     """The same request works later, after `seconds` if PostHog said so. `reason` is what is shown while waiting."""
 
-    remedy = Remedy.WAIT
     is_shared = True
     reason = "PostHog"
     advice = "Wait, then run the same command again: it goes on where it stopped."

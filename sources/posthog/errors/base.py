@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
-
-class Remedy(Enum):
-    """What helps."""
-
-    RETRY = "retry"
-    NARROW = "narrow"
-    WAIT = "wait"
-    FINAL = "final"
-
 
 class PostHogError(Exception):
     """Something between us and PostHog failed: what (`message`), what it means, what to do next (`advice`).
@@ -21,7 +10,6 @@ class PostHogError(Exception):
     says so. None of them, nor the text, holds the key.
     """
 
-    remedy = Remedy.FINAL
     is_shared: bool = False
     """Whether whatever else is asked would fail of this too."""
     meaning: str = ""

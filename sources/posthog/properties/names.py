@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from dlt.common.normalizers.naming.snake_case import NamingConvention
+from sources.posthog.dlt_internals import snake_case
 
 
 def path_key(parts: Sequence[str]) -> str:
@@ -91,7 +91,6 @@ MAX_LENGTH = 63
 _HASH_LENGTH = 8
 _WHOLE_HASH = 32
 _HASHED = re.compile(r"_x(?:[0-9a-f]{8}|[0-9a-f]{32})$")
-_NAMING = NamingConvention()
 
 
 def bare_name(key: str) -> str:
@@ -103,10 +102,10 @@ def bare_name(key: str) -> str:
         return name if len(name) <= MAX_LENGTH else name[:MAX_LENGTH].rstrip("_")
     if not key.strip():
         return "property"
-    name = str(_NAMING.normalize_identifier(key))
+    name = snake_case(key)
     if len(name) > MAX_LENGTH:
         name = name[:MAX_LENGTH].rstrip("_")
-    return str(_NAMING.normalize_identifier(name))
+    return snake_case(name)
 
 
 def owns(key: str) -> bool:

@@ -9,9 +9,8 @@ from datetime import date, datetime, timezone
 from difflib import get_close_matches
 from typing import Any, ClassVar, Literal
 
-from dlt.common.normalizers.naming.snake_case import NamingConvention
-
 from sources.posthog.clock import DAY, HOUR, SECOND
+from sources.posthog.dlt_internals import snake_case
 from sources.posthog.tables.schema import EngineName, Reads, Table
 
 Write = Literal["merge", "replace", "append"]
@@ -142,7 +141,7 @@ def queries_of(given: Mapping[str, Mapping[str, Any]], taken: Iterable[str] = ()
 
 
 def _check_name(name: str) -> None:
-    usual = NamingConvention().normalize_identifier(name) if name.strip() else ""
+    usual = snake_case(name) if name.strip() else ""
     if not usual or usual != name or name.startswith("_dlt"):
         advice = f"{usual} would do." if usual and not usual.startswith("_dlt") else ""
         raise BadQuery(f"{name!r} cannot be the name of a table.", f"Use small letters, digits and single _. {advice}")

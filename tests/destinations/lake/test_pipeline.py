@@ -1,15 +1,12 @@
-"""The lake as any dlt destination: what dlt reads of it, and what it takes of dlt that is not in dlt's documents."""
+"""The lake as any dlt destination: what dlt reads of it."""
 
 from __future__ import annotations
 
 import json
 
 import dlt
-from dlt.destinations.impl.filesystem.filesystem import FilesystemClient, ReferenceFollowupJob
-from dlt.destinations.job_impl import ReferenceFollowupJobRequest
 
 from destinations.lake import lake
-from destinations.lake.pipeline import LakeClient
 from tests.destinations.lake.lakes import DATASET, LocalPlace, Place, event, load_events
 
 ROWS = [event(n, f"2026-11-{20 + n % 2}T12:00:00Z") for n in range(6)]
@@ -44,15 +41,3 @@ def test_state_and_schema_lie_where_dlt_puts_them_and_are_whole(place: Place) ->
     for path in place.all_files():
         if path.endswith(".jsonl"):
             json.loads(place.get(path))
-
-
-def test_what_is_taken_of_dlt_is_there() -> None:
-    for name in ("get_load_job_class", "get_reference_followup_job_class", "create_dataset"):
-        assert callable(getattr(FilesystemClient, name)), name
-    for name in ("_write_to_json_file", "_list_dlt_table_files"):
-        assert callable(getattr(FilesystemClient, name)), name
-    assert FilesystemClient.batch_table_chain is False
-    assert issubclass(LakeClient, FilesystemClient)
-    assert callable(ReferenceFollowupJobRequest.is_reference_job)
-    assert "file_path" in ReferenceFollowupJob.__init__.__code__.co_varnames
-    assert callable(dlt.destinations.filesystem._raw_capabilities)

@@ -13,8 +13,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from dlt.common.normalizers.naming.snake_case import NamingConvention
-
+from sources.posthog.dlt_internals import snake_case
 from sources.posthog.errors import (
     AnswerMalformed,
     OwnQueryRefused,
@@ -34,7 +33,6 @@ from sources.posthog.tables.schema import Column
 MOST_CHARACTERS = 63
 """Names longer than this are cut by PostgreSQL; unnamed expressions are easily longer."""
 
-_normalize = NamingConvention().normalize_identifier
 _OTHERS = re.compile(r"\W+", re.ASCII)
 
 
@@ -47,7 +45,7 @@ def column_names(names: Iterable[str]) -> tuple[str, ...]:
     taken: set[str] = set()
     found: list[str] = []
     for place, name in enumerate(names, start=1):
-        plain = _normalize(_OTHERS.sub("_", name).strip("_") or f"column_{place}")
+        plain = snake_case(_OTHERS.sub("_", name).strip("_") or f"column_{place}")
         plain = plain[:MOST_CHARACTERS].rstrip("_")
         if plain.startswith("_dlt"):
             plain = plain.lstrip("_")

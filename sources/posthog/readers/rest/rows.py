@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from dlt.common.data_types import coerce_value, py_type_to_sc_type
-from dlt.common.schema.detections import is_iso_timestamp
 
+from sources.posthog.dlt_internals import coerce_value, is_iso_timestamp, py_type_to_sc_type
 from sources.posthog.errors import ListUnreadable
 from sources.posthog.http.json_values import NestedText, canonical, shown
 from sources.posthog.tables.rest import Listing

@@ -347,7 +347,7 @@ def test_a_silent_query_is_given_up_stopped_and_to_be_narrowed(bench: Make) -> N
             b.client.query(SQL)
     finally:
         gate.set()
-    assert caught.value.remedy is errors.Remedy.NARROW
+    assert isinstance(caught.value, errors.Narrow)
     [asked], [stopped] = b.server.asked("POST"), b.server.asked("DELETE")
     assert stopped.path == f"/api/projects/1/query/{asked.json['client_query_id']}/"
 
