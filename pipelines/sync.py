@@ -41,7 +41,7 @@ from sources.posthog import (
     resources_of,
 )
 from sources.posthog.clock import to_datetime
-from sources.posthog.errors import RequestRefused
+from sources.posthog.errors import RequestRefused, cause_in
 from sources.posthog.properties.retyping import plan
 from sources.posthog.readers.base import TableReading
 from sources.posthog.readers.extraction import CLAIM
@@ -234,7 +234,7 @@ class _Sync:
             try:
                 self._load([*resources, *self._records({SYNC_WINDOWS: self._window_rows()})])
             except PipelineStepFailed as failure:
-                cause = _posthog_cause(failure)
+                cause = cause_in(failure, PostHogError)
                 if cause is None:
                     raise
                 return cause
@@ -410,15 +410,6 @@ def _memory_pool() -> pa.MemoryPool:
         return pa.jemalloc_memory_pool()
     except NotImplementedError:  # this build of Arrow has none
         return pa.system_memory_pool()
-
-
-def _posthog_cause(failure: BaseException) -> PostHogError | None:
-    seen: BaseException | None = failure
-    while seen is not None:
-        if isinstance(seen, PostHogError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
 
 
 def _descriptions(read: Iterable[Table]) -> dict[str, tuple[str, dict[str, str]]]:

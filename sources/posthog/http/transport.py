@@ -255,13 +255,11 @@ def _shut(connection: socket.socket) -> None:
 
 def _tls_fault(error: BaseException) -> str | None:
     """What is wrong with TLS for good; None for passing faults."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in errors.chain_of(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not valid here ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError) and cause.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}:
             return "it speaks plain http on that port"
-        cause = cause.__cause__ or cause.__context__
     return None
 
 
