@@ -26,6 +26,9 @@ from sources.posthog.http.transport import Counts, Exchange, Reply, Wire
 
 Body = dict[str, Any]
 
+_BLOCKING, _IN_BACKGROUND = "force_blocking", "force_async"
+"""PostHog's words for a query that is answered at once, and for one that is followed; never from its cache."""
+
 
 def _without(name: str) -> Callable[[Body], Body]:
     return lambda body: {field: value for field, value in body.items() if field != name}
@@ -33,7 +36,7 @@ def _without(name: str) -> Callable[[Body], Body]:
 
 def _flags(body: Body) -> Body:
     """`refresh` and `async` as booleans: servers of 2023 take no words for `refresh`."""
-    is_long = body.get("refresh") == "force_async"
+    is_long = body.get("refresh") == _IN_BACKGROUND
     return {**body, "refresh": True, **({"async": True} if is_long else {})}
 
 
@@ -99,7 +102,7 @@ _Make = Callable[[dict[str, Any], Cost, str, str, float], Any]
 """Makes something of a checked answer: the document, its cost, the path, the query's id, seconds since it was asked."""
 
 
-class Asking:
+class QueryRunner:
     """Asks queries for all threads of a client. `path` gives the address of the query endpoint."""
 
     def __init__(
@@ -130,7 +133,7 @@ class Asking:
         modifiers: Mapping[str, Any] | None,
         values: Mapping[str, Any] | None,
         name: str | None,
-        long: bool,
+        long: bool | type[errors.Narrow],
         read: Callable[[QueryAnswer], Any] | None,
     ) -> Any:
         """The answer to a HogQL query, or what `read` makes of it: see `PostHogClient.query`."""
@@ -139,7 +142,7 @@ class Asking:
             question["modifiers"] = dict(modifiers)
         if values:
             question["values"] = dict(values)
-        body: dict[str, Any] = {"query": question, "refresh": _refresh(long=long)}
+        body: dict[str, Any] = {"query": question}
         if name:
             body["name"] = name[:128]
 
@@ -152,12 +155,13 @@ class Asking:
             # Caches go by the text, so another text is another question.
             question["query"] = f"/* asked again {uuid4().hex} */ {sql}"
 
-        return self._uncached(body, decode_rows, make, reword)
+        return self._in_time(body, decode_rows, make, reword, long=long)
 
-    def node(self, node: Mapping[str, Any], *, long: bool) -> dict[str, Any]:
+    def node(self, node: Mapping[str, Any], *, long: bool | type[errors.Narrow]) -> dict[str, Any]:
         """PostHog's whole answer to a query of any kind: see `PostHogClient.query_node`."""
-        body: dict[str, Any] = {"query": dict(node), "refresh": _refresh(long=long)}
-        answer: dict[str, Any] = self._uncached(body, decode, lambda document, *_: document, lambda: None)
+        answer: dict[str, Any] = self._in_time(
+            {"query": dict(node)}, decode, lambda document, *_: document, lambda: None, long=long
+        )
         return answer
 
     def cancel(self, seconds: float) -> None:
@@ -167,6 +171,15 @@ class Asking:
             running = sorted(self._in_flight)
         for query_id in running:
             self._stop(query_id, max(0.5, deadline - self._clock()))
+
+    def _in_time(self, body: dict[str, Any], *how: Any, long: bool | type[errors.Narrow]) -> Any:
+        """Ask in the time of a short query, or in that of a long one: at once, or after an error of this class."""
+        if not isinstance(long, bool):
+            try:
+                return self._uncached({**body, "refresh": _BLOCKING}, *how)
+            except long:
+                long = True
+        return self._uncached({**body, "refresh": _IN_BACKGROUND if long else _BLOCKING}, *how)
 
     def _uncached(self, body: dict[str, Any], decoding: _Decode, make: _Make, reword: Callable[[], None]) -> Any:
         """Ask until the answer is none from a cache, three times at most."""
@@ -262,10 +275,6 @@ class Asking:
         with contextlib.suppress(errors.PostHogError):
             self._wire.send("DELETE", self._path() + f"{query_id}/", timeout_seconds=timeout_seconds)
         self._forget(query_id)
-
-
-def _refresh(*, long: bool) -> str:
-    return "force_async" if long else "force_blocking"
 
 
 def _runs(reply: Reply) -> bool:

@@ -71,10 +71,7 @@ class EventCounter:
         """
         read = partial(cells, kinds=kinds, is_one=is_one)
         name = "posthog-warehouse plan"
-        try:
-            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, read=read)
-        except Narrow:
-            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=True, read=read)
+        return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=Narrow, read=read)
 
     def _halves(self, leaf: Leaf) -> list[Leaf]:
         """Two leaves of half the days each, to count one after the other; none if there is only one day."""

@@ -71,7 +71,12 @@ class Rows:
         return [f"this PostHog has no {', '.join(sorted(names))}: NULL in the warehouse"]
 
     def fetch(
-        self, conditions: Sequence[str], *, order_by: str = "", group_by: str = "", long: bool = False
+        self,
+        conditions: Sequence[str],
+        *,
+        order_by: str = "",
+        group_by: str = "",
+        long: bool | type[Narrow] = False,
     ) -> pa.Table:
         """The rows that meet `conditions`, as many as one answer has: `max_rows` of them may not be all."""
         columns = self._table.columns
@@ -98,11 +103,7 @@ class Rows:
         order = ", ".join(column.hogql for column in keys)
         beyond: list[str] = []
         while True:
-            wanted = [*conditions, *beyond]
-            try:
-                page = self.fetch(wanted, order_by=order, group_by=group_by)
-            except Narrow:
-                page = self.fetch(wanted, order_by=order, group_by=group_by, long=True)
+            page = self.fetch([*conditions, *beyond], order_by=order, group_by=group_by, long=Narrow)
             if page.num_rows:
                 yield page
             if page.num_rows < self.max_rows:
@@ -142,15 +143,10 @@ class Rows:
             limit=limit or self.max_rows,
         )
         read = partial(cells, kinds=kinds, is_one=is_one)
-        modifiers, client = self._run.dialect.modifiers, self._run.client
-
-        def ask() -> list[tuple[Any, ...]]:
-            try:
-                return client.query(sql, modifiers=modifiers, name=self._name, read=read)
-            except Narrow:
-                return client.query(sql, modifiers=modifiers, name=self._name, long=True, read=read)
-
-        return self._translated(ask)
+        modifiers = self._run.dialect.modifiers
+        return self._translated(
+            lambda: self._run.client.query(sql, modifiers=modifiers, name=self._name, long=Narrow, read=read)
+        )
 
     @property
     def _name(self) -> str:

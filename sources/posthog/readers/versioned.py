@@ -330,10 +330,7 @@ class KeyedReader:
         `is_one`: its answer has one row whatever there is.
         """
         name, read = _QUERY + self._table.name, partial(cells, kinds=kinds, is_one=is_one)
-        try:
-            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, read=read)
-        except Narrow:
-            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=True, read=read)
+        return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=Narrow, read=read)
 
 
 def _read_page(answer: QueryAnswer, columns: Sequence[Column]) -> pa.Table:

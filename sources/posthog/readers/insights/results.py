@@ -118,7 +118,8 @@ class Insights:
         if definition.node is None or self._has_queries is False:
             return self._legacy(definition)
         try:
-            answer = self._query(definition)
+            # In the background PostHog gives it ten minutes.
+            answer = self._run.client.query_node(definition.node, long=QueryTimedOut)
         except RequestRefused:
             if self.has_queries:
                 raise
@@ -127,14 +128,6 @@ class Insights:
         if "results" not in answer:
             raise AnswerMalformed("The answer has no results")
         return answer["results"], answer
-
-    def _query(self, definition: Definition) -> dict[str, Any]:
-        node = definition.node or {}
-        try:
-            return self._run.client.query_node(node)
-        except QueryTimedOut:
-            # In the background PostHog gives it ten minutes.
-            return self._run.client.query_node(node, long=True)
 
     def _legacy(self, definition: Definition) -> tuple[Any, dict[str, Any]]:
         given = {**legacy.filters(definition), "refresh": True}
