@@ -155,6 +155,16 @@ class Ledger:
         self._state["last"] = max(int(self._state["last"]), plan.created_to)
 
 
+def note_covered(plan: Plan, windows: Iterable[Window], state: dict[str, Any]) -> None:
+    """Notes in the ledger in `state` that all rows of `windows` are in this load package."""
+    Ledger(state).cover(plan, windows)
+
+
+def note_finished(plan: Plan, state: dict[str, Any]) -> None:
+    """Notes there that all windows of `plan` are covered."""
+    Ledger(state).finish(plan)
+
+
 def _with_overlap(part: Window, settings: Settings) -> Window:
     """What comes after something covered is asked for from a bit before: rows may have become visible since."""
     return part if part.created_from <= MIN else part._replace(created_from=part.created_from - settings.overlap)

@@ -213,6 +213,10 @@ Engine = Callable[[Run, TableReading, State], Iterator[Noted]]
 """Reads a table: its pages in their order."""
 
 
+def nothing(_: State) -> None:
+    """Nothing to note: only later pages make it true."""
+
+
 def note(changes: State, state: State) -> None:
     """Writes `changes` into the state of a table; None takes an entry out."""
     for name, value in changes.items():

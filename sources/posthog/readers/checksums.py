@@ -22,7 +22,7 @@ from sources.posthog.errors import AnswerMalformed, TableMissing
 from sources.posthog.pages.arrow import ANY, COUNT, FLAG, HASH, INTEGER, TEXT, empty_table
 from sources.posthog.pages.arrow import DAY as A_DAY
 from sources.posthog.planning.intervals import Window
-from sources.posthog.readers.base import Noted, State, TableReading, note
+from sources.posthog.readers.base import Noted, State, TableReading, note, nothing
 from sources.posthog.readers.keyset import Rows
 from sources.posthog.readers.run import Run
 from sources.posthog.readers.updated_at import WindowReader, without
@@ -194,7 +194,7 @@ def read_by_day(run: Run, reading: TableReading, state: State) -> Iterator[Noted
         conditions = [reader.windows.reads.hidden, *reader.bounds(since, until)]
         for table in reader.windows.rows.by_key(conditions):
             keys += table.column(reading.table.key).to_pylist()
-            yield table, lambda _: None
+            yield table, nothing
     windows = [Window(max(a, low), min(b, until), MIN, MAX) for a, b in _spans(changed, now.days)]
     for page in reader.windows.pages(windows):
         done = {
@@ -279,7 +279,7 @@ def read_memberships(run: Run, reading: TableReading, state: State) -> Iterator[
             # A static list may hold a person twice.
             for page in rows.by_key(conditions, group_by="cohort_id, person_id"):
                 run.progress.fetched(table.name, page.num_rows)
-                yield page, partial(note, {})
+                yield page, nothing
     yield empty_table(table), partial(note, {"checksums": checksums})
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from sources.posthog.clock import DAY
 from sources.posthog.errors import AnswerMalformed, EndpointNotFound, NotFound, NothingRequested
 from sources.posthog.pages.arrow import empty_table
-from sources.posthog.readers.base import Noted, State, TableReading
+from sources.posthog.readers.base import Noted, State, TableReading, nothing
 from sources.posthog.readers.keyset import Rows
 from sources.posthog.readers.rest.recordings import PAGE_ROWS, bounds, recording_pages
 from sources.posthog.readers.rest.rows import Shape
@@ -112,6 +112,6 @@ def read_console(run: Run, reading: TableReading, state: State) -> Iterator[Note
         for page in rows.by_key(conditions, group_by=columns):
             run.progress.fetched(table.name, page.num_rows)
             total += page.num_rows
-            yield page, lambda _: None
+            yield page, nothing
     reading.held = total
-    yield empty_table(table), lambda _: None
+    yield empty_table(table), nothing

@@ -23,12 +23,12 @@ from sources.posthog.pages.spool import Spool, SpooledPage
 from sources.posthog.planning.histogram import EventCounter
 from sources.posthog.planning.intervals import Window, eras
 from sources.posthog.planning.leaves import Bar, Leaf, cut_by_bars, cut_by_cells, cut_evenly, cut_in_two, plan
-from sources.posthog.planning.ledger import Ledger, Plan, uncounted
+from sources.posthog.planning.ledger import Ledger, Plan, note_covered, note_finished, uncounted
 from sources.posthog.planning.row_limit import RowCap
 from sources.posthog.planning.worker_pool import Job, Split, run_jobs
 from sources.posthog.properties.catalogue import Tally
 from sources.posthog.properties.shred import PropertyColumns, ShapedPage
-from sources.posthog.readers.base import Batch, Noted, State, TableReading, note
+from sources.posthog.readers.base import Batch, Noted, State, TableReading, nothing
 from sources.posthog.readers.run import Progress, Run
 from sources.posthog.settings import Settings
 from sources.posthog.sql.dialect import Dialect
@@ -273,9 +273,9 @@ def read_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted
         yield page.rows, partial(_cover, plan, page.completes, reading.shape)
     if plan.is_first or plan.sweeps or clock.is_disputed:
         for page in reader.pages(_ahead(run, reading, plan)):
-            yield page.rows, partial(note, {})
+            yield page.rows, nothing
     # An empty page: it carries the last note, and makes the table where there are no events at all.
-    yield reader.empty(), partial(_finish, plan)
+    yield reader.empty(), partial(note_finished, plan)
 
 
 def _ahead(run: Run, reading: TableReading, plan: Plan) -> list[Window]:
@@ -295,12 +295,8 @@ def _ahead(run: Run, reading: TableReading, plan: Plan) -> list[Window]:
 
 
 def _cover(plan: Plan, completed: Sequence[Batch], columns: PropertyColumns | None, state: State) -> None:
-    Ledger(state).cover(plan, [batch.window for batch in completed])
+    note_covered(plan, [batch.window for batch in completed], state)
     if columns is not None:
         # Together, so that what is counted is what is covered: the rows of another window are read again.
         for batch in completed:
             columns.count(batch.tally)
-
-
-def _finish(plan: Plan, state: State) -> None:
-    Ledger(state).finish(plan)

@@ -29,10 +29,10 @@ from sources.posthog.clock import DAY, MAX, MIN, SECOND, to_text
 from sources.posthog.errors import Narrow
 from sources.posthog.pages.arrow import COUNT, INTEGER, empty_table
 from sources.posthog.pages.arrow import DAY as A_DAY
-from sources.posthog.planning.intervals import Window
-from sources.posthog.planning.ledger import Ledger, Plan
+from sources.posthog.planning.intervals import Window, even_edges, middle_of
+from sources.posthog.planning.ledger import Ledger, Plan, note_covered, note_finished
 from sources.posthog.planning.worker_pool import Job, Split, run_jobs
-from sources.posthog.readers.base import Noted, State, TableReading, note
+from sources.posthog.readers.base import Noted, State, TableReading, note, nothing
 from sources.posthog.readers.keyset import Rows
 from sources.posthog.readers.run import Run
 from sources.posthog.settings import Settings
@@ -195,9 +195,9 @@ def read_windows(run: Run, reading: TableReading, state: State) -> Iterator[Note
     if reader.reads.hidden:
         for table in reader.hidden(_hidden_windows(plan, run.until, settings)):
             had += table.column(reading.table.key).to_pylist()
-            yield table, lambda _: None
+            yield table, nothing
     for page in reader.pages(plan.windows):
-        yield without(page.table, reading.table.key, had), partial(_cover, plan, page.completes)
+        yield without(page.table, reading.table.key, had), partial(note_covered, plan, page.completes)
         ledger.cover(plan, page.completes)
     ledger.finish(plan)
     # What has changed again since it was read is no longer in these windows, and in the warehouse all the same.
@@ -207,7 +207,7 @@ def read_windows(run: Run, reading: TableReading, state: State) -> Iterator[Note
     everything = Window(since, MAX if run.until is None else run.until, MIN, MAX)
     reading.recount = partial(reader.count, [everything])
     reading.notes += reader.rows.notes
-    yield empty_table(reading.table), partial(_finish, plan)
+    yield empty_table(reading.table), partial(note_finished, plan)
 
 
 def without(table: pa.Table, key: str, had: list[Any]) -> pa.Table:
@@ -230,30 +230,18 @@ def _slices(window: Window, pieces: int) -> list[Window]:
     low, high = window.ts_from, window.ts_to
     if pieces <= 1 or low <= MIN or high >= MAX:
         return [window]
-    edges = sorted({low, high, *(low + (high - low) * place // pieces for place in range(1, pieces))})
-    return [window._replace(ts_from=a, ts_to=b) for a, b in pairwise(edges)]
+    return [window._replace(ts_from=a, ts_to=b) for a, b in pairwise(even_edges(low, high, pieces))]
 
 
 def _halves(leaf: Window, span: tuple[int, int] | None, least: int = SECOND) -> list[Window]:
-    """Two parts of a leaf whose rows lie in `span`, or the leaf itself where they all began within `least`.
-
-    The cut is a multiple of `least`: who notes whole days must not find half of one in each of two windows.
-    """
+    """Two parts of a leaf whose rows lie in `span`, or the leaf itself where they all began within `least`."""
     if span is None:
         return [leaf]
     first, last = max(span[0], leaf.ts_from), min(span[1], leaf.ts_to)
-    middle = ((first + last) // 2 + least // 2) // least * least
-    if last - first <= least or not leaf.ts_from < middle < leaf.ts_to or abs(middle) > _FARTHEST:
+    middle = middle_of(first, last, least)
+    if middle is None or not leaf.ts_from < middle < leaf.ts_to or abs(middle) > _FARTHEST:
         return [leaf]
     return [leaf._replace(ts_to=middle), leaf._replace(ts_from=middle)]
-
-
-def _cover(plan: Plan, windows: list[Window], state: State) -> None:
-    Ledger(state).cover(plan, windows)
-
-
-def _finish(plan: Plan, state: State) -> None:
-    Ledger(state).finish(plan)
 
 
 def read_stamped(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
@@ -277,6 +265,6 @@ def read_stamped(run: Run, reading: TableReading, state: State) -> Iterator[Note
     run.progress.expect(table.name, rows.count(changed))
     for page in rows.by_key(changed):
         run.progress.fetched(table.name, page.num_rows)
-        yield page, partial(note, {})
+        yield page, nothing
     reading.notes += rows.notes
     yield empty_table(table), partial(note, {"upto": started})

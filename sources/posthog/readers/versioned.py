@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +22,7 @@ from sources.posthog.errors import AnswerMalformed, Narrow
 from sources.posthog.http.answers import QueryAnswer
 from sources.posthog.http.client import PostHogClient
 from sources.posthog.pages.arrow import COUNT, HASH, TEXT, Kind, cells, declared_table, empty_table
+from sources.posthog.planning.row_limit import RowCap
 from sources.posthog.planning.worker_pool import Job, Split, run_jobs
 from sources.posthog.readers.base import Noted, State, TableReading, note
 from sources.posthog.readers.run import Progress, Run
@@ -93,9 +93,7 @@ class KeyedReader:
         self._from = table.reads.table
         self._key = next(column for column in table.columns if column.name == table.key)
         self._progress = progress or Progress()
-        self._lock = threading.Lock()
-        self._max_rows = dialect.max_rows
-        self._proven_rows = dialect.proven_rows
+        self._cap = RowCap(dialect)
         self.held: int | None = None
         """Keys that PostHog held, deleted ones left out, when the manifest was read; None where there is none."""
 
@@ -155,7 +153,7 @@ class KeyedReader:
             )
             rows += answered
             # An answer that ends early was cut, or its last buckets are empty.
-            more = rows[-1][0] < buckets - 1 if rows and not self._is_whole(len(answered)) else False
+            more = rows[-1][0] < buckets - 1 if rows and not self._cap.is_whole(len(answered)) else False
         if any(bucket >= buckets for bucket, *_ in rows):
             raise AnswerMalformed(f"PostHog answered the bucket {rows[-1][0]:,} of {buckets:,}")
         return Manifest(
@@ -182,10 +180,10 @@ class KeyedReader:
 
     def _boundaries(self, total: int, after: str | None) -> list[str]:
         """Keys that cut the table into leaves, taken from a sample of them."""
-        leaf_rows = min(self._settings.leaf_rows, self._max_rows * 8 // 10)
+        leaf_rows = min(self._settings.leaf_rows, self._cap.most * 8 // 10)
         if not self._dialect.has_hashes or total <= leaf_rows:
             return []
-        nth = max(leaf_rows // _SAMPLES_A_LEAF, math.ceil(total / (self._max_rows * 8 // 10)), 1)
+        nth = max(leaf_rows // _SAMPLES_A_LEAF, math.ceil(total / (self._cap.most * 8 // 10)), 1)
         sample = self._keys([f"cityHash64({self._key.hogql}) % {nth} = 0", *self._between(after, None)])
         a_leaf = max(1, leaf_rows * 9 // 10 // nth)
         return sample[a_leaf::a_leaf]
@@ -203,18 +201,11 @@ class KeyedReader:
                 middle = keys[(len(keys) - 1) // 2]
                 return Split([partial(again, after, middle), partial(again, middle, upto)])
             table = self._fetch(conditions, selection, long=True)
-        if self._is_whole(table.num_rows):
+        if self._cap.is_whole(table.num_rows):
             return Piece(after, upto, table)
         # Rows are in order of the key: behind the last one is where more would be, were this answer cut short.
         last = table.column(self._key.name)[-1].as_py()
         return Split([lambda: Piece(after, last, table), partial(again, last, upto)])
-
-    def _is_whole(self, rows: int) -> bool:
-        """Whether an answer of so many rows cannot have been cut short: the server has given longer ones."""
-        with self._lock:
-            is_whole = rows < self._proven_rows
-            self._proven_rows = max(self._proven_rows, rows)
-            return is_whole
 
     # What changed
 
@@ -286,7 +277,7 @@ class KeyedReader:
             group_by=self._key.hogql,
             having="" if selection.with_deleted else "argMax(is_deleted, version) = 0",
             order_by=self._key.hogql,
-            limit=self._max_rows,
+            limit=self._cap.most,
         )
         read = partial(_read_page, columns=selection.columns)
         name = _QUERY + self._table.name
@@ -308,7 +299,7 @@ class KeyedReader:
             conditions,
             group_by=key,
             order_by=key,
-            limit=self._max_rows,
+            limit=self._cap.most,
         )
         return [key for (key,) in self._ask(sql, TEXT)]
 

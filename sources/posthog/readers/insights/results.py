@@ -27,7 +27,7 @@ from sources.posthog.errors import (
     Unreachable,
 )
 from sources.posthog.planning.worker_pool import Job, run_jobs
-from sources.posthog.readers.base import Noted, State, TableReading
+from sources.posthog.readers.base import Noted, State, TableReading, nothing
 from sources.posthog.readers.insights import legacy
 from sources.posthog.readers.insights.definitions import Definition, Definitions, definitions
 from sources.posthog.readers.insights.points import Row, gone, points
@@ -280,7 +280,3 @@ def _note_rows(insight_id: str, count: int, state: State) -> None:
         rows[insight_id] = count
     else:
         rows.pop(insight_id, None)
-
-
-def nothing(_: State) -> None:
-    """Nothing to note."""

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from sources.posthog.errors import EndpointNotFound, NotFound, RequestRefused
 from sources.posthog.http.unsupported import asked_once
-from sources.posthog.readers.base import Noted, State, TableReading
-from sources.posthog.readers.rest.lists import Asking, Row, askings, nothing
+from sources.posthog.readers.base import Noted, State, TableReading, nothing
+from sources.posthog.readers.rest.lists import Asking, Row, askings
 from sources.posthog.readers.rest.pages import ListPage, pages
 from sources.posthog.readers.rest.rows import Shape
 from sources.posthog.readers.run import Run

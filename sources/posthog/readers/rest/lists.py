@@ -14,7 +14,7 @@ from typing import Any
 from sources.posthog.errors import AccessDenied, EndpointNotFound, NotFound, NothingRequested, PaymentRequired
 from sources.posthog.http.json_values import canonical
 from sources.posthog.http.unsupported import asked_once
-from sources.posthog.readers.base import Noted, State, TableReading
+from sources.posthog.readers.base import Noted, State, TableReading, nothing
 from sources.posthog.readers.rest.consistent_read import Whole, read_whole
 from sources.posthog.readers.rest.pages import pages
 from sources.posthog.readers.rest.rows import Shape
@@ -159,10 +159,6 @@ def fingerprint(table: Table, rows: list[Row]) -> str:
     for text in sorted(canonical(row) for row in rows):
         digest.update(text)
     return digest.hexdigest()
-
-
-def nothing(_: State) -> None:
-    """Nothing to note."""
 
 
 class _Lists:

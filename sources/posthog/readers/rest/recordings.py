@@ -30,6 +30,7 @@ from sources.posthog.errors import ListUnreadable, Narrow
 from sources.posthog.http.client import PostHogClient
 from sources.posthog.http.json_values import shown
 from sources.posthog.pages.arrow import MISFITS, times
+from sources.posthog.planning.intervals import even_edges
 from sources.posthog.readers.base import Noted, State, TableReading
 from sources.posthog.readers.rest.recording_state import (
     LONGEST_KEPT,
@@ -209,10 +210,8 @@ class RecordingReader:
         return _between(found, low, high)
 
     def _cut(self, low: int, high: int, pieces: int) -> list[Row]:
-        inner = [low + (high - low) * place // pieces // SECOND * SECOND for place in range(1, pieces)]
-        edges = [low, *(edge for edge in inner if low < edge < high), high]
         found: dict[str, Row] = {}
-        for start, end in pairwise(edges):
+        for start, end in pairwise(even_edges(low, high, pieces, SECOND)):
             found.update((str(row["id"]), row) for row in self.rows(start, end))
         return list(found.values())
 

@@ -30,7 +30,7 @@ from sources.posthog.http.json_values import json_text
 from sources.posthog.http.response_body import decode
 from sources.posthog.pages.arrow import UTC_MICROS, empty_table
 from sources.posthog.pages.json_text import parsable
-from sources.posthog.readers.base import Noted, State, TableReading
+from sources.posthog.readers.base import Noted, State, TableReading, nothing
 from sources.posthog.readers.chosen_recordings import chosen_recordings
 from sources.posthog.readers.run import Run
 from sources.posthog.tables.recordings import RECORDING_SNAPSHOTS
@@ -182,7 +182,7 @@ def read_snapshots(run: Run, reading: TableReading, state: State) -> Iterator[No
         reading.notes.append(f"PostHog does not have {len(gone):,} of the chosen recordings: {words}")
     reading.notes += [f"{count:,} recordings are kept as {kind}, which is not read" for kind, count in others.items()]
     reading.held = sum(done[2] for done in mirror["read"].values())
-    yield empty_table(RECORDING_SNAPSHOTS), lambda _: None
+    yield empty_table(RECORDING_SNAPSHOTS), nothing
 
 
 def _or_gone(pages: Iterator[_Done], gone: list[str]) -> Iterator[_Done]:
