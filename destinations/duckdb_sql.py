@@ -20,6 +20,12 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def uncut_literal(text: str) -> str:
+    """The same without `;` or line breaks, at which dlt cuts SQL into statements."""
+    cut = {character: f"' || chr({ord(character)}) || '" for character in ";\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"}
+    return "".join(cut.get(character, character) for character in literal(text))
+
+
 def count_repeated(source: str, keys: Iterable[str]) -> str:
     """A query of how many rows of a table, or of what else can be queried, there are besides one of each key."""
     repeated = f"SELECT count(*) AS n FROM {source} GROUP BY {names(keys)} HAVING count(*) > 1"

@@ -32,6 +32,7 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
 from .duckdb_memory import give_back, room_for
+from .duckdb_sql import uncut_literal
 
 _VIEW = "staged_{}"
 
@@ -51,7 +52,7 @@ class AppendJob(DuckDbCopyJob):
         client: Any = self._job_client
         table = client.sql_client.make_qualified_table_name(self.load_table_name)
         client.sql_client.execute_sql(
-            f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet({_literal(self._file_path)})"
+            f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet({uncut_literal(self._file_path)})"
         )
 
 
@@ -154,7 +155,7 @@ class InPlaceClient(DuckDbClient):
         """A view of the rows of `files`, with all columns of the table they are for, in its types."""
         name = self.sql_client.view_name(table)
         like = f"SELECT * FROM {self.sql_client.make_qualified_table_name(table)} WHERE false"
-        paths = ", ".join(map(_literal, sorted(files)))
+        paths = ", ".join(map(uncut_literal, sorted(files)))
         rows = f" UNION ALL BY NAME SELECT * FROM read_parquet([{paths}], union_by_name = true)" if files else ""
         return f"CREATE OR REPLACE TEMP VIEW {name} AS {like}{rows}"
 
@@ -180,9 +181,3 @@ def of_parquet_alone(capabilities: DestinationCapabilitiesContext) -> Destinatio
 
 def _name(table: PreparedTableSchema) -> str:
     return str(table["name"])
-
-
-def _literal(path: str) -> str:
-    """A text for DuckDB without `;` or line breaks, at which dlt cuts SQL into statements."""
-    cut = {character: f"' || chr({ord(character)}) || '" for character in ";\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"}
-    return "'" + "".join(cut.get(c, "''" if c == "'" else c) for c in path) + "'"

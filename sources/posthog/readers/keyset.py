@@ -10,20 +10,18 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from sources.posthog.clock import to_micros, to_text
 from sources.posthog.errors import AnswerMalformed, ColumnMissing, Narrow, QueryRefused, TableMissing
 from sources.posthog.http.answers import QueryAnswer
 from sources.posthog.http.unsupported import refused_as
 from sources.posthog.pages.arrow import COUNT, Kind, cells, declared_table
 from sources.posthog.readers.run import Run
 from sources.posthog.sql.capabilities import faults
-from sources.posthog.sql.dialect import text_literal
+from sources.posthog.sql.dialect import value_literal
 from sources.posthog.sql.select import select
 from sources.posthog.tables import Column, Table
 
@@ -161,8 +159,8 @@ class Rows:
         names = [self._run.dialect.time_text(key.hogql) if key.data_type == "timestamp" else key.hogql for key in keys]
         cases = []
         for place, (name, column) in enumerate(zip(names, keys, strict=True)):
-            same = [f"{names[before]} = {literal(keys[before], last[before])}" for before in range(place)]
-            cases.append(" AND ".join([*same, f"{name} > {literal(column, last[place])}"]))
+            same = [f"{names[before]} = {value_literal(keys[before], last[before])}" for before in range(place)]
+            cases.append(" AND ".join([*same, f"{name} > {value_literal(column, last[place])}"]))
         return "(" + " OR ".join(f"({case})" for case in cases) + ")"
 
     def _translated(self, ask: Callable[[], T]) -> T:
@@ -229,15 +227,6 @@ class Rows:
                 return
             for name in names:
                 self._note(str(name))
-
-
-def literal(column: Column, value: object) -> str:
-    """A value of a key as HogQL has it; of a time its text in UTC."""
-    if column.is_uuid:
-        return f"toUUID({text_literal(str(value))})"
-    if isinstance(value, datetime):
-        return text_literal(to_text(to_micros(value)))
-    return str(int(str(value))) if column.data_type == "bigint" else text_literal(str(value))
 
 
 def _read(answer: QueryAnswer, columns: Sequence[Column]) -> pa.Table:

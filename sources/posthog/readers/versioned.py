@@ -35,7 +35,7 @@ from sources.posthog.readers.version_manifest import (
     changed_keys,
 )
 from sources.posthog.settings import Settings
-from sources.posthog.sql.dialect import Dialect, text_literal
+from sources.posthog.sql.dialect import Dialect, text_literal, value_literal
 from sources.posthog.sql.select import select
 from sources.posthog.tables import Column, Table
 from sources.posthog.tables.core import Versioned
@@ -307,13 +307,10 @@ class KeyedReader:
         """Compared on the server only: its order of UUIDs is not the order of their text."""
         conditions = []
         if after is not None:
-            conditions.append(f"{self._key.hogql} > {self._literal(after)}")
+            conditions.append(f"{self._key.hogql} > {value_literal(self._key, after)}")
         if upto is not None:
-            conditions.append(f"{self._key.hogql} <= {self._literal(upto)}")
+            conditions.append(f"{self._key.hogql} <= {value_literal(self._key, upto)}")
         return conditions
-
-    def _literal(self, key: str) -> str:
-        return f"toUUID({text_literal(key)})" if self._key.is_uuid else text_literal(key)
 
     def _ask(self, sql: str, *kinds: Kind, is_one: bool = False) -> list[tuple[Any, ...]]:
         """A query over all keys, by the kinds of its columns: asked again as a long one if it takes too long.

@@ -28,6 +28,7 @@ from sources.posthog.pages.arrow import TEXT, cells
 from sources.posthog.readers.own_query.type_conversion import ClickHouseType, Form, UnreadableType, form_of, parse_type
 from sources.posthog.readers.run import Run
 from sources.posthog.sql.capabilities import faults
+from sources.posthog.sql.dialect import identifier
 from sources.posthog.tables.own_query import Query
 from sources.posthog.tables.schema import Column
 
@@ -302,13 +303,6 @@ def _refs_by_name(run: Run, query: Query, hogql: tuple[str, ...]) -> list[str]:
             advice="Give each a name: SELECT count() AS events.",
         )
     return [identifier(name) for name in hogql]
-
-
-def identifier(name: str) -> str:
-    """`name` in backquotes, as HogQL reads it (hogql/escape_sql.py, autumn 2026)."""
-    if re.fullmatch(r"[A-Za-z_$][A-Za-z0-9_$]*", name):
-        return name
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def explained(run: Run, query: Query, refused: QueryRefused) -> OwnQueryRefused:
