@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+TYPES: Mapping[str, str] = {
+    "text": "VARCHAR",
+    "json": "JSON",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
+    "bigint": "BIGINT",
+    "bool": "BOOLEAN",
+    "double": "DOUBLE",
+    "decimal": "DECIMAL(38,0)",
+    "date": "DATE",
+}
+"""dlt's types of property columns, as DuckDB itself calls them."""
 
 
 def identifier(name: str) -> str:

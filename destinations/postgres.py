@@ -36,7 +36,7 @@ from .destination import Place
 from .errors import DestinationHeld, DestinationUnusable
 from .furnishing import views_over
 from .kinds import Kind
-from .postgres_columns import Columns
+from .postgres_columns import PostgresColumns
 from .postgres_copy import copy
 from .readiness import client_of
 from .sql import SqlDestination
@@ -218,7 +218,7 @@ class Postgres(SqlDestination):
         with self.session() as session:
             return session.types(table)
 
-    def columns(self, table: str) -> Columns:
+    def columns(self, table: str) -> PostgresColumns:
         """The columns of one table, to be made anew."""
         with self.session() as session:
             keys = [
@@ -231,7 +231,7 @@ class Postgres(SqlDestination):
             with self.session() as session:
                 return views_over(session, self.kind, table)
 
-        return Columns(self._own_client(), table, keys, copy=copy, views=views)
+        return PostgresColumns(self._own_client(), table, keys, copy=copy, views=views)
 
     def _own_client(self) -> SqlJobClientBase:
         """For a connection besides the one of `session`."""

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sources.posthog.pages.arrow import arrow_schema
 from sources.posthog.properties.cast import MAX_EXACT, fit, kinds_of
 from sources.posthog.properties.catalogue import Catalogue, Property, Seen, Tally
 from sources.posthog.properties.infer import Kind, PropertyType
@@ -249,14 +250,7 @@ class PropertyColumns:
 
 def facts_of(catalogue: Catalogue) -> pa.Table:
     """The rows of the table `property_columns` of one table."""
-    kinds = {"timestamp": pa.timestamp("us", tz="UTC"), "double": pa.float64(), "bigint": pa.int64()}
-    schema = pa.schema(
-        [
-            pa.field(column.name, kinds.get(column.data_type, pa.string()), nullable=column.nullable)
-            for column in PROPERTY_COLUMNS.columns
-        ]
-    )
-    return pa.Table.from_pylist(catalogue.facts(), schema)
+    return pa.Table.from_pylist(catalogue.facts(), arrow_schema(PROPERTY_COLUMNS))
 
 
 def held_types(held: Mapping[str, Any], table: Table) -> dict[str, PropertyType]:

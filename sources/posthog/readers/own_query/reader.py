@@ -24,7 +24,7 @@ import pyarrow as pa
 from sources.posthog.clock import TOLERANCE
 from sources.posthog.errors import OwnQueryRefused, PostHogError
 from sources.posthog.http.json_values import canonical
-from sources.posthog.pages.spool import spooled
+from sources.posthog.pages.spool import mapped
 from sources.posthog.readers.base import Noted, State, TableReading, note
 from sources.posthog.readers.own_query.ordering import Order, Values, growing, order_of
 from sources.posthog.readers.own_query.paging import Pager, RowPage
@@ -274,7 +274,7 @@ def _read_all(work: Work) -> Iterator[Noted]:
     for page in _all(work):
         held += page.table.num_rows
         work.progress(page)
-        yield page.table if appends else spooled(page.table), partial(note, {"held": held})
+        yield page.table if appends else mapped(page.table), partial(note, {"held": held})
     work.reading.held = held
     yield work.pager.empty(), partial(note, {**work.done, "held": held})
 
