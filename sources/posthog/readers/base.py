@@ -24,7 +24,7 @@ from sources.posthog.errors import (
 )
 from sources.posthog.pages.spool import SpooledPage
 from sources.posthog.planning.intervals import Window
-from sources.posthog.planning.ledger import Plan
+from sources.posthog.planning.ledger import WindowPlan
 from sources.posthog.properties.catalogue import Tally
 from sources.posthog.properties.shred import PropertyColumns
 from sources.posthog.readers.run import Run
@@ -89,7 +89,7 @@ class TableReading:
     """What is noted of later times (microseconds UTC) was noted by a wrong clock, and does not count."""
     doubt: str = ""
     """Why what was read, though whole, may not be all there is."""
-    plan: Plan | None = None
+    plan: WindowPlan | None = None
     """Events by HogQL only: what this run asks for."""
     ahead: Window | None = None
     """Events by HogQL only: those that PostHog holds from beyond its own clock, which are read and not covered."""

@@ -23,7 +23,7 @@ from sources.posthog.pages.spool import Spool, SpooledPage
 from sources.posthog.planning.histogram import EventCounter
 from sources.posthog.planning.intervals import Window, eras
 from sources.posthog.planning.leaves import Bar, Leaf, cut_by_bars, cut_by_cells, cut_evenly, cut_in_two, plan
-from sources.posthog.planning.ledger import Ledger, Plan, note_covered, note_finished, uncounted
+from sources.posthog.planning.ledger import Ledger, WindowPlan, note_covered, note_finished, uncounted
 from sources.posthog.planning.row_limit import RowCap
 from sources.posthog.planning.worker_pool import Job, Split, run_jobs
 from sources.posthog.properties.catalogue import Tally
@@ -278,7 +278,7 @@ def read_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted
     yield reader.empty(), partial(note_finished, plan)
 
 
-def _ahead(run: Run, reading: TableReading, plan: Plan) -> list[Window]:
+def _ahead(run: Run, reading: TableReading, plan: WindowPlan) -> list[Window]:
     """Where PostHog holds events that it got after what its clock says: read again each time, and never covered."""
     clock = run.reckoned
     ahead = Window(plan.ts_from, plan.ts_to, clock.now + HOUR, MAX)
@@ -294,7 +294,7 @@ def _ahead(run: Run, reading: TableReading, plan: Plan) -> list[Window]:
     return [ahead]
 
 
-def _cover(plan: Plan, completed: Sequence[Batch], columns: PropertyColumns | None, state: State) -> None:
+def _cover(plan: WindowPlan, completed: Sequence[Batch], columns: PropertyColumns | None, state: State) -> None:
     note_covered(plan, [batch.window for batch in completed], state)
     if columns is not None:
         # Together, so that what is counted is what is covered: the rows of another window are read again.

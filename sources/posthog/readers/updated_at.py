@@ -30,9 +30,9 @@ from sources.posthog.errors import Narrow
 from sources.posthog.pages.arrow import COUNT, INTEGER, empty_table
 from sources.posthog.pages.arrow import DAY as A_DAY
 from sources.posthog.planning.intervals import Window, even_edges, middle_of
-from sources.posthog.planning.ledger import Ledger, Plan, note_covered, note_finished
+from sources.posthog.planning.ledger import Ledger, WindowPlan, note_covered, note_finished
 from sources.posthog.planning.worker_pool import Job, Split, run_jobs
-from sources.posthog.readers.base import Noted, State, TableReading, note, nothing
+from sources.posthog.readers.base import Batch, Noted, State, TableReading, note, nothing
 from sources.posthog.readers.keyset import Rows
 from sources.posthog.readers.run import Run
 from sources.posthog.settings import Settings
@@ -46,14 +46,6 @@ _FIRST = 365 * 45 * DAY
 
 _FARTHEST = 365 * 400 * DAY
 """Beyond that, in microseconds from 1970, lies no time that PostHog has."""
-
-
-@dataclass
-class Batch:
-    """A window, and how many requests for it are still to be answered."""
-
-    window: Window
-    left: int
 
 
 @dataclass(frozen=True)
@@ -87,8 +79,8 @@ class WindowReader:
         jobs = self._jobs(windows)
         for batch, table in run_jobs(jobs, threads=settings.queries_in_flight, ahead=settings.pages_ahead):
             with self._lock:
-                batch.left -= 1
-                is_last = batch.left == 0
+                batch.leaves_left -= 1
+                is_last = batch.leaves_left == 0
             self._run.progress.fetched(self._table.name, table.num_rows)
             yield WindowPage(table, [batch.window] if is_last else [])
 
@@ -165,7 +157,7 @@ class WindowReader:
             pages = list(self.rows.by_key(conditions))
             return batch, pa.concat_tables(pages) if pages else empty_table(self._table)
         with self._lock:
-            batch.left += len(halves) - 1
+            batch.leaves_left += len(halves) - 1
         self._run.progress.split(self._table.name, len(halves))
         return Split([partial(self._fetch, batch, half) for half in halves])
 
@@ -216,7 +208,7 @@ def without(table: pa.Table, key: str, had: list[Any]) -> pa.Table:
     return table.filter(pc.invert(again)) if pc.any(again).as_py() else table
 
 
-def _hidden_windows(plan: Plan, until: int | None, settings: Settings) -> list[Window]:
+def _hidden_windows(plan: WindowPlan, until: int | None, settings: Settings) -> list[Window]:
     """Where hidden rows are looked for, which costs a look at all rows: with a backfill, and with the daily sweep."""
     windows = [window for window in plan.windows if window.created_from <= MIN]
     if plan.sweeps:

@@ -61,7 +61,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Window:
+class CursorRange:
     """Rows from the greatest cursor that is loaded up to the greatest there is now.
 
     The upper bound keeps rows out that arrive while pages are read: the next run has them.
@@ -132,17 +132,17 @@ def read_appended(work: Work) -> Iterator[Noted]:
     yield pager.empty(), partial(note, {**work.done, "held": held})
 
 
-def _window(work: Work, cursor: QueryColumn, start: Values | None, upto: Values | None) -> Window:
+def _window(work: Work, cursor: QueryColumn, start: Values | None, upto: Values | None) -> CursorRange:
     order = growing(work.run.dialect, cursor)
     is_null = f"isNull({cursor.ref})" if cursor.kind.is_nullable else ""
     since = [order.from_(start)] if start is not None else []
     upto = upto or work.pager.greatest(order, [*([f"NOT {is_null}"] if is_null else []), *since])
     if upto is None:
-        return Window(order, [is_null or "1 = 0"], None, [])
+        return CursorRange(order, [is_null or "1 = 0"], None, [])
     bound = order.upto(upto)
     inside = " AND ".join(f"({condition})" for condition in [*since, bound])
     either = f"{is_null} OR " if is_null else ""
-    return Window(order, [f"{either}{inside}"], upto, [f"{either}({bound})"])
+    return CursorRange(order, [f"{either}{inside}"], upto, [f"{either}({bound})"])
 
 
 def _unseen(page: RowPage, at: Values | None, known: Counter[str]) -> RowPage:

@@ -19,7 +19,7 @@ from sources.posthog.clock import DAY, MAX, MIN, SECOND
 from sources.posthog.errors import Narrow
 from sources.posthog.pages.arrow import empty_table
 from sources.posthog.planning.intervals import Window, even_edges, middle_of
-from sources.posthog.planning.list_ledger import EventWindows, Plan
+from sources.posthog.planning.list_ledger import EventWindows, SpanPlan
 from sources.posthog.planning.worker_pool import Job, Split, run_jobs
 from sources.posthog.readers.base import Batch, EventCount, Noted, State, TableReading
 from sources.posthog.readers.rest.event_list import EventList, no_events
@@ -202,7 +202,7 @@ class _Spans:
         self.empty: list[tuple[int, int]] = []
         """Years before the first event: nothing but looked at."""
 
-    def jobs(self, plan: Plan) -> Iterator[Job[Stretch]]:
+    def jobs(self, plan: SpanPlan) -> Iterator[Job[Stretch]]:
         """Jobs which together are exactly the plan, but for what is `empty`."""
         for start, end in plan.spans:
             # The few events from the future, which are there by mistake, are no reason for many pieces.
@@ -244,7 +244,7 @@ def _batch(stretch: Stretch) -> Batch:
 
 
 def _note(
-    plan: Plan,
+    plan: SpanPlan,
     settings: Settings,
     spans: list[tuple[int, int]],
     state: State,
