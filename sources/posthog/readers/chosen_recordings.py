@@ -32,7 +32,9 @@ def chosen_recordings(run: Run) -> list[str]:
     Without `date_from` the filter looks at the span of the run (`since`), or at the last 30 days. Raises
     NothingRequested for a filter that says how to page, and what the list of recordings raises.
     """
-    return run.shared("recordings", lambda: _chosen(run))
+    if run.chosen_recordings is None:
+        run.chosen_recordings = _chosen(run)
+    return run.chosen_recordings
 
 
 def _chosen(run: Run) -> list[str]:
@@ -82,8 +84,8 @@ def read_sharing(run: Run, reading: TableReading, state: State) -> Iterator[Note
         run.progress.fetched(reading.table.name, 1)
     if gone:
         reading.notes.append(f"PostHog does not have {gone:,} of the chosen recordings")
-    reading.columns = shape.more_columns
-    reading.held = len(rows)
+    reading.answered.columns = shape.more_columns
+    reading.evidence.held = len(rows)
 
     def noted(state: State) -> None:
         if shape.types:
@@ -113,5 +115,5 @@ def read_console(run: Run, reading: TableReading, state: State) -> Iterator[Note
             run.progress.fetched(table.name, page.num_rows)
             total += page.num_rows
             yield page, nothing
-    reading.held = total
+    reading.evidence.held = total
     yield empty_table(table), nothing

@@ -178,8 +178,8 @@ def read_windows(run: Run, reading: TableReading, state: State) -> Iterator[Note
     # Rows that still change would be put off for ever by a lag; the overlap has what becomes visible late.
     settings = replace(run.settings, safety_lag=SECOND)
     clock = run.reckoned
-    reading.doubt = clock.doubt
-    Ledger(state).forget_after(min(clock.now, reading.known_until))
+    reading.evidence.doubt = clock.doubt
+    Ledger(state).forget_after(min(clock.now, reading.given.known_until))
     ledger = Ledger(dict(state))
     plan = ledger.plan(clock.now, run.since, run.until, settings, is_trusted=not clock.doubt)
     reader = WindowReader(run, reading.table)
@@ -194,10 +194,10 @@ def read_windows(run: Run, reading: TableReading, state: State) -> Iterator[Note
     ledger.finish(plan)
     # What has changed again since it was read is no longer in these windows, and in the warehouse all the same.
     covered = [window for window in ledger.covered if not window.is_empty]
-    reading.held = reader.count(covered)
+    reading.evidence.held = reader.count(covered)
     since = min([plan.since, *(window.ts_from for window in covered)])
     everything = Window(since, MAX if run.until is None else run.until, MIN, MAX)
-    reading.recount = partial(reader.count, [everything])
+    reading.evidence.recount = partial(reader.count, [everything])
     reading.notes += reader.rows.notes
     yield empty_table(reading.table), partial(note_finished, plan)
 
@@ -246,13 +246,13 @@ def read_stamped(run: Run, reading: TableReading, state: State) -> Iterator[Note
         raise TypeError(f"{table.name} does not say when its rows changed")
     started = run.now
     rows = Rows(run, table, table.reads.table)
-    reading.held = rows.count([])
-    reading.recount = partial(rows.count, [])
+    reading.evidence.held = rows.count([])
+    reading.evidence.recount = partial(rows.count, [])
     changed: list[str] = []
     # Where the column is lacking all rows are read each time.
     is_lacking = table.reads.changed in run.lacking.columns(table.reads.table)
     if (upto := state.get("upto")) is not None and not is_lacking:
-        upto = min(int(upto), started, reading.known_until)
+        upto = min(int(upto), started, reading.given.known_until)
         changed = [run.dialect.changed_since(table.reads.changed, upto - run.settings.overlap)]
     run.progress.expect(table.name, rows.count(changed))
     for page in rows.by_key(changed):

@@ -338,7 +338,7 @@ def _read_page(answer: QueryAnswer, columns: Sequence[Column]) -> pa.Table:
 def read_versioned(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Rows of a keyed table whose version is another than the manifest in `state` has."""
     reader = KeyedReader(run.client, run.dialect, run.settings, reading.table, run.progress)
-    reading.recount = reader.live_count
+    reading.evidence.recount = reader.live_count
     for page in reader.pages(state, run.known):
-        reading.held = reader.held
+        reading.evidence.held = reader.held
         yield page.table, partial(note, page.state)

@@ -161,7 +161,9 @@ _ERRORS_TOLD = 5
 
 def insights_of(run: Run) -> Insights:
     """The insights of a run, shared by its tables."""
-    return run.shared("insights", lambda: Insights(run))
+    if run.insights is None:
+        run.insights = Insights(run)
+    return run.insights
 
 
 def read_points(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
@@ -196,7 +198,7 @@ def read_points(run: Run, reading: TableReading, state: State) -> Iterator[Noted
         for insight_id in [one for one in held if one not in present]:
             held.pop(insight_id)
             yield [gone(insight_id, reads.shape)], partial(_note_rows, insight_id, 0)
-    reading.held = sum(held.values())
+    reading.evidence.held = sum(held.values())
     if is_empty:
         # The table is there though no insight has points.
         yield [], nothing
@@ -234,7 +236,7 @@ def read_results(run: Run, reading: TableReading, state: State) -> Iterator[Note
         rows += [{"insight_id": one, "is_gone": True} for one in known if one not in now]
     else:
         now = {**known, **now}
-    reading.held = len(now)
+    reading.evidence.held = len(now)
 
     def note(state: State) -> None:
         state["insights"] = now

@@ -190,13 +190,12 @@ def _variants(name: str) -> Iterator[str]:
 
 def abilities(run: Run) -> Abilities:
     """What the server of this run knows, asked once."""
-    return run.shared(
-        "own queries: abilities",
-        lambda: Abilities(
+    if run.abilities is None:
+        run.abilities = Abilities(
             has_column_lists=_knows(run, "column lists", "SELECT a FROM (SELECT 1, 2) AS q (a, b) LIMIT 1"),
             has_offset=_knows(run, "OFFSET", "SELECT 1 LIMIT 1 OFFSET 0"),
-        ),
-    )
+        )
+    return run.abilities
 
 
 def describe(run: Run, query: Query) -> Described:
@@ -247,12 +246,11 @@ def ask_for(run: Run, query: Query, sql: str, **more: Any) -> Any:
         name=f"posthog-warehouse query {query.name}",
         **more,
     )
-    pace: dict[str, bool] = run.shared(f"own queries: pace of {query.name}", lambda: {"is_slow": False})
-    if not pace["is_slow"]:
+    if query.name not in run.slow_queries:
         try:
             return asked()
         except QueryTimedOut:
-            pace["is_slow"] = True
+            run.slow_queries.add(query.name)
     return asked(long=True)
 
 

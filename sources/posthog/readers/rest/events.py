@@ -165,12 +165,12 @@ _YEAR = 360 * DAY
 def read_listed_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Events of the times that were never read, and again of those in which events still arrive."""
     now = run.clock.now
-    reading.doubt = run.clock.doubt
+    reading.evidence.doubt = run.clock.doubt
     windows = EventWindows(state, run.settings)
-    plan = windows.plan(now, run.since, run.until, reading.known_until)
+    plan = windows.plan(now, run.since, run.until, reading.given.known_until)
     events = EventList(run.client)
     settled = now - run.settings.safety_lag
-    count = reading.counted = EventCount()
+    count = reading.evidence.counted = EventCount()
     stretches = Stretches(events, rows=run.settings.leaf_rows, settled=settled)
     replaces = windows.has_ledger and run.known_keys is None
     if replaces:
@@ -183,7 +183,7 @@ def read_listed_events(run: Run, reading: TableReading, state: State) -> Iterato
     ):
         run.progress.fetched(EVENTS.name, stretch.table.num_rows)
         count.add(stretch.start, min(stretch.end, settled), stretch.cells, is_proven=stretch.is_proven)
-        reading.completed.append(_batch(stretch))
+        reading.evidence.completed.append(_batch(stretch))
         spans_done = [(stretch.start, stretch.end)]
         yield _unknown(run, stretch.table), partial(_note, plan, run.settings, spans_done, replaces=replaces)
     for start, end in spans.empty:

@@ -128,20 +128,20 @@ PAGE_ROWS = 5_000
 
 
 def read_listing(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
-    """All rows of a table's lists, or nothing if they are what was loaded last (`reading.is_unchanged`)."""
+    """All rows of a table's lists, or nothing if they are what was loaded last (`reading.evidence.is_unchanged`)."""
     table = reading.table
     shape = Shape(table, dict(state.get("types", {})))
     lists = _Lists(run, table, shape)
     rows = lists.read()
     reading.notes += [*lists.notes, *shape.notes]
-    reading.columns = shape.more_columns
-    reading.held = lists.held
-    reading.recount = lambda: _recount(run, table)
+    reading.answered.columns = shape.more_columns
+    reading.evidence.held = lists.held
+    reading.evidence.recount = lambda: _recount(run, table)
 
     run.progress.fetched(table.name, len(rows))
     mark = fingerprint(table, rows)
     if state.get("fingerprint") == mark:
-        reading.is_unchanged = True
+        reading.evidence.is_unchanged = True
         return
 
     def noted(state: State) -> None:
@@ -249,7 +249,7 @@ def read_contents(run: Run, reading: TableReading, state: State) -> Iterator[Not
     missing = sorted(chosen - found.keys() - loaded)
     if missing:
         reading.notes.append(f"PostHog has no such files: {', '.join(missing)}")
-    reading.held = len(loaded)
+    reading.evidence.held = len(loaded)
 
 
 def _noted(loaded: set[str]) -> Callable[[State], None]:

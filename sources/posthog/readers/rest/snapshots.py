@@ -181,7 +181,7 @@ def read_snapshots(run: Run, reading: TableReading, state: State) -> Iterator[No
         words = "; ".join(sorted(set(gone))[:_MOST_WORDS])
         reading.notes.append(f"PostHog does not have {len(gone):,} of the chosen recordings: {words}")
     reading.notes += [f"{count:,} recordings are kept as {kind}, which is not read" for kind, count in others.items()]
-    reading.held = sum(done[2] for done in mirror["read"].values())
+    reading.evidence.held = sum(done[2] for done in mirror["read"].values())
     yield empty_table(RECORDING_SNAPSHOTS), nothing
 
 
