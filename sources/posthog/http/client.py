@@ -16,8 +16,8 @@ from sources.posthog.http import answers
 from sources.posthog.http.answers import Identity, Project, QueryAnswer, Usage
 from sources.posthog.http.auth.api_key import ApiKey
 from sources.posthog.http.host import Host, resolve_host
-from sources.posthog.http.query_runner import QueryRunner
-from sources.posthog.http.rate_limiter import Allowance, Budget
+from sources.posthog.http.query_runner import QueryRunner, hogql_question, node_question
+from sources.posthog.http.rate_limiter import Budget
 from sources.posthog.http.response_body import decode
 from sources.posthog.http.retry import Retrier
 from sources.posthog.http.transport import Counts, Exchange, Wire
@@ -168,7 +168,7 @@ class PostHogClient:
         Raises Narrow errors when the query asks for too much, QueryRefused, AnswerFromCache, and the general ones.
         """
         self._know_project()
-        return self._queries.hogql(sql, modifiers=modifiers, values=values, name=name, long=long, read=read)
+        return self._queries.ask(hogql_question(sql, modifiers, values, name, read), long=long)
 
     def query_node(self, node: Mapping[str, Any], *, long: bool | type[errors.Narrow] = False) -> dict[str, Any]:
         """PostHog's whole answer to a query of any kind (`{"kind": "TrendsQuery", ...}`), never one from its cache.
@@ -176,7 +176,8 @@ class PostHogClient:
         Asks, waits and raises as `query`.
         """
         self._know_project()
-        return self._queries.node(node, long=long)
+        answer: dict[str, Any] = self._queries.ask(node_question(node), long=long)
+        return answer
 
     def get(self, path: str, params: Mapping[str, Any] | None = None, *, exact: bool = False) -> Any:
         """The JSON of a REST list or item: `path` is relative to the project (`cohorts`), or begins with /api/.
@@ -192,12 +193,12 @@ class PostHogClient:
 
     def get_bytes(self, path: str, params: Mapping[str, Any] | None = None) -> tuple[str, bytes]:
         """The content type and the bytes of a file at `path`, which is as for `get`."""
-
-        def once(allowance: Allowance) -> tuple[str, bytes]:
-            reply = self._exchange.send("GET", self._path(path), allowance, params=params, is_json=False)
-            return reply.headers.get("content-type", ""), bytes(reply.body.take())
-
-        return self._retrier.call(once)
+        allowance = self.budget.allowance()
+        for attempt in self._retrier.attempts(allowance):
+            with attempt:
+                reply = self._exchange.send("GET", self._path(path), allowance, params=params, is_json=False)
+                found = reply.headers.get("content-type", ""), bytes(reply.body.take())
+        return found
 
     def project(self) -> Project:
         """The project; from then on `@current` stays this one. Needs the scope project:read."""
@@ -233,12 +234,13 @@ class PostHogClient:
         return f"/api/projects/{self._project_id}/" + (f"{quote(relative, safe='/@$:')}/" if relative else "")
 
     def _get_json(self, url: str, params: Mapping[str, Any] | None, *, exact: bool = False) -> Any:
-        def once(allowance: Allowance) -> Any:
-            reply = self._exchange.send("GET", url, allowance, params=params)
-            with self._exchange.redacting():
-                return decode(reply.body.read(), reply.path, exact=exact)
-
-        return self._retrier.call(once)
+        allowance = self.budget.allowance()
+        for attempt in self._retrier.attempts(allowance):
+            with attempt:
+                reply = self._exchange.send("GET", url, allowance, params=params)
+                with self._exchange.redacting():
+                    document = decode(reply.body.read(), reply.path, exact=exact)
+        return document
 
 
 def _project_id(given: str | int) -> str:
