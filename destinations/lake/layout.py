@@ -33,9 +33,6 @@ ROW_GROUP_ROWS = 32_768
 SMALL_BYTES = 8 * 1024 * 1024
 """A file below this takes up new rows of its partition instead of leaving a still smaller one beside it."""
 
-DAY_FILE_ROWS = 2_000_000
-"""Rows of one file after `compact`, at most."""
-
 
 @dataclass(frozen=True)
 class Shape:
