@@ -195,8 +195,9 @@ class Extraction:
 
     def _start(self, reading: TableReading, state: State) -> Iterator[Noted]:
         run = self.open()
-        reading.given = Given(run.clock.known_until(state), self.columns.get(reading.table.name))
-        run.clock.note_begun(state)
+        clock = run.clock
+        reading.given = Given(clock.known_until(state), self.columns.get(reading.table.name))
+        clock.note_begun(state)
         return engine_of(reading.table)(run, reading, state)
 
     def note_read(self, name: str, state: State) -> None:
