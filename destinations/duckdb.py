@@ -25,7 +25,7 @@ from .destination import Bounds, Cell, Condition, Descriptions
 from .dlt_internals.loading import Destination, ParquetFormatConfiguration
 from .dlt_internals.tables import LOADS_TABLE_NAME, VERSION_TABLE_NAME
 from .dropped import Present, columns_gone, tables_gone
-from .duckdb_column_backfill import DLT_TYPES, Columns
+from .duckdb_column_backfill import DLT_TYPES, DuckDbColumns
 from .duckdb_opening import ROW_GROUP, open_file
 from .duckdb_reading import DuckDbReading
 from .duckdb_sql import count_repeated, identifier, literal, utc_day
@@ -269,9 +269,9 @@ class DuckDbFile:
         row = self.connection.execute(sql).fetchone()
         return int(row[0]) if row else 0
 
-    def columns(self, table: str) -> Columns:
+    def columns(self, table: str) -> DuckDbColumns:
         """The columns of one table, to be made anew."""
-        return Columns(self.connection, self._qualified(table), json=CompressingTypeMapper.JSON)
+        return DuckDbColumns(self.connection, self._qualified(table), json=CompressingTypeMapper.JSON)
 
     def column_types(self, table: str) -> dict[str, str]:
         """dlt's type of each column of a table, as it is there."""

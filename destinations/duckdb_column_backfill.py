@@ -9,30 +9,18 @@ import duckdb
 import pyarrow as pa
 
 from .duckdb_memory import make_room_for
-from .duckdb_sql import identifier
+from .duckdb_sql import TYPES, identifier
 
 ROW = "_row"
 """The column of `texts` and of the pages for `replace` that tells rows apart."""
 
-_TYPES = {
-    "text": "VARCHAR",
-    "json": "JSON",
-    "timestamp": "TIMESTAMP WITH TIME ZONE",
-    "bigint": "BIGINT",
-    "bool": "BOOLEAN",
-    "double": "DOUBLE",
-    "decimal": "DECIMAL(38,0)",
-    "date": "DATE",
-}
-"""dlt's types, as these columns have them (`destinations.duckdb_types`)."""
-
-DLT_TYPES = {kind: name for name, kind in _TYPES.items()}
+DLT_TYPES = {kind: name for name, kind in TYPES.items()}
 """dlt's type of each type of these columns."""
 
 _NEW = "_made_anew"
 
 
-class Columns:
+class DuckDbColumns:
     """The columns of one table, on a connection that nobody else uses meanwhile."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, table: str, *, json: str = "JSON") -> None:
@@ -41,7 +29,7 @@ class Columns:
         self._table = table
         self._json = json
 
-    def __enter__(self) -> Columns:
+    def __enter__(self) -> DuckDbColumns:
         return self
 
     def __exit__(
@@ -72,9 +60,9 @@ class Columns:
         """
         names = [identifier(name) for name in types]
         make_room_for(self._connection, len(self._names()) + len(types))
-        kinds = _TYPES | {"json": self._json}
+        kinds = {**TYPES, "json": self._json}
         declared = [f"{identifier(name)} {kinds[kind]}" for name, kind in types.items()]
-        plain = ", ".join(f"{identifier(name)} {_TYPES[kind]}" for name, kind in types.items())
+        plain = ", ".join(f"{identifier(name)} {TYPES[kind]}" for name, kind in types.items())
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_NEW} ({ROW} BIGINT, {plain})")
         for page in pages:
             self._insert(page, [ROW, *types])

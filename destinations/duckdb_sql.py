@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+TYPES: Mapping[str, str] = {
+    "text": "VARCHAR",
+    "json": "JSON",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
+    "bigint": "BIGINT",
+    "bool": "BOOLEAN",
+    "double": "DOUBLE",
+    "decimal": "DECIMAL(38,0)",
+    "date": "DATE",
+}
+"""dlt's types of property columns, as DuckDB itself calls them."""
 
 
 def identifier(name: str) -> str:
@@ -18,6 +30,12 @@ def names(columns: Iterable[str]) -> str:
 def literal(text: str) -> str:
     """A text, quoted."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def uncut_literal(text: str) -> str:
+    """The same without `;` or line breaks, at which dlt cuts SQL into statements."""
+    cut = {character: f"' || chr({ord(character)}) || '" for character in ";\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"}
+    return "".join(cut.get(character, character) for character in literal(text))
 
 
 def count_repeated(source: str, keys: Iterable[str]) -> str:

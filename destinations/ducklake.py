@@ -23,7 +23,7 @@ from dlt.destinations.impl.ducklake.configuration import DuckLakeCredentials
 from .advisory_lock import lock_sql
 from .destination import Condition, Place
 from .dlt_internals.loading import Destination as DltDestination
-from .duckdb_column_backfill import Columns
+from .duckdb_column_backfill import DuckDbColumns
 from .duckdb_memory import at_least
 from .duckdb_sql import identifier, literal
 from .duckdb_types import TypeMapper
@@ -169,13 +169,13 @@ class DuckLake(SqlDestination):
             return session.types(table)
 
     @contextmanager
-    def columns(self, table: str) -> Iterator[Columns]:
+    def columns(self, table: str) -> Iterator[DuckDbColumns]:
         """The columns of one table, to be made anew."""
         with self.session():
             sql: Any = self.client.sql_client
             # With the catalog's name: a cursor of the connection does not know what the connection USEs.
             name = f"{identifier(self._lake)}.{sql.make_qualified_table_name(table)}"
-            with Columns(sql.native_connection, name) as columns:
+            with DuckDbColumns(sql.native_connection, name) as columns:
                 yield columns
 
     def close(self) -> None:

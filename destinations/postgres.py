@@ -39,7 +39,7 @@ from .dlt_internals.postgres import PostgresClient, PostgresTypeMapper
 from .dlt_internals.tables import TSchemaTables
 from .errors import DestinationHeld, DestinationUnusable
 from .kinds import Kind
-from .postgres_column_backfill import Columns
+from .postgres_column_backfill import PostgresColumns
 from .postgres_copy import copy
 from .preflight import client_of
 from .sql import SqlDestination
@@ -221,7 +221,7 @@ class Postgres(SqlDestination):
         with self.session() as session:
             return session.types(table)
 
-    def columns(self, table: str) -> Columns:
+    def columns(self, table: str) -> PostgresColumns:
         """The columns of one table, to be made anew."""
         with self.session() as session:
             keys = [
@@ -234,7 +234,7 @@ class Postgres(SqlDestination):
             with self.session() as session:
                 return views_over(session, self.kind, table)
 
-        return Columns(self._own_client(), table, keys, copy=copy, views=views)
+        return PostgresColumns(self._own_client(), table, keys, copy=copy, views=views)
 
     def _own_client(self) -> SqlJobClientBase:
         """For a connection besides the one of `session`."""

@@ -40,7 +40,7 @@ Copy = Callable[[Any, str, pa.RecordBatch], None]
 """Copies a batch into a table, as `COPY` names it, by a cursor."""
 
 
-class Columns:
+class PostgresColumns:
     """The columns of one table, which nobody else changes meanwhile."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Columns:
         self._views = views
         self._open = ExitStack()
 
-    def __enter__(self) -> Columns:
+    def __enter__(self) -> PostgresColumns:
         with ExitStack() as opened:
             opened.enter_context(self._sql)
             opened.enter_context(self._sql.begin_transaction())

@@ -24,6 +24,7 @@ from .dlt_internals.duckdb import DuckDbClient, DuckDbCopyJob, DuckDbSqlClient
 from .dlt_internals.loading import ChangesCapabilities, FollowupJobRequest, JobRun, LoadJob, LoadJobInfo
 from .dlt_internals.tables import TSchemaTables
 from .duckdb_memory import give_back, room_for
+from .duckdb_sql import uncut_literal
 
 _VIEW = "staged_{}"
 
@@ -42,7 +43,9 @@ class AppendJob(JobRun, DuckDbCopyJob):
         """Adds them."""
         client = self.dlt_client
         table = client.sql_client.make_qualified_table_name(self.load_table_name)
-        client.sql_client.execute_sql(f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet({_literal(self.path)})")
+        client.sql_client.execute_sql(
+            f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet({uncut_literal(self.path)})"
+        )
 
 
 class InPlaceSqlClient(DuckDbSqlClient):
@@ -144,7 +147,7 @@ class InPlaceClient(DuckDbClient):
         """A view of the rows of `files`, with all columns of the table they are for, in its types."""
         name = self.sql_client.view_name(table)
         like = f"SELECT * FROM {self.sql_client.make_qualified_table_name(table)} WHERE false"
-        paths = ", ".join(map(_literal, sorted(files)))
+        paths = ", ".join(map(uncut_literal, sorted(files)))
         rows = f" UNION ALL BY NAME SELECT * FROM read_parquet([{paths}], union_by_name = true)" if files else ""
         return f"CREATE OR REPLACE TEMP VIEW {name} AS {like}{rows}"
 
@@ -171,9 +174,3 @@ def of_parquet_alone(capabilities: DestinationCapabilitiesContext) -> Destinatio
 
 def _name(table: PreparedTableSchema) -> str:
     return str(table["name"])
-
-
-def _literal(path: str) -> str:
-    """A text for DuckDB without `;` or line breaks, at which dlt cuts SQL into statements."""
-    cut = {character: f"' || chr({ord(character)}) || '" for character in ";\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"}
-    return "'" + "".join(cut.get(c, "''" if c == "'" else c) for c in path) + "'"

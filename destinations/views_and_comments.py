@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from .destination import Descriptions
 from .dlt_internals.tables import TTableSchemaColumns
+from .duckdb_sql import literal
 from .kinds import Kind
 from .sql_session import SqlSession
 from .views import VIEWS, View
@@ -63,8 +64,4 @@ def _comments(
         if there.get((table, column)) != text:
             name = session.table(table) + ("" if column is None else f".{session.column(column)}")
             what = "COLUMN" if column is not None else "VIEW" if table in views else "TABLE"
-            yield f"COMMENT ON {what} {name} IS {_literal(text)}"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+            yield f"COMMENT ON {what} {name} IS {literal(text)}"

@@ -64,10 +64,10 @@ def check(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
     if (unread := _unread(reading)) is not None:
         return unread
     try:
-        if reading.plan is not None:
+        if reading.evidence.plan is not None:
             found = _check_events(run, reading, destination)
-        elif reading.counted is not None:
-            found = _check_counted(reading, reading.counted, destination)
+        elif reading.evidence.counted is not None:
+            found = _check_counted(reading, reading.evidence.counted, destination)
         else:
             found = _check_keys(reading, destination)
         found = _with_repeated(found, reading, destination)
@@ -75,9 +75,9 @@ def check(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
         if error.is_shared:
             raise
         return TableCheck(reading.table.name, "unknown", reason=f"PostHog could not be asked: {error.message}")
-    if reading.doubt and found.status == "complete":
+    if reading.evidence.doubt and found.status == "complete":
         # The numbers are equal up to the time that was taken for the present; of later rows nothing is known.
-        reason = f"The clock cannot be relied on: {reading.doubt}"
+        reason = f"The clock cannot be relied on: {reading.evidence.doubt}"
         return replace(found, status="unknown", reason="; ".join(filter(None, (reason, found.reason))))
     return found
 
@@ -100,29 +100,29 @@ def _with_repeated(found: TableCheck, reading: TableReading, destination: Counti
 def _unread(reading: TableReading) -> TableCheck | None:
     """What is to be said of a table of which this run has nothing to prove; None: it was read."""
     name = reading.table.name
-    if reading.next_due is not None:
-        due = to_datetime(reading.next_due).strftime("%Y-%m-%d %H:%M")
+    if reading.outcome.next_due is not None:
+        due = to_datetime(reading.outcome.next_due).strftime("%Y-%m-%d %H:%M")
         return TableCheck(name, "not due", reason=f"Read again from {due} UTC on, or when it is named.")
     if reading.withheld is not None:
         return TableCheck(name, "unknown", reason=reading.withheld.reason)
-    if reading.skipped is not None:
+    if reading.outcome.skipped is not None:
         # Who may not read a main table has proven nothing; a table that is not there for this key, plan or server is
         # no part of what was to be proven.
         status: Status = "skipped" if reading.table.is_optional else "unknown"
-        return TableCheck(name, status, reason=str(reading.skipped))
-    if reading.failed is not None:
-        return TableCheck(name, "unknown", reason=str(reading.failed))
+        return TableCheck(name, status, reason=str(reading.outcome.skipped))
+    if reading.outcome.failed is not None:
+        return TableCheck(name, "unknown", reason=str(reading.outcome.failed))
     return None
 
 
 def _check_events(run: Run, reading: TableReading, destination: Counting) -> TableCheck:
-    plan = reading.plan
+    plan = reading.evidence.plan
     assert plan is not None  # noqa: S101 - the caller looked
     # What came in during the last minutes may not be visible yet on either side.
     window = Window(plan.ts_from, plan.ts_to, MIN, min(plan.created_to, run.now - run.settings.safety_lag))
-    if window.is_empty and reading.ahead is None:
+    if window.is_empty and reading.evidence.ahead is None:
         return TableCheck(reading.table.name, "complete", 0, 0)
-    windows = [window] if reading.ahead is None else [window, reading.ahead]
+    windows = [window] if reading.evidence.ahead is None else [window, reading.evidence.ahead]
     counter = EventCounter(run.client, run.dialect)
     there: Counter[Cell] = Counter()
     here: Counter[Cell] = Counter()
@@ -184,10 +184,10 @@ def _check_keys(reading: TableReading, destination: Counting) -> TableCheck:
     table = reading.table
     has_tombstones = table.hard_delete is None and any(column.name == "is_deleted" for column in table.columns)
     here = destination.count_keys(table.name, has_tombstones=has_tombstones)
-    there = reading.held
-    if there != here and reading.recount is not None:
+    there = reading.evidence.held
+    if there != here and reading.evidence.recount is not None:
         # Rows come and go while they are read: the number may lie anywhere between then and now.
-        now = reading.recount()
+        now = reading.evidence.recount()
         low, high = min(now, there if there is not None else now), max(now, there if there is not None else now)
         there = min(max(here, low), high)
     if there is None:

@@ -15,7 +15,7 @@ from pipelines import __version__, sandbox_process
 from pipelines.defaults import Flags, Format, SyncSettings
 
 if TYPE_CHECKING:
-    from pipelines.runner import Run
+    from pipelines.runner import CommandRun
 
 _SYNC = SyncSettings()
 
@@ -99,7 +99,7 @@ _Days = Annotated[int, typer.Option(min=1, help="Days that the data spans.")]
 _Profile = Annotated[str, typer.Option(help="Which server to be like: cloud, selfhosted-2025 or selfhosted-2023.")]
 
 
-def _exit(command: Callable[[Run], int], output: Format, *, debug: bool) -> NoReturn:
+def _exit(command: Callable[[CommandRun], int], output: Format, *, debug: bool) -> NoReturn:
     from pipelines import runner  # noqa: PLC0415 - see above
 
     raise typer.Exit(runner.perform(command, output, debug=debug))

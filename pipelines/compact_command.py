@@ -17,7 +17,7 @@ from pipelines.config import ConfigError, load
 from pipelines.defaults import Flags
 from pipelines.error_report import problem_of
 from pipelines.exit_codes import ExitCode
-from pipelines.runner import Run
+from pipelines.runner import CommandRun
 
 
 @runtime_checkable
@@ -32,7 +32,7 @@ class Compacts(Protocol):
         """Makes few files of many, in these tables or all."""
 
 
-def run_compact(run: Run, flags: Flags, tables: Sequence[str]) -> int:
+def run_compact(run: CommandRun, flags: Flags, tables: Sequence[str]) -> int:
     """Compacts these tables, or all. Raises ConfigError and DestinationError."""
     with load(flags).destination() as lake:
         if not isinstance(lake, Compacts):

@@ -21,7 +21,7 @@ from pipelines.config import Config, ConfigError
 from pipelines.defaults import SourceSettings, SyncSettings
 from pipelines.error_report import program_name
 from pipelines.exit_codes import ExitCode
-from pipelines.runner import Run
+from pipelines.runner import CommandRun
 from pipelines.sandbox_process import SandboxFailed, SandboxMissing, SandboxProcess
 from pipelines.sync_command import sync_with
 
@@ -81,7 +81,7 @@ class DemoData:
         return [*(f"--{name}={value}" for name, value in given.items()), f"--profile={self.profile}"]
 
 
-def run_demo(run: Run, data: DemoData) -> int:
+def run_demo(run: CommandRun, data: DemoData) -> int:
     """The demo. Raises ConfigError, DestinationError and PostHogError."""
     run.is_resumable = False
     with _fresh_file(DATABASE) as database:
@@ -150,7 +150,7 @@ def _remove(database: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _show_examples(run: Run) -> None:
+def _show_examples(run: CommandRun) -> None:
     with DuckDbFile(DATABASE, _DATASET).read() as connection:
         for title, sql in EXAMPLES:
             cursor = connection.execute(sql)

@@ -23,7 +23,7 @@ from pipelines.error_report import problem_of
 from pipelines.exit_codes import ExitCode
 from pipelines.records import SYNC_RUNS
 from pipelines.report import size_text
-from pipelines.runner import Run
+from pipelines.runner import CommandRun
 from pipelines.sync import loaded_names
 from sources.posthog import CORE, TABLES, PostHogClient, PostHogError
 from sources.posthog.clock import reckon, to_micros
@@ -92,7 +92,7 @@ class Finding:
     exit_code: int = 0
 
 
-def run_doctor(run: Run, flags: Flags) -> int:
+def run_doctor(run: CommandRun, flags: Flags) -> int:
     """Prints one line a check. Returns the exit code of the first that failed."""
     doctor = _Doctor(run)
     doctor.examine(flags)
@@ -105,7 +105,7 @@ def run_doctor(run: Run, flags: Flags) -> int:
 
 
 class _Doctor:
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: CommandRun) -> None:
         self._run = run
         self.findings: list[Finding] = []
 

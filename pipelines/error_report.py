@@ -14,9 +14,9 @@ from pathlib import Path
 from destinations.credentials import without_secrets
 from destinations.errors import DestinationError
 from pipelines.config import ConfigError
-from pipelines.exit_codes import ExitCode, behind, cause_of, code_of_error
+from pipelines.exit_codes import ExitCode, cause_of, code_of_error
 from sources.posthog import TABLES, PostHogError
-from sources.posthog.errors import ScopeMissing, WaitTooLong
+from sources.posthog.errors import ScopeMissing, WaitTooLong, behind, chain_of
 from sources.posthog.http.auth.api_key import ApiKey, redact
 
 
@@ -111,13 +111,8 @@ def _of_posthog(error: PostHogError, code: ExitCode, key: ApiKey | None) -> Prob
 def _innermost(error: BaseException) -> BaseException:
     """The error that dlt's errors wrap, or that one is raised from. What another library handled when it raised its own
     is not the fault."""
-    seen = {id(error)}
-    while True:
-        inner = error.__cause__ or (behind(error) if _is_dlts(error) else None)
-        if inner is None or id(inner) in seen:
-            return error
-        seen.add(id(inner))
-        error = inner
+    *_, innermost = chain_of(error, lambda each: each.__cause__ or (behind(each) if _is_dlts(each) else None))
+    return innermost
 
 
 def _is_dlts(error: BaseException) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import IntEnum
 
 from destinations.errors import DatasetTaken, DestinationError, DestinationUnready
@@ -64,7 +63,7 @@ _STATUSES = {
 
 def cause_of(error: BaseException) -> BaseException:
     """The error that we know, out of those that dlt wraps around it; `error` itself if there is none."""
-    return next((each for each in _chain(error) if _code(each) is not None), error)
+    return next((each for each in errors.chain_of(error, errors.behind) if _code(each) is not None), error)
 
 
 def code_of_error(error: BaseException) -> ExitCode:
@@ -86,20 +85,3 @@ def code_of_result(result: SyncResult) -> ExitCode:
 
 def _code(error: BaseException) -> ExitCode | None:
     return next((code for kinds, code in _ERRORS if isinstance(error, kinds)), None)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    each: BaseException | None = error
-    while each is not None and id(each) not in seen:
-        seen.add(id(each))
-        yield each
-        each = behind(each)
-
-
-def behind(error: BaseException) -> BaseException | None:
-    """The error that `error` was raised from or while handling, as Python's own traceback shows it.
-
-    None: there is none, or `from None` hides it.
-    """
-    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pipelines import queries
 from pipelines.config import Config, ConfigError, load
 from pipelines.defaults import Flags, Format
-from pipelines.runner import Run
+from pipelines.runner import CommandRun
 from pipelines.sync_command import sync_with
 from sources.posthog import Extraction, Settings
 from sources.posthog.http.response_body import decode
@@ -72,7 +72,7 @@ class Question:
             raise ConfigError(error.message, error.advice) from None
 
 
-def run_query(run: Run, flags: Flags, question: Question, output: Format) -> int:
+def run_query(run: CommandRun, flags: Flags, question: Question, output: Format) -> int:
     """Shows what a query answers, or loads it as a table; the exit code."""
     query = question.query()
     config = load(flags)
@@ -90,7 +90,7 @@ def run_query(run: Run, flags: Flags, question: Question, output: Format) -> int
     return code
 
 
-def _show(run: Run, config: Config, query: Query, rows: int, output: Format) -> int:
+def _show(run: CommandRun, config: Config, query: Query, rows: int, output: Format) -> int:
     client = config.connect(run.reporter.waiting)
     if client.host.advice:
         run.reporter.note(client.host.advice)
@@ -116,7 +116,7 @@ def _show(run: Run, config: Config, query: Query, rows: int, output: Format) -> 
     return 0
 
 
-def _columns(run: Run, config: Config, table: str) -> None:
+def _columns(run: CommandRun, config: Config, table: str) -> None:
     """The columns of a table that was loaded, as they are in the warehouse."""
     with config.destination().reading() as reading:
         found = [column for column in reading.tables.get(table, ()) if not column.name.startswith("_dlt")]

@@ -6,23 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from destinations.duckdb_sql import TYPES
 from destinations.views import VIEWS
 from pipelines.records import RECORD_TABLES, RecordTable
 from sources.posthog import CHILDREN, TABLES, Column, Table
 from sources.posthog.tables.on_request import ENDPOINTS
 
-_TYPES = {
-    "text": "VARCHAR",
-    "timestamp": "TIMESTAMPTZ",
-    "json": "JSON",
-    "bigint": "BIGINT",
-    "bool": "BOOLEAN",
-    "double": "DOUBLE",
-    "decimal": "DECIMAL",
-    "date": "DATE",
-    "binary": "BLOB",
-}
-"""dlt's types in DuckDB."""
+_TYPES = {**TYPES, "timestamp": "TIMESTAMPTZ", "decimal": "DECIMAL", "binary": "BLOB"}
+"""dlt's types in DuckDB, in short."""
 
 _OFTEN = {"lists_every": "half-hourly", "insights_every": "daily"}
 """The defaults of the settings that `Table.every` names."""

@@ -12,11 +12,11 @@ from pipelines.dlt_pipeline import fresh_pipeline, told, working_folder
 from pipelines.error_report import problem_of
 from pipelines.exit_codes import ExitCode
 from pipelines.retype import MakesColumns, retype
-from pipelines.runner import Run
+from pipelines.runner import CommandRun
 from sources.posthog import TABLES, WITH_PROPERTIES
 
 
-def run_retype(run: Run, flags: Flags, names: tuple[str, ...]) -> int:
+def run_retype(run: CommandRun, flags: Flags, names: tuple[str, ...]) -> int:
     """Makes the columns of the tables anew that are not what the JSON of all their rows says; tells which."""
     config = load(flags)
     for name in names:
@@ -47,7 +47,7 @@ def run_retype(run: Run, flags: Flags, names: tuple[str, ...]) -> int:
     return int(ExitCode.DESTINATION if unusable else ExitCode.COMPLETE)
 
 
-def _make_anew(run: Run, config: Config, destination: Destination, tables: Iterable[str]) -> None:
+def _make_anew(run: CommandRun, config: Config, destination: Destination, tables: Iterable[str]) -> None:
     pipeline = fresh_pipeline(destination)
     for name in tables:
         with told(destination):

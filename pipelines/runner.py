@@ -23,7 +23,7 @@ from sources.posthog.http.auth.api_key import ApiKey
 _OURS = ("sources", "destinations", "pipelines")
 
 
-class Run:
+class CommandRun:
     """One run of a command: what shows it, and what stops it."""
 
     def __init__(self, reporter: Reporter, *, debug: bool = False) -> None:
@@ -81,10 +81,10 @@ class Run:
         stop()
 
 
-def perform(command: Callable[[Run], int], output: Format, *, debug: bool = False) -> int:
+def perform(command: Callable[[CommandRun], int], output: Format, *, debug: bool = False) -> int:
     """Runs `command`, and turns whatever happens into an exit code and one clear message."""
     _quiet(debug=debug)
-    run = Run(_reporter(output), debug=debug)
+    run = CommandRun(_reporter(output), debug=debug)
     notes, silence = _NotesHandler(run), logging.NullHandler()
     handlers = {number: signal.signal(number, run.on_signal) for number in _signals()}
     loggers: list[tuple[logging.Logger, logging.Handler]] = [(logging.getLogger(name), notes) for name in _OURS]
@@ -131,7 +131,7 @@ def _quiet(*, debug: bool) -> None:
 class _NotesHandler(logging.Handler):
     """Warnings of our own modules become notes."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: CommandRun) -> None:
         super().__init__(logging.WARNING)
         self._run = run
 

@@ -14,7 +14,7 @@ from destinations.errors import DestinationUnusable
 from pipelines.config import load
 from pipelines.defaults import Flags
 from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS
-from pipelines.runner import Run
+from pipelines.runner import CommandRun
 from sources.posthog import TABLES
 
 _RUNS = 5
@@ -42,7 +42,7 @@ _COUNT = "row_count"
 """`rows` is a word of SQL's own to some."""
 
 
-def run_status(run: Run, flags: Flags) -> int:
+def run_status(run: CommandRun, flags: Flags) -> int:
     """Shows it. Raises ConfigError and DestinationError."""
     destination = load(flags).destination()
     with destination.reading() as reading:

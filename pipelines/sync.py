@@ -41,7 +41,7 @@ from sources.posthog import (
     resources_of,
 )
 from sources.posthog.clock import to_datetime
-from sources.posthog.errors import RequestRefused
+from sources.posthog.errors import RequestRefused, cause_in
 from sources.posthog.properties.retyping import plan
 from sources.posthog.readers.base import TableReading
 from sources.posthog.readers.extraction import CLAIM
@@ -234,7 +234,7 @@ class _Sync:
             try:
                 self._load([*resources, *self._records({SYNC_WINDOWS: self._window_rows()})])
             except PipelineStepFailed as failure:
-                cause = _posthog_cause(failure)
+                cause = cause_in(failure, PostHogError)
                 if cause is None:
                     raise
                 return cause
@@ -279,7 +279,7 @@ class _Sync:
     def _window_rows(self) -> Iterator[dict[str, Any]]:
         """Rows of sync_windows for what this package completes. Lazy: dlt reads it after the tables."""
         for name, reading in self._readings.items():
-            for batch in reading.completed[self._windows_noted :]:
+            for batch in reading.evidence.completed[self._windows_noted :]:
                 self._windows_noted += 1
                 yield window_row(self._run_id, name, batch.window, batch.rows, _now())
 
@@ -319,17 +319,17 @@ class _Sync:
         for name, reading in self._readings.items():
             properties = self._extraction.columns.get(name)
             found = [known.column for known in properties.catalogue.properties] if properties else []
-            if reading.columns or found:
-                columns = (*reading.table.columns, *reading.columns, *found)
+            if reading.answered.columns or found:
+                columns = (*reading.table.columns, *reading.answered.columns, *found)
                 described[name] = (reading.table.description, {each.name: each.description for each in columns})
         return described
 
     def _refused(self, *, is_named: bool) -> dict[str, PostHogError]:
         """Tables that were not read: those that the run was for (`is_named`), or the others."""
         return {
-            name: reading.skipped
+            name: reading.outcome.skipped
             for name, reading in self._readings.items()
-            if reading.skipped is not None
+            if reading.outcome.skipped is not None
             and is_named == (name in self._options.named or not reading.table.is_optional)
         }
 
@@ -358,9 +358,9 @@ class _Sync:
     def _not_accepted(self) -> dict[str, PostHogError]:
         """Main tables whose questions PostHog does not accept, and what it says."""
         return {
-            name: reading.failed
+            name: reading.outcome.failed
             for name, reading in self._readings.items()
-            if isinstance(reading.failed, RequestRefused) and not reading.table.is_optional
+            if isinstance(reading.outcome.failed, RequestRefused) and not reading.table.is_optional
         }
 
     def _run_row(self, result: SyncResult) -> dict[str, Any]:
@@ -410,15 +410,6 @@ def _memory_pool() -> pa.MemoryPool:
         return pa.jemalloc_memory_pool()
     except NotImplementedError:  # this build of Arrow has none
         return pa.system_memory_pool()
-
-
-def _posthog_cause(failure: BaseException) -> PostHogError | None:
-    seen: BaseException | None = failure
-    while seen is not None:
-        if isinstance(seen, PostHogError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
 
 
 def _descriptions(read: Iterable[Table]) -> dict[str, tuple[str, dict[str, str]]]:

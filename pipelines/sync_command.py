@@ -11,7 +11,7 @@ from pipelines.config import Config, load
 from pipelines.defaults import Flags
 from pipelines.error_report import Problem, problem_of, trace_of
 from pipelines.exit_codes import ExitCode, code_of_result
-from pipelines.runner import Run
+from pipelines.runner import CommandRun
 from pipelines.sync import SyncOptions, SyncResult, sync
 from sources.posthog.errors import EndpointNotFound, ScopeMissing
 
@@ -22,14 +22,14 @@ _NOT_PROVEN = (
 )
 
 
-def run_sync(run: Run, flags: Flags, tables: tuple[str, ...]) -> int:
+def run_sync(run: CommandRun, flags: Flags, tables: tuple[str, ...]) -> int:
     """Loads what is new, checks it, and says how it went."""
     config = load(flags)
     run.key = config.api_key()
     return sync_with(run, config, config.sync_options(tables))
 
 
-def sync_with(run: Run, config: Config, options: SyncOptions, shown: Destination | None = None) -> int:
+def sync_with(run: CommandRun, config: Config, options: SyncOptions, shown: Destination | None = None) -> int:
     """One sync with settings that are settled; prints its result. Returns the exit code.
 
     `shown` is the destination to tell of, where it is to be another one in the end.
@@ -54,7 +54,7 @@ def sync_with(run: Run, config: Config, options: SyncOptions, shown: Destination
     return _last_words(run, result, code)
 
 
-def _last_words(run: Run, result: SyncResult, code: int) -> int:
+def _last_words(run: CommandRun, result: SyncResult, code: int) -> int:
     if run.signal is not None and code != ExitCode.COMPLETE:
         return run.stopped()
     if result.stopped is not None:
@@ -80,7 +80,7 @@ def _last_words(run: Run, result: SyncResult, code: int) -> int:
     return code
 
 
-def _blocked(run: Run, result: SyncResult) -> Iterator[Problem]:
+def _blocked(run: CommandRun, result: SyncResult) -> Iterator[Problem]:
     """One problem for each reason, with all tables that it blocks."""
     by_reason: dict[str, list[str]] = {}
     for table, error in result.blocked.items():
@@ -91,7 +91,7 @@ def _blocked(run: Run, result: SyncResult) -> Iterator[Problem]:
         yield replace(problem, meaning=meaning.strip())
 
 
-def _unusable(run: Run, result: SyncResult) -> Iterator[Problem]:
+def _unusable(run: CommandRun, result: SyncResult) -> Iterator[Problem]:
     """One problem for each file, or whatever else makes a table unusable."""
     for table, errors in result.unusable.items():
         for error in errors:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pipelines import reference
 from pipelines.config import known_tables
 from pipelines.defaults import Format
-from pipelines.runner import Run
+from pipelines.runner import CommandRun
 from sources.posthog import TABLES
 
 
-def run_tables(run: Run, names: Sequence[str], output: Format, *, markdown: bool) -> int:
+def run_tables(run: CommandRun, names: Sequence[str], output: Format, *, markdown: bool) -> int:
     """Prints all tables, or the columns of those that are named. Raises ConfigError for a name that is none."""
     if markdown:
         text = reference.markdown()

@@ -29,7 +29,7 @@ _PLACES = 1 << 40
 """More than a file has rows."""
 
 
-class Columns:
+class LakeColumns:
     """The columns of one table of a lake that is held."""
 
     def __init__(self, store: Store, table: str, memory_limit: str) -> None:
@@ -38,7 +38,7 @@ class Columns:
         self._memory_limit = memory_limit
         self._files: list[File] = store.files(table)
 
-    def __enter__(self) -> Columns:
+    def __enter__(self) -> LakeColumns:
         return self
 
     def __exit__(

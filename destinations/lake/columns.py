@@ -10,14 +10,12 @@ from typing import Any
 
 from dlt.common.schema import TColumnSchema
 
+from destinations.duckdb_sql import TYPES
+
 _TYPES = {
-    "text": "VARCHAR",
+    **TYPES,
     "json": "VARCHAR",
-    "bigint": "BIGINT",
-    "double": "DOUBLE",
-    "bool": "BOOLEAN",
     "timestamp": "TIMESTAMPTZ",
-    "date": "DATE",
     "time": "VARCHAR",
     "binary": "BLOB",
     "wei": "DECIMAL(38,0)",

@@ -16,7 +16,7 @@ from destinations.errors import TableUnusable
 
 from . import integrity_check, repeats, views
 from .bucket import BucketDestination
-from .column_backfill import Columns
+from .column_backfill import LakeColumns
 from .compacting import Compacted, compact
 from .engine import connection
 from .integrity_check import Oddity, odd_files
@@ -93,11 +93,11 @@ class Lake(BucketDestination):
                         database.execute(statement)
                 self._store.put(scratch, "lake.duckdb")
 
-    def columns(self, table: str) -> Columns:
+    def columns(self, table: str) -> LakeColumns:
         """The columns of one table, to be made anew."""
         with self._telling():
             self._opening.open()
-            return Columns(self._store, table, self._memory_limit)
+            return LakeColumns(self._store, table, self._memory_limit)
 
     def mend_repeated(self, table: str, keys: Sequence[str], newest_by: str | None) -> None:
         """Removes rows besides the first of each key, file by file."""

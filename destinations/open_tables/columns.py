@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from destinations.lake.column_backfill import Columns
+from destinations.lake.column_backfill import LakeColumns
 from destinations.lake.engine import connection
 
 from .store import TableStore
@@ -14,7 +14,7 @@ from .store import TableStore
 _BATCH_ROWS = 4_000
 
 
-class TableColumns(Columns):
+class TableColumns(LakeColumns):
     """The columns of one table that is held."""
 
     def __init__(self, store: TableStore, table: str, memory_limit: str) -> None:

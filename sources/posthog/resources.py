@@ -49,7 +49,7 @@ class ChildPages:
         return dlt.mark.with_table_name(rows, self._name)
 
 
-_NOTE = "elements could not be read: event_elements.attributes has their text as $elements_chain"
+_UNREADABLE = "elements could not be read: event_elements.attributes has their text as $elements_chain"
 
 
 class ElementPages:
@@ -65,17 +65,8 @@ class ElementPages:
         """The elements of `events`, with the hints of their table; an empty page where there are none."""
         found = elements_of(events.column("uuid"), events.column("elements_chain"))
         if found.broken:
-            self._note(found.broken)
+            self._reading.notes.add_to(found.broken, _UNREADABLE)
         return self._child(found.table)
-
-    def _note(self, broken: int) -> None:
-        notes = self._reading.notes
-        for index, note in enumerate(notes):
-            if note.endswith(_NOTE):
-                broken += int(note.split(" ", 1)[0].replace(",", ""))
-                notes[index] = f"{broken:,} {_NOTE}"
-                return
-        notes.append(f"{broken:,} {_NOTE}")
 
 
 Unique: TypeAlias = "Deduplicator | OnceARun"
@@ -139,6 +130,9 @@ def _resource(
                     state["property_columns"] = columns.catalogue.state()
                 left = _without_removed(page, table) if disposition == "replace" else page
                 yield from _items(left, unique, elements)
+                if isinstance(page, SpooledPage):
+                    page.path.unlink()
+        extraction.note_read(table.name, state)
         extraction.remember(dlt.current.source_state())
         if columns is not None and has_pages:
             # What the last page completed is counted only after it was passed on.
@@ -146,7 +140,11 @@ def _resource(
         if columns is not None and has_pages and PROPERTY_COLUMNS.name not in extraction.withheld:
             yield ChildPages(PROPERTY_COLUMNS, is_unique=True)(facts_of(columns.catalogue))
         reading = extraction.readings[table.name]
-        if disposition == "replace" and not has_pages and (table.loads == "replace" or reading.skipped is not None):
+        if (
+            disposition == "replace"
+            and not has_pages
+            and (table.loads == "replace" or reading.outcome.skipped is not None)
+        ):
             # dlt would take it for a table that is empty now. This one was not read, or has not changed.
             current_resource().apply_hints(write_disposition="append")
 
@@ -185,29 +183,21 @@ def _without_removed(page: Page, table: Table) -> Page:
     return [row for row in page if not row.get(removes)]
 
 
-def _items(page: Page, unique: Unique | None, elements: ElementPages | None) -> Iterator[Any]:
+def _items(page: Page, unique: Unique | None, elements: ElementPages | None) -> list[Any]:
     """What dlt is given for a page: its rows of keys that it does not have yet, and their elements."""
     if isinstance(page, SpooledPage):
         if unique is None or (isinstance(unique, Deduplicator) and unique.passes(page.kept)):
             # dlt links to the file or copies it; the schema is that of a table without rows.
             empty = page.schema.empty_table()
-            yield dlt.mark.with_file_import(str(page.path), "parquet", page.num_rows, hints=empty)
-            page.path.unlink()
-            if elements is not None:
-                yield elements(page.kept)
-            return
-        whole = page.table()
-        page.path.unlink()
-        page = whole
+            imported = dlt.mark.with_file_import(str(page.path), "parquet", page.num_rows, hints=empty)
+            return [imported] if elements is None else [imported, elements(page.kept)]
+        page = page.table()
     if isinstance(page, list):
         rows = unique(page) if isinstance(unique, OnceARun) else page
         # An empty list alone makes no table, and leaves one that is to be replaced as it is (dlt 1.31).
-        yield rows or dlt.mark.materialize_table_schema()
-        return
+        return [rows or dlt.mark.materialize_table_schema()]
     page = page if unique is None else unique(page)
-    yield page
-    if elements is not None:
-        yield elements(page)
+    return [page] if elements is None else [page, elements(page)]
 
 
 def _state_of(table: Table, *, is_script: bool) -> State:
@@ -249,11 +239,11 @@ class _Told:
 
     def answered(self, reading: TableReading) -> None:
         """Tells what PostHog's answers told, so far, of a table of which not all columns are declared."""
-        new = self._new(reading.columns)
-        if new or reading.key != self._key:
-            self._key = reading.key
+        new = self._new(reading.answered.columns)
+        if new or reading.answered.key != self._key:
+            self._key = reading.answered.key
             # Given no columns, dlt would forget those that it has.
-            current_resource().apply_hints(columns=new or None, primary_key=reading.key or None)
+            current_resource().apply_hints(columns=new or None, primary_key=reading.answered.key or None)
 
     def _new(self, columns: Iterable[Column]) -> dict[str, Any]:
         new = {column.name: column for column in columns if self._columns.get(column.name) != column}

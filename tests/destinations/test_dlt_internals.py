@@ -757,3 +757,47 @@ def test_types_and_catalogs_of_iceberg_tables() -> None:
     from dlt.sources.credentials import AwsCredentials  # noqa: PLC0415 - of this test alone
 
     assert issubclass(AwsCredentials, iceberg.WithPyicebergConfig), VERSION
+
+
+def test_a_schema_that_is_kept_is_the_pipelines(tmp_path: Path) -> None:
+    pipeline = dlt.pipeline("keeps", pipelines_dir=str(tmp_path), destination="duckdb")
+    pipeline.extract([{"n": 1}], table_name="things")
+    schema = pipeline.default_schema.clone()
+    schema.update_table({"name": "more", "columns": {}})
+    loading.keep_schema(pipeline, schema)
+    assert "more" in pipeline.schemas[schema.name].tables, VERSION
+    assert "more" in dlt.attach("keeps", pipelines_dir=str(tmp_path)).default_schema.tables, VERSION
+
+
+def test_the_pipeline_that_runs_is_known_while_it_does(tmp_path: Path) -> None:
+    assert source.running_pipeline() is None or source.running_pipeline().pipeline_name != "runs", VERSION
+    running = []
+
+    @dlt.resource
+    def things() -> Iterator[dict[str, int]]:
+        running.append(source.running_pipeline())
+        yield {"n": 1}
+
+    pipeline = dlt.pipeline("runs", pipelines_dir=str(tmp_path), destination="duckdb")
+    pipeline.extract(things())
+    assert [each.pipeline_name for each in running] == ["runs"], VERSION
+    assert callable(running[0].destination_client), VERSION
+
+
+def test_what_the_source_asks_a_dataset_for_is_what_its_destination_has(tmp_path: Path) -> None:
+    assert source.SqlJobClientBase is loading.SqlJobClientBase, VERSION
+    assert source.WithStateSync is loading.WithStateSync, VERSION
+    assert source.is_nested_table is tables.is_nested_table, VERSION
+    pipeline = dlt.pipeline("asks", pipelines_dir=str(tmp_path))
+    with pytest.raises(source.PipelineConfigMissing):
+        pipeline.destination_client()
+    unset = dlt.pipeline("unset", pipelines_dir=str(tmp_path), destination="postgres", dataset_name="nowhere")
+    with pytest.raises(source.ConfigurationException):
+        unset.destination_client()
+    file = dlt.destinations.duckdb(str(tmp_path / "empty.duckdb"))
+    empty = dlt.pipeline("empty", pipelines_dir=str(tmp_path), destination=file, dataset_name="nothing")
+    with empty.destination_client() as client:
+        assert isinstance(client, source.SqlJobClientBase), VERSION
+        name = client.sql_client.make_qualified_table_name("things")
+        with pytest.raises(source.DestinationUndefinedEntity):
+            client.sql_client.execute_sql(f"SELECT 1 FROM {name}")

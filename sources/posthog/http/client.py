@@ -16,8 +16,8 @@ from sources.posthog.http import answers
 from sources.posthog.http.answers import Identity, Project, QueryAnswer, Usage
 from sources.posthog.http.auth.api_key import ApiKey
 from sources.posthog.http.host import Host, resolve_host
-from sources.posthog.http.query_runner import Asking
-from sources.posthog.http.rate_limiter import Allowance, Budget
+from sources.posthog.http.query_runner import QueryRunner, hogql_question, node_question
+from sources.posthog.http.rate_limiter import Budget
 from sources.posthog.http.response_body import decode
 from sources.posthog.http.retry import Retrier
 from sources.posthog.http.transport import Counts, Exchange, Wire
@@ -73,7 +73,7 @@ class PostHogClient:
             backoff_seconds=backoff_seconds,
             on_retry=lambda: self._counts.add(retries=1),
         )
-        self._asking = Asking(
+        self._queries = QueryRunner(
             wire=self._wire,
             exchange=self._exchange,
             retrier=self._retrier,
@@ -114,11 +114,11 @@ class PostHogClient:
     @property
     def refused_fields(self) -> frozenset[str]:
         """The fields of a query's body that this server does not take as they are (`http.query_body`)."""
-        return self._asking.body.refused
+        return self._queries.body.refused
 
     def refuse_fields(self, fields: Iterable[str]) -> None:
         """Has these fields sent in their other form, or left out, from the first query on."""
-        self._asking.body.refuse(fields)
+        self._queries.body.refuse(fields)
 
     def server_time(self) -> datetime | None:
         """PostHog's time now (UTC, up to a second behind), by its last answer; None before any."""
@@ -132,7 +132,7 @@ class PostHogClient:
         modifiers: Mapping[str, Any] | None = None,
         values: Mapping[str, Any] | None = None,
         name: str | None = None,
-        long: bool = False,
+        long: bool | type[errors.Narrow] = False,
         read: None = None,
     ) -> QueryAnswer: ...
 
@@ -144,7 +144,7 @@ class PostHogClient:
         modifiers: Mapping[str, Any] | None = None,
         values: Mapping[str, Any] | None = None,
         name: str | None = None,
-        long: bool = False,
+        long: bool | type[errors.Narrow] = False,
         read: Callable[[QueryAnswer], T],
     ) -> T: ...
 
@@ -155,27 +155,29 @@ class PostHogClient:
         modifiers: Mapping[str, Any] | None = None,
         values: Mapping[str, Any] | None = None,
         name: str | None = None,
-        long: bool = False,
+        long: bool | type[errors.Narrow] = False,
         read: Callable[[QueryAnswer], Any] | None = None,
     ) -> Any:
         """The answer to a HogQL query, never one from PostHog's cache; or what `read` makes of it.
 
         `read` runs while no other answer is decoded in this process, so turn large answers into something small in
         it. It may raise Retryable to have the query asked again. `values` fill `{name}` in the text, `name` shows up in
-        PostHog's query log, `long` runs the query in the background (10 minutes instead of 10 to 60 s) and polls.
+        PostHog's query log, `long` runs the query in the background (10 minutes instead of 10 to 60 s) and polls; a
+        class of errors has it asked so only once it has failed of one of these.
 
         Raises Narrow errors when the query asks for too much, QueryRefused, AnswerFromCache, and the general ones.
         """
         self._know_project()
-        return self._asking.hogql(sql, modifiers=modifiers, values=values, name=name, long=long, read=read)
+        return self._queries.ask(hogql_question(sql, modifiers, values, name, read), long=long)
 
-    def query_node(self, node: Mapping[str, Any], *, long: bool = False) -> dict[str, Any]:
+    def query_node(self, node: Mapping[str, Any], *, long: bool | type[errors.Narrow] = False) -> dict[str, Any]:
         """PostHog's whole answer to a query of any kind (`{"kind": "TrendsQuery", ...}`), never one from its cache.
 
         Asks, waits and raises as `query`.
         """
         self._know_project()
-        return self._asking.node(node, long=long)
+        answer: dict[str, Any] = self._queries.ask(node_question(node), long=long)
+        return answer
 
     def get(self, path: str, params: Mapping[str, Any] | None = None, *, exact: bool = False) -> Any:
         """The JSON of a REST list or item: `path` is relative to the project (`cohorts`), or begins with /api/.
@@ -191,12 +193,12 @@ class PostHogClient:
 
     def get_bytes(self, path: str, params: Mapping[str, Any] | None = None) -> tuple[str, bytes]:
         """The content type and the bytes of a file at `path`, which is as for `get`."""
-
-        def once(allowance: Allowance) -> tuple[str, bytes]:
-            reply = self._exchange.send("GET", self._path(path), allowance, params=params, is_json=False)
-            return reply.headers.get("content-type", ""), bytes(reply.body.take())
-
-        return self._retrier.call(once)
+        allowance = self.budget.allowance()
+        for attempt in self._retrier.attempts(allowance):
+            with attempt:
+                reply = self._exchange.send("GET", self._path(path), allowance, params=params, is_json=False)
+                found = reply.headers.get("content-type", ""), bytes(reply.body.take())
+        return found
 
     def project(self) -> Project:
         """The project; from then on `@current` stays this one. Needs the scope project:read."""
@@ -214,7 +216,7 @@ class PostHogClient:
         """
         if not self._project_id.isdigit():
             with contextlib.suppress(errors.AccessDenied, errors.NotFound, errors.RequestRefused):
-                number = self._asking.project_number()
+                number = self._queries.project_number()
                 if number is not None:
                     self._project_id = str(number)
                     self._ask_project = False
@@ -228,7 +230,7 @@ class PostHogClient:
     def cancel_all(self) -> None:
         """Stop everything, queries at PostHog too if it answers within seconds. Later calls raise Cancelled."""
         self.budget.cancel()
-        self._asking.cancel(_STOP_SECONDS)
+        self._queries.cancel(_STOP_SECONDS)
         self._wire.interrupt()
 
     def _know_project(self) -> None:
@@ -246,12 +248,13 @@ class PostHogClient:
         return f"/api/projects/{self._project_id}/" + (f"{quote(relative, safe='/@$:')}/" if relative else "")
 
     def _get_json(self, url: str, params: Mapping[str, Any] | None, *, exact: bool = False) -> Any:
-        def once(allowance: Allowance) -> Any:
-            reply = self._exchange.send("GET", url, allowance, params=params)
-            with self._exchange.redacting():
-                return decode(reply.body.read(), reply.path, exact=exact)
-
-        return self._retrier.call(once)
+        allowance = self.budget.allowance()
+        for attempt in self._retrier.attempts(allowance):
+            with attempt:
+                reply = self._exchange.send("GET", url, allowance, params=params)
+                with self._exchange.redacting():
+                    document = decode(reply.body.read(), reply.path, exact=exact)
+        return document
 
 
 def _project_id(given: str | int) -> str:

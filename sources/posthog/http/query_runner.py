@@ -9,10 +9,9 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
-
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from sources.posthog import errors
 from sources.posthog.errors import RequestRefused
@@ -26,6 +25,9 @@ from sources.posthog.http.transport import Counts, Exchange, Reply, Wire
 
 Body = dict[str, Any]
 
+_BLOCKING, _IN_BACKGROUND = "force_blocking", "force_async"
+"""PostHog's words for a query that is answered at once, and for one that is followed; never from its cache."""
+
 
 def _without(name: str) -> Callable[[Body], Body]:
     return lambda body: {field: value for field, value in body.items() if field != name}
@@ -33,7 +35,7 @@ def _without(name: str) -> Callable[[Body], Body]:
 
 def _flags(body: Body) -> Body:
     """`refresh` and `async` as booleans: servers of 2023 take no words for `refresh`."""
-    is_long = body.get("refresh") == "force_async"
+    is_long = body.get("refresh") == _IN_BACKGROUND
     return {**body, "refresh": True, **({"async": True} if is_long else {})}
 
 
@@ -99,7 +101,48 @@ _Make = Callable[[dict[str, Any], Cost, str, str, float], Any]
 """Makes something of a checked answer: the document, its cost, the path, the query's id, seconds since it was asked."""
 
 
-class Asking:
+@dataclass
+class Question:
+    """A query, without how it is to be run, and what becomes of its answer."""
+
+    body: Body
+    decode: _Decode
+    make: _Make
+    reword: Callable[[], None] = lambda: None
+    """Makes it another one to caches, which go by the text."""
+
+
+def hogql_question(
+    sql: str,
+    modifiers: Mapping[str, Any] | None,
+    values: Mapping[str, Any] | None,
+    name: str | None,
+    read: Callable[[QueryAnswer], Any] | None,
+) -> Question:
+    """A HogQL query, and what `read` makes of its answer: see `PostHogClient.query`."""
+    query: dict[str, Any] = {"kind": "HogQLQuery", "query": sql}
+    if modifiers:
+        query["modifiers"] = dict(modifiers)
+    if values:
+        query["values"] = dict(values)
+
+    def make(document: dict[str, Any], cost: Cost, path: str, query_id: str, seconds: float) -> Any:
+        answer = answers.query_answer(document, cost, path, query_id=query_id, seconds=seconds)
+        document.clear()
+        return answer if read is None else read(answer)
+
+    def reword() -> None:
+        query["query"] = f"/* asked again {uuid4().hex} */ {sql}"
+
+    return Question({"query": query, **({"name": name[:128]} if name else {})}, decode_rows, make, reword)
+
+
+def node_question(node: Mapping[str, Any]) -> Question:
+    """A query of any kind, and PostHog's whole answer to it: see `PostHogClient.query_node`."""
+    return Question({"query": dict(node)}, decode, lambda document, *_: document)
+
+
+class QueryRunner:
     """Asks queries for all threads of a client. `path` gives the address of the query endpoint."""
 
     def __init__(
@@ -123,54 +166,43 @@ class Asking:
         self._lock = threading.Lock()
         self._in_flight: set[str] = set()
 
-    def hogql(
-        self,
-        sql: str,
-        *,
-        modifiers: Mapping[str, Any] | None,
-        values: Mapping[str, Any] | None,
-        name: str | None,
-        long: bool,
-        read: Callable[[QueryAnswer], Any] | None,
-    ) -> Any:
-        """The answer to a HogQL query, or what `read` makes of it: see `PostHogClient.query`."""
-        question: dict[str, Any] = {"kind": "HogQLQuery", "query": sql}
-        if modifiers:
-            question["modifiers"] = dict(modifiers)
-        if values:
-            question["values"] = dict(values)
-        body: dict[str, Any] = {"query": question, "refresh": _refresh(long=long)}
-        if name:
-            body["name"] = name[:128]
-
-        def make(document: dict[str, Any], cost: Cost, path: str, query_id: str, seconds: float) -> Any:
-            answer = answers.query_answer(document, cost, path, query_id=query_id, seconds=seconds)
-            document.clear()
-            return answer if read is None else read(answer)
-
-        def reword() -> None:
-            # Caches go by the text, so another text is another question.
-            question["query"] = f"/* asked again {uuid4().hex} */ {sql}"
-
-        return self._uncached(body, decode_rows, make, reword)
-
-    def node(self, node: Mapping[str, Any], *, long: bool) -> dict[str, Any]:
-        """PostHog's whole answer to a query of any kind: see `PostHogClient.query_node`."""
-        body: dict[str, Any] = {"query": dict(node), "refresh": _refresh(long=long)}
-        answer: dict[str, Any] = self._uncached(body, decode, lambda document, *_: document, lambda: None)
-        return answer
+    def ask(self, question: Question, *, long: bool | type[errors.Narrow] = False) -> Any:
+        """What is made of the answer: asked in other words as long as it comes from a cache, three times at most, and
+        in the background after an error of the class `long`."""
+        tries, refresh = 0, _IN_BACKGROUND if long is True else _BLOCKING
+        while True:
+            tries += 1
+            try:
+                allowance = self._budget.allowance()
+                for attempt in self._retrier.attempts(allowance):
+                    with attempt:
+                        query_id, started = str(uuid4()), self._clock()
+                        with self._registered(query_id), self._budget.query():
+                            self._counts.add(queries=1)
+                            body = {**question.body, "refresh": refresh, "client_query_id": query_id}
+                            first = self._post(body, allowance)
+                            last = self._poll(first, query_id, started)
+                        result = self._read(question, first, last, query_id, started)
+            except errors.AnswerFromCache:
+                if tries == _CACHE_TRIES:
+                    raise
+                question.reword()
+            except errors.Narrow as fault:
+                if isinstance(long, bool) or not isinstance(fault, long):
+                    raise
+                tries, refresh, long = 0, _IN_BACKGROUND, True
+            else:
+                return result
 
     def project_number(self) -> int | None:
         """The number of the project that is asked, as the status of a query in the background has it; None: it has
         none."""
-        body = {"query": {"kind": "HogQLQuery", "query": "SELECT 1"}, "refresh": _refresh(long=True)}
-
-        def once(allowance: Allowance) -> Reply:
-            with self._budget.query():
+        body = {"query": {"kind": "HogQLQuery", "query": "SELECT 1"}, "refresh": _IN_BACKGROUND}
+        allowance = self._budget.allowance()
+        for attempt in self._retrier.attempts(allowance):
+            with attempt, self._budget.query():
                 self._counts.add(queries=1)
-                return self._post({**body, "client_query_id": str(uuid4())}, allowance)
-
-        reply = self._retrier.call(once)
+                reply = self._post({**body, "client_query_id": str(uuid4())}, allowance)
         document = decode(reply.body.read(), reply.path)
         status = document.get("query_status") or document if isinstance(document, dict) else {}
         number = status.get("team_id") if isinstance(status, dict) else None
@@ -184,37 +216,19 @@ class Asking:
         for query_id in running:
             self._stop(query_id, max(0.5, deadline - self._clock()))
 
-    def _uncached(self, body: dict[str, Any], decoding: _Decode, make: _Make, reword: Callable[[], None]) -> Any:
-        """Ask until the answer is none from a cache, three times at most."""
-        again = Retrying(
-            retry=retry_if_exception_type(errors.AnswerFromCache), stop=stop_after_attempt(_CACHE_TRIES), reraise=True
-        )
-        result: Any = None
-        for attempt in again:
-            with attempt:
-                if attempt.retry_state.attempt_number > 1:
-                    reword()
-                result = self._retrier.call(lambda allowance: self._ask(body, allowance, decoding, make))
-        return result
-
-    def _ask(self, body: dict[str, Any], allowance: Allowance, decoding: _Decode, make: _Make) -> Any:
-        query_id = str(uuid4())
-        started = self._clock()
-        with self._registered(query_id), self._budget.query():
-            self._counts.add(queries=1)
-            first = self._post({**body, "client_query_id": query_id}, allowance)
-            last = self._poll(first, query_id, started)
+    def _read(self, question: Question, first: Reply, last: Reply, query_id: str, started: float) -> Any:
+        """What is made of the `last` reply: no other one is decoded meanwhile."""
         with memory.one_page, memory.without_collector(), self._exchange.redacting():
             text = last.body.take()
             size = len(text)
-            decoded = decoding(text, last.path)
+            decoded = question.decode(text, last.path)
             del text
             document, cost = answers.query_document(decoded, last.path, headers=last.headers, asked_at=first.asked_at)
             del decoded
             self._counts.add(bytes_read=cost.bytes_read or 0)
             if cost.budget_remaining is not None:
                 self._budget.note_bytes_remaining(cost.budget_remaining)
-            result = make(document, cost, last.path, query_id, self._clock() - started)
+            result = question.make(document, cost, last.path, query_id, self._clock() - started)
             del document
             if size > _LARGE_BODY:
                 memory.give_back()
@@ -240,11 +254,12 @@ class Asking:
                 raise errors.QueryTimedOut(f"The query did not end within {_LONG_SECONDS:,.0f} s", path=reply.path)
             self._budget.sleep(pause)
             pause = min(pause * _POLL_GROWTH, _POLL_SECONDS[1])
-            reply = self._retrier.call(
-                lambda allowance: self._exchange.send(
-                    "GET", self._path() + f"{query_id}/", allowance, is_query=True, accept=_tells_of_query
-                )
-            )
+            allowance = self._budget.allowance()
+            for attempt in self._retrier.attempts(allowance):
+                with attempt:
+                    reply = self._exchange.send(
+                        "GET", self._path() + f"{query_id}/", allowance, is_query=True, accept=_tells_of_query
+                    )
             if reply.status == 404:
                 raise errors.ServerFault("PostHog lost the running query", status=404, path=reply.path)
             if reply.status >= 400:
@@ -278,10 +293,6 @@ class Asking:
         with contextlib.suppress(errors.PostHogError):
             self._wire.send("DELETE", self._path() + f"{query_id}/", timeout_seconds=timeout_seconds)
         self._forget(query_id)
-
-
-def _refresh(*, long: bool) -> str:
-    return "force_async" if long else "force_blocking"
 
 
 def _runs(reply: Reply) -> bool:

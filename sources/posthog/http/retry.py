@@ -7,14 +7,12 @@ them: each but the first is tried a few times only, and the third one's error sa
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from textwrap import shorten
-from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_never
-from tenacity import wait_random_exponential as random_exponential
-from tenacity.wait import wait_base
+from tenacity import AttemptManager, RetryCallState, Retrying
 
 from sources.posthog.errors import (
     Cancelled,
@@ -29,13 +27,13 @@ from sources.posthog.errors import (
 )
 from sources.posthog.http.rate_limiter import Allowance, Budget
 
-T = TypeVar("T")
-
 _CALLS_IN_A_ROW = 3
 """After so many failed calls in a row it is the server that fails, not the call."""
 _WHATEVER = "{} So it did whatever else it was asked."
 _ATTEMPTS_IN_A_ROW = 3
 """Attempts of each call after a failed one, which has waited for the server to come back already."""
+_MOST_DOUBLINGS = 30
+"""Of a pause: it has met its bound long before."""
 
 
 class Retrier:
@@ -51,43 +49,26 @@ class Retrier:
     ) -> None:
         if attempts < 1:
             raise ValueError("attempts must be at least 1")
-        base, longest = backoff_seconds
         self._budget = budget
         self._attempts = attempts
+        self._backoff = backoff_seconds
         self._on_retry = on_retry
         self._lock = threading.Lock()
         self._failed_in_a_row = 0
-        # From half the pause to the whole of it, so that threads that failed together do not come back together.
-        self._after_fault = _SaidOr(random_exponential(multiplier=base, max=longest, min=base / 2))
-        self._after_limit = _SaidOr(random_exponential(multiplier=2 * base, max=longest, min=base))
 
-    def call(self, once: Callable[[Allowance], T]) -> T:
-        """The result of `once`, which is repeated while it raises Retryable or Waitable.
+    def attempts(self, allowance: Allowance) -> Iterator[AttemptManager]:
+        """The loop around everything that is sent: `with` each attempt it is tried, and again while it raises Retryable
+        or Waitable. `allowance` bounds the waits for limits.
 
-        Raises Unreachable when attempts are used up, WaitTooLong, Cancelled, and whatever else `once` raises.
+        Raises Unreachable when attempts are used up, WaitTooLong, Cancelled, and whatever else is raised within.
         """
         started = self._budget.clock()
-        allowance = self._budget.allowance()
         attempts = min(self._attempts, _ATTEMPTS_IN_A_ROW) if self._failed_in_a_row else self._attempts
-        limit, fault = _Pause(self._budget, allowance), _Pause(self._budget, allowance, self._on_retry)
-        within_limits = Retrying(
-            retry=retry_if_exception_type(Waitable),
-            stop=stop_never,
-            wait=self._after_limit,
-            before_sleep=limit.note,
-            sleep=limit,
-            reraise=True,
-        )
-        through_faults = Retrying(
-            retry=retry_if_exception_type(Retryable),
-            stop=stop_after_attempt(attempts),
-            wait=self._after_fault,
-            before_sleep=fault.note,
-            sleep=fault,
-            reraise=True,
-        )
+        tries = _Tries(self._budget, allowance, attempts, self._backoff, self._on_retry)
         try:
-            result = through_faults(lambda: within_limits(once, allowance))
+            yield from Retrying(
+                retry=tries.note, stop=tries.are_used_up, wait=tries.pause, sleep=tries.sleep, reraise=True
+            )
         except Retryable as error:
             last = error
         except (Cancelled, Unreachable, WaitTooLong):
@@ -97,7 +78,7 @@ class Retrier:
             raise
         else:
             self._answered()
-            return result
+            return
         with self._lock:
             self._failed_in_a_row += 1
             is_shared = isinstance(last, ConnectionFailed) or self._failed_in_a_row >= _CALLS_IN_A_ROW
@@ -108,31 +89,55 @@ class Retrier:
             self._failed_in_a_row = 0
 
 
-class _SaidOr(wait_base):
-    """The pause that PostHog asked for, else another one."""
+class _Tries:
+    """One call's failures so far, and what is waited after each: tenacity asks for the parts in this order."""
 
-    def __init__(self, otherwise: wait_base) -> None:
-        self._otherwise = otherwise
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        error = _error(retry_state)
-        said = error.seconds if isinstance(error, (Retryable, Waitable)) else None
-        return said if said is not None else self._otherwise(retry_state)
-
-
-class _Pause:
-    """Waits as the last error wants it: a limit of the whole project stops every thread, anything else this one."""
-
-    def __init__(self, budget: Budget, allowance: Allowance, on_retry: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        allowance: Allowance,
+        attempts: int,
+        backoff_seconds: tuple[float, float],
+        on_retry: Callable[[], object],
+    ) -> None:
         self._budget = budget
         self._allowance = allowance
+        self._attempts = attempts
+        self._base, self._longest = backoff_seconds
         self._on_retry = on_retry
-        self._error: PostHogError | None = None
+        self._error: BaseException | None = None
+        self._faults = 0
+        self._limits = 0
+        """Since the last fault."""
 
-    def note(self, retry_state: RetryCallState) -> None:
-        self._error = _error(retry_state)
+    def note(self, state: RetryCallState) -> bool:
+        """Counts a failure; whether it is one after which trying again helps."""
+        self._error = state.outcome.exception() if state.outcome else None
+        if isinstance(self._error, Waitable):
+            self._limits += 1
+        elif isinstance(self._error, Retryable):
+            self._faults, self._limits = self._faults + 1, 0
+        return isinstance(self._error, (Retryable, Waitable))
 
-    def __call__(self, seconds: float) -> None:
+    def are_used_up(self, _: RetryCallState) -> bool:
+        """Whether no attempt is left. Waiting for a limit is none."""
+        return isinstance(self._error, Retryable) and self._faults >= self._attempts
+
+    def pause(self, _: RetryCallState) -> float:
+        """The pause that PostHog asked for, else one that grows."""
+        if isinstance(self._error, (Retryable, Waitable)) and self._error.seconds is not None:
+            return self._error.seconds
+        if isinstance(self._error, Waitable):
+            return self._growing(self._base, 2 * self._base, self._limits)
+        # From half the pause to the whole of it, so that threads that failed together do not come back together.
+        return self._growing(self._base / 2, self._base, self._faults)
+
+    def _growing(self, least: float, first: float, number: int) -> float:
+        most = min(first * 2 ** min(number - 1, _MOST_DOUBLINGS), self._longest)
+        return random.uniform(least, max(least, most))  # noqa: S311 - no secret is made of it
+
+    def sleep(self, seconds: float) -> None:
+        """Waits as the last error wants it: a limit of the whole project stops every thread, anything else this one."""
         error = self._error
         if isinstance(error, (Throttled, ReadBudgetSpent)):
             # This thread waits too, when it asks the budget for its next request.
@@ -143,13 +148,8 @@ class _Pause:
             self._on_retry()
             # A server that says when it will be back is a limit like others; our own short pauses are not.
             asked = isinstance(error, Retryable) and error.seconds is not None
-            fault = shorten(error.message, 80, placeholder=" …") if error else "a fault"
+            fault = shorten(error.message, 80, placeholder=" …") if isinstance(error, PostHogError) else "a fault"
             self._budget.wait(seconds, f"another try after: {fault}", self._allowance if asked else None)
-
-
-def _error(retry_state: RetryCallState) -> PostHogError | None:
-    error = retry_state.outcome.exception() if retry_state.outcome else None
-    return error if isinstance(error, PostHogError) else None
 
 
 def _unreachable(last: Retryable, attempts: int, seconds: float, *, is_shared: bool) -> Unreachable:

@@ -255,13 +255,11 @@ def _shut(connection: socket.socket) -> None:
 
 def _tls_fault(error: BaseException) -> str | None:
     """What is wrong with TLS for good; None for passing faults."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in errors.chain_of(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not valid here ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError) and cause.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}:
             return "it speaks plain http on that port"
-        cause = cause.__cause__ or cause.__context__
     return None
 
 
@@ -320,7 +318,20 @@ class Exchange:
 
         Raises what the wire, the budget and `diagnose` raise, WrongContentType and RedirectRefused.
         """
-        reply = self._follow(method, url, allowance, params=params, json=json, is_query=is_query)
+        for _ in range(_REDIRECTS_FOLLOWED + 1):
+            self._budget.request(allowance)
+            self._counts.add(requests=1)
+            try:
+                reply = self._wire.send(method, url, params=params, json=json, is_query=is_query)
+            except errors.PostHogError:
+                self._budget.check()  # a connection that was cut by `cancel_all` did not fail
+                raise
+            target = self._wire.redirected(reply)
+            if target is None:
+                break
+            url, params = target, None
+        else:
+            raise errors.RedirectRefused("PostHog redirects in a circle", meaning="", path=reply.path)
         if reply.status >= 400:
             if accept(reply):
                 return reply
@@ -355,30 +366,3 @@ class Exchange:
         error.message = redact(error.message, self._key)
         error.args = (error.message,)
         return error
-
-    def _follow(
-        self,
-        method: str,
-        url: str,
-        allowance: Allowance,
-        *,
-        params: Mapping[str, Any] | None,
-        json: Any,
-        is_query: bool,
-    ) -> Reply:
-        for _ in range(_REDIRECTS_FOLLOWED + 1):
-            self._budget.request(allowance)
-            self._counts.add(requests=1)
-            reply = self._wire_send(method, url, params=params, json=json, is_query=is_query)
-            target = self._wire.redirected(reply)
-            if target is None:
-                return reply
-            url, params = target, None
-        raise errors.RedirectRefused("PostHog redirects in a circle", meaning="", path=reply.path)
-
-    def _wire_send(self, method: str, url: str, **options: Any) -> Reply:
-        try:
-            return self._wire.send(method, url, **options)
-        except errors.PostHogError:
-            self._budget.check()  # a connection that was cut by `cancel_all` did not fail
-            raise

@@ -7,7 +7,7 @@ count that is text or a day that is none says nothing of PostHog's data, so noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -32,7 +32,7 @@ costs 2 CPU seconds a million events, and 160 MB."""
 
 UTC_MICROS = pa.timestamp("us", tz="UTC")
 
-_ARROW_TYPES: dict[str, pa.DataType] = {
+ARROW_TYPES: Mapping[str, pa.DataType] = {
     "text": pa.string(),
     "json": pa.string(),
     "timestamp": UTC_MICROS,
@@ -42,6 +42,7 @@ _ARROW_TYPES: dict[str, pa.DataType] = {
     "date": pa.date32(),
     "binary": pa.binary(),
 }
+"""dlt's types in pages."""
 
 
 _UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
@@ -174,7 +175,7 @@ def declared_table(types: Sequence[str], rows: list[Any], columns: Sequence[Colu
 def _declared(column: Column, values: Sequence[Any]) -> pa.Array | pa.ChunkedArray:
     if column.data_type == "json":
         return json_texts(values)
-    array = uuids(values) if column.is_uuid else column_array(values, _ARROW_TYPES[column.data_type])
+    array = uuids(values) if column.is_uuid else column_array(values, ARROW_TYPES[column.data_type])
     if array.null_count and not column.nullable:
         raise ValueError("it is never NULL")
     return array
@@ -189,6 +190,13 @@ def _require(values: Sequence[Any], *kinds: type) -> None:
 def empty_table(table: Table) -> pa.Table:
     """No rows, with the columns of `table`."""
     return declared_table([""] * len(table.columns), [], table.columns)
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The columns of `table`, for rows that are made here and come from no answer."""
+    return pa.schema(
+        [pa.field(each.name, ARROW_TYPES[each.data_type], nullable=each.nullable) for each in table.columns]
+    )
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

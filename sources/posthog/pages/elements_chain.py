@@ -26,6 +26,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sources.posthog.pages.arrow import arrow_schema
+from sources.posthog.tables import EVENT_ELEMENTS
+
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
@@ -151,15 +154,7 @@ def _elements(
 RAW = "$elements_chain"
 """The attribute that holds the text of an element that cannot be read."""
 
-SCHEMA = pa.schema(
-    [
-        pa.field("event_uuid", pa.string(), nullable=False),
-        pa.field("position", pa.int64(), nullable=False),
-        *(pa.field(name, pa.string()) for name in ("tag", "text", "href", "id", "classes")),
-        *(pa.field(name, pa.int64()) for name in ("nth_child", "nth_of_type")),
-        pa.field("attributes", pa.string()),
-    ]
-)
+SCHEMA = arrow_schema(EVENT_ELEMENTS)
 
 _PIECE_ROWS = 50_000
 # Before the first value: tag and classes, which may have colons, and the first key. Of two ways to cut, the first.

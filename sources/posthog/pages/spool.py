@@ -3,7 +3,8 @@
 A page of events is 100 to 200 MB of Arrow. As a file it takes no memory while the package before it is merged, and dlt
 takes the file over as it is (`dlt.mark.with_file_import`) instead of writing one, on the thread that merges.
 
-`spooled` is for pages that wait for the last one: a table that is replaced is loaded only once all of it was read.
+`mapped` is for pages that are in memory and wait for the last one: a table that is replaced is loaded only once all of
+it was read.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ SMALL_BYTES = 1_000_000
 """Pages below this are not worth a file."""
 
 
-def spooled(table: pa.Table, small_bytes: int = SMALL_BYTES) -> pa.Table:
+def mapped(table: pa.Table, small_bytes: int = SMALL_BYTES) -> pa.Table:
     """The same table, in a file that is mapped into memory and has no name any more: it goes with the table."""
     if table.nbytes < small_bytes:
         return table

@@ -11,7 +11,7 @@ from sources.posthog.errors import Narrow
 from sources.posthog.http.client import PostHogClient
 from sources.posthog.pages.arrow import COUNT, TEXT, Kind, cells
 from sources.posthog.pages.arrow import DAY as A_DAY
-from sources.posthog.planning.intervals import Window, eras
+from sources.posthog.planning.intervals import Window, eras, middle_of
 from sources.posthog.planning.leaves import Cell, Leaf, histogram_query
 from sources.posthog.planning.row_limit import RowCap
 from sources.posthog.sql.dialect import Dialect
@@ -71,10 +71,7 @@ class EventCounter:
         """
         read = partial(cells, kinds=kinds, is_one=is_one)
         name = "posthog-warehouse plan"
-        try:
-            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, read=read)
-        except Narrow:
-            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=True, read=read)
+        return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=Narrow, read=read)
 
     def _halves(self, leaf: Leaf) -> list[Leaf]:
         """Two leaves of half the days each, to count one after the other; none if there is only one day."""
@@ -85,7 +82,7 @@ class EventCounter:
             [(first, last)] = self.ask(query, A_DAY, A_DAY, is_one=True)
         else:
             first, last = day_start(span.ts_from), day_start(span.ts_to - 1)
-        if first >= last:
+        middle = middle_of(first, last + DAY, DAY)
+        if middle is None:
             return []
-        middle = day_start(first + (last - first) // 2) + DAY
         return [replace(leaf, window=span._replace(ts_to=middle)), replace(leaf, window=span._replace(ts_from=middle))]

@@ -71,6 +71,21 @@ def eras(window: Window) -> list[Window]:
     return [window._replace(ts_from=start, ts_to=end) for start, end in pairwise(edges)]
 
 
+def middle_of(low: int, high: int, least: int = 1) -> int | None:
+    """Where to cut a range in two: the multiple of `least` in its middle; None where there is none inside.
+
+    Who notes whole days, or seconds, must not find half of one in each of two ranges.
+    """
+    middle = ((low + high) // 2 + least // 2) // least * least
+    return middle if high - low > least and low < middle < high else None
+
+
+def even_edges(low: int, high: int, pieces: int, least: int = 1) -> list[int]:
+    """The bounds of about `pieces` even parts of a range: its own, and multiples of `least` between them."""
+    inner = (low + (high - low) * place // pieces // least * least for place in range(1, pieces))
+    return sorted({low, high, *(edge for edge in inner if low < edge < high)})
+
+
 class Region:
     """A set of disjoint windows, kept small by joining neighbours. Saved in dlt state as lists of integers."""
 

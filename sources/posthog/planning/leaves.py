@@ -19,7 +19,7 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from sources.posthog.clock import DAY, LAST_DAY, MAX, MIN, SECOND
-from sources.posthog.planning.intervals import Window
+from sources.posthog.planning.intervals import Window, even_edges
 from sources.posthog.sql.dialect import HASH_SPACE, Dialect, text_literal
 from sources.posthog.sql.select import select
 from sources.posthog.tables import EVENTS, Column
@@ -226,10 +226,10 @@ def cut_evenly(leaf: Leaf, pieces: int, dialect: Dialect) -> list[Leaf]:
     expected = None if leaf.expected is None else math.ceil(leaf.expected / pieces)
     if leaf.is_one_part:
         whole = leaf.tail or (0, HASH_SPACE if dialect.has_hashes else _UUID_TAIL_SPACE)
-        return [replace(leaf, tail=cut, expected=expected) for cut in _ranges(_even_edges(whole, pieces))]
+        return [replace(leaf, tail=cut, expected=expected) for cut in pairwise(even_edges(*whole, pieces))]
     low, high = leaf.part or WHOLE_PART
     if dialect.has_hashes:
-        edges = _even_edges((low, high), pieces)
+        edges = even_edges(low, high, pieces)
     else:
         first, last = (_second(bound) for bound in (leaf.window.ts_from, leaf.window.ts_to + SECOND - 1))
         if leaf.part is not None:
@@ -237,9 +237,9 @@ def cut_evenly(leaf: Leaf, pieces: int, dialect: Dialect) -> list[Leaf]:
         if first <= _second(MIN) or last >= _second(MAX):
             # Seconds need bounds to be cut evenly: the finer histogram will find better ones.
             return [leaf]
-        inner = [edge for edge in _even_edges((first, last), pieces) if max(low, first) < edge < min(high, last)]
+        inner = [edge for edge in even_edges(first, last, pieces) if max(low, first) < edge < min(high, last)]
         edges = [low, *inner, high]
-    return [replace(leaf, part=cut, expected=expected) for cut in _ranges(edges)]
+    return [replace(leaf, part=cut, expected=expected) for cut in pairwise(edges)]
 
 
 def cut_by_bars(leaf: Leaf, bars: Sequence[Bar], target: int, dialect: Dialect) -> list[Leaf]:
@@ -310,15 +310,6 @@ def _end(day: int, following: int) -> int:
         case (0, 1):
             return LAST_DAY
     return day + DAY
-
-
-def _even_edges(whole: tuple[int, int], pieces: int) -> list[int]:
-    low, high = whole
-    return sorted({low + (high - low) * i // pieces for i in range(pieces + 1)})
-
-
-def _ranges(edges: Sequence[int]) -> list[tuple[int, int]]:
-    return list(pairwise(edges))
 
 
 def _range(expression: str, bounds: tuple[int, int]) -> list[str]:

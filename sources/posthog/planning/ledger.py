@@ -25,7 +25,7 @@ from sources.posthog.settings import Settings
 
 
 @dataclass(frozen=True)
-class Plan:
+class WindowPlan:
     """What one run has to ask for. Times are microseconds UTC."""
 
     windows: list[Window]
@@ -90,7 +90,7 @@ class Ledger:
         settings: Settings,
         *,
         is_trusted: bool = True,
-    ) -> Plan:
+    ) -> WindowPlan:
         """What a run at `now` (the server's clock) must ask for; `since` None: as far back as any run before.
 
         A `since` later than that of an earlier run puts off what is left of the backfill, and nothing else: what was
@@ -124,9 +124,9 @@ class Ledger:
                 for part in self.covered.missing(Window(ts_from, ts_to, origin, created_to)):
                     wanted.add(_with_overlap(part, settings))
                 wanted.add(Window(ts_from, ts_to, again_from, last))
-        return Plan(list(wanted), origin, wanted_since, created_to, sweeps, sweep_from, is_first, is_trusted)
+        return WindowPlan(list(wanted), origin, wanted_since, created_to, sweeps, sweep_from, is_first, is_trusted)
 
-    def cover(self, plan: Plan, windows: Iterable[Window]) -> None:
+    def cover(self, plan: WindowPlan, windows: Iterable[Window]) -> None:
         """Notes that all rows of `windows` are in this load package."""
         self._state.update(since=plan.since)
         if plan.is_trusted or not plan.is_first:
@@ -136,7 +136,7 @@ class Ledger:
             self.covered.add(window)
         self._state["covered"] = self.covered.to_state()
 
-    def finish(self, plan: Plan) -> None:
+    def finish(self, plan: WindowPlan) -> None:
         """Notes that all windows of `plan` are covered."""
         self.cover(plan, [])
         if not plan.is_trusted:
@@ -153,6 +153,16 @@ class Ledger:
             self.covered = _as_few_windows(self.covered)
             self._state.update(origin=plan.created_to, covered=self.covered.to_state())
         self._state["last"] = max(int(self._state["last"]), plan.created_to)
+
+
+def note_covered(plan: WindowPlan, windows: Iterable[Window], state: dict[str, Any]) -> None:
+    """Notes in the ledger in `state` that all rows of `windows` are in this load package."""
+    Ledger(state).cover(plan, windows)
+
+
+def note_finished(plan: WindowPlan, state: dict[str, Any]) -> None:
+    """Notes there that all windows of `plan` are covered."""
+    Ledger(state).finish(plan)
 
 
 def _with_overlap(part: Window, settings: Settings) -> Window:

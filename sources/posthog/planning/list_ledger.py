@@ -24,7 +24,7 @@ _STATE = "listing"
 
 
 @dataclass(frozen=True)
-class Plan:
+class SpanPlan:
     """What one run has to read: spans of `timestamp`, half-open, microseconds UTC, disjoint, none before `EARLIEST`."""
 
     unread: list[tuple[int, int]]
@@ -57,7 +57,7 @@ class EventWindows:
         self.covered = Region(Window(start, end, MIN, MAX) for start, end in self._mine.get("covered", []))
         self._take_over()
 
-    def plan(self, now: int, since: int | None, until: int | None, known_until: int = MAX) -> Plan:
+    def plan(self, now: int, since: int | None, until: int | None, known_until: int = MAX) -> SpanPlan:
         """What a run at `now` must read; `since` None: as far back as any run before.
 
         A run that is noted as later than `known_until` or `now` went by a clock that was ahead, and counts as one of
@@ -81,9 +81,9 @@ class EventWindows:
                 again_from = min(again_from, day_start(swept - settings.overlap - settings.sweep_span))
             known = Region(Window(*span, MIN, MAX) for span in unread)
             again = [w[:2] for w in known.missing(Window(max(EARLIEST, wanted, again_from), end, MIN, MAX))]
-        return Plan(unread, again, now, until is None or until >= now, sweeps, wanted)
+        return SpanPlan(unread, again, now, until is None or until >= now, sweeps, wanted)
 
-    def cover(self, plan: Plan, spans: Iterable[tuple[int, int]]) -> None:
+    def cover(self, plan: SpanPlan, spans: Iterable[tuple[int, int]]) -> None:
         """Notes that all events of `spans` are in this load package."""
         for start, end in spans:
             self.covered.add(Window(start, end, MIN, MAX))
@@ -92,7 +92,7 @@ class EventWindows:
         self._mine.update(since=plan.since, covered=[list(window[:2]) for window in self.covered])
         self._all[_STATE] = self._mine
 
-    def finish(self, plan: Plan) -> None:
+    def finish(self, plan: SpanPlan) -> None:
         """Notes that all of `plan` is read."""
         self.cover(plan, [])
         if not plan.is_current:

@@ -11,21 +11,28 @@ from sources.posthog.sql.dialect import FEWEST_ROWS, Dialect
 logger = logging.getLogger(__name__)
 
 
-class RowCap:
-    """What is known of a server's cap. Safe to use from several threads."""
+class ProvenRows:
+    """How many rows a server has been seen to answer at once. Safe to use from several threads."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self.most = dialect.max_rows
-        """Rows that are asked for at most."""
-        self._proven = dialect.proven_rows
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
         self._lock = threading.Lock()
 
     def is_whole(self, rows: int) -> bool:
         """Whether an answer of so many rows cannot have been cut short: the server has given longer ones."""
         with self._lock:
-            is_whole = rows < self._proven
-            self._proven = max(self._proven, rows)
+            is_whole = rows < self.rows
+            self.rows = max(self.rows, rows)
             return is_whole
+
+
+class RowCap(ProvenRows):
+    """What is known of a server's cap. Safe to use from several threads."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect.proven_rows)
+        self.most = dialect.max_rows
+        """Rows that are asked for at most."""
 
     def lower(self, answered: int) -> None:
         """The server holds more rows than it answered though fewer than asked for: its cap is lower than known.

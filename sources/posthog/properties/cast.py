@@ -9,7 +9,7 @@ microseconds since 1970, told apart by 9 or 10, 13 and 16 digits, tried on Click
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 
@@ -17,22 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sources.posthog.pages.arrow import ARROW_TYPES, UTC_MICROS
 from sources.posthog.properties.infer import Declared, Kind, PropertyType
 from sources.posthog.properties.pairs import Cells
 
-UTC_MICROS = pa.timestamp("us", tz="UTC")
 WIDE = pa.decimal128(38, 0)
 
-ARROW_TYPES: dict[PropertyType, pa.DataType] = {
-    "bool": pa.bool_(),
-    "bigint": pa.int64(),
-    "decimal": WIDE,
-    "double": pa.float64(),
-    "date": pa.date32(),
-    "timestamp": UTC_MICROS,
-    "json": pa.string(),
-    "text": pa.string(),
-}
+PROPERTY_TYPES: Mapping[str, pa.DataType] = {**ARROW_TYPES, "decimal": WIDE}
+"""dlt's types in pages, with that of whole numbers of up to 38 digits."""
 
 _STRING, _TRUE, _FALSE, _OBJECT, _LIST = (ord(sign) for sign in '"tf{[')
 _DIGITS = np.frombuffer(b"0123456789-", np.uint8)
@@ -105,7 +97,7 @@ def _numbers(cells: Cells, wanted: PropertyType, declared: Declared | None) -> p
     if np.isin(cells.first_bytes, _DIGITS).all():
         # Nearly always: nothing but numbers. Then one strict cast says whether they fit.
         try:
-            return _exact(cells.texts, cells.texts.cast(ARROW_TYPES[wanted]))
+            return _exact(cells.texts, cells.texts.cast(PROPERTY_TYPES[wanted]))
         except pa.ArrowInvalid:
             pass
     pattern = _NUMBER if wanted == "double" else _WHOLE
@@ -115,7 +107,7 @@ def _numbers(cells: Cells, wanted: PropertyType, declared: Declared | None) -> p
         low, high = (pa.scalar(Decimal(bound), WIDE) for bound in (-(2**63), 2**63 - 1))
         is_long = pc.and_(pc.greater_equal(wide, low), pc.less_equal(wide, high))
         texts = _only(texts, _np(pc.fill_null(is_long, fill_value=False)))
-    return _exact(texts, texts.cast(ARROW_TYPES[wanted]))
+    return _exact(texts, texts.cast(PROPERTY_TYPES[wanted]))
 
 
 def _exact(texts: pa.Array, numbers: pa.Array) -> pa.Array:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sources.posthog.properties.cast import ARROW_TYPES
+from sources.posthog.properties.cast import PROPERTY_TYPES
 from sources.posthog.properties.catalogue import Catalogue
 from sources.posthog.properties.infer import PropertyType
 from sources.posthog.properties.names import ColumnRules
@@ -102,7 +102,7 @@ class Retyping:
             rest = page.drop_columns([PROPERTIES])
             for name, kind in types.items():
                 values = found.get(name)
-                rest = rest.append_column(name, pa.nulls(len(page), ARROW_TYPES[kind]) if values is None else values)
+                rest = rest.append_column(name, pa.nulls(len(page), PROPERTY_TYPES[kind]) if values is None else values)
             if has_values := [found[name] for name in types if name in found]:
                 yield rest.filter(pa.array(_any_valid(has_values)))
         self.catalogue.set_conflicts({key: known.conflicts for key, known in made.known().items() if key in keys})

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sources.posthog.pages.arrow import arrow_schema
 from sources.posthog.properties.cast import MAX_EXACT, fit, kinds_of
 from sources.posthog.properties.catalogue import Catalogue, Property, Seen, Tally
 from sources.posthog.properties.infer import Kind, PropertyType
@@ -202,7 +203,10 @@ class ShapedPage:
     """A page as it is loaded, and what is to be counted of it once it is."""
 
     table: pa.Table
-    tally: Tally
+    tally: Tally = field(default_factory=Tally)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
 
 
 class PropertyColumns:
@@ -229,14 +233,15 @@ class PropertyColumns:
         parser = Parser(is_checked=True)
         self._privacy = Privacy(settings.privacy, settings.privacy_key, parser=parser)
         self._shred = Shredder(self.catalogue, parser=parser, counts=False)
-        self.counted: Callable[[pa.Table], np.ndarray | None] = lambda _: None
-        """Set by an engine that reads rows again: which rows of a page are to be counted; None: all."""
 
-    def __call__(self, page: pa.Table) -> ShapedPage:
-        """`page` with the rules of privacy applied to its JSON, and the columns that it has values for."""
+    def __call__(self, page: pa.Table, counted: np.ndarray | None = None) -> ShapedPage:
+        """`page` with the rules of privacy applied to its JSON, and the columns that it has values for.
+
+        `counted`: which of its rows are to be counted; None: all.
+        """
         place = page.schema.get_field_index(PROPERTIES)
         texts = self._privacy(page.column(place))
-        found = self._shred(texts, self.counted(page))
+        found = self._shred(texts, counted)
         page = page.set_column(place, page.schema.field(place), texts)
         for name, values in found.columns.items():
             page = page.append_column(name, values)
@@ -249,14 +254,7 @@ class PropertyColumns:
 
 def facts_of(catalogue: Catalogue) -> pa.Table:
     """The rows of the table `property_columns` of one table."""
-    kinds = {"timestamp": pa.timestamp("us", tz="UTC"), "double": pa.float64(), "bigint": pa.int64()}
-    schema = pa.schema(
-        [
-            pa.field(column.name, kinds.get(column.data_type, pa.string()), nullable=column.nullable)
-            for column in PROPERTY_COLUMNS.columns
-        ]
-    )
-    return pa.Table.from_pylist(catalogue.facts(), schema)
+    return pa.Table.from_pylist(catalogue.facts(), arrow_schema(PROPERTY_COLUMNS))
 
 
 def held_types(held: Mapping[str, Any], table: Table) -> dict[str, PropertyType]:

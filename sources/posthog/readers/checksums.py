@@ -22,7 +22,7 @@ from sources.posthog.errors import AnswerMalformed, TableMissing
 from sources.posthog.pages.arrow import ANY, COUNT, FLAG, HASH, INTEGER, TEXT, empty_table
 from sources.posthog.pages.arrow import DAY as A_DAY
 from sources.posthog.planning.intervals import Window
-from sources.posthog.readers.base import Noted, State, TableReading, note
+from sources.posthog.readers.base import Noted, State, TableReading, note, nothing
 from sources.posthog.readers.keyset import Rows
 from sources.posthog.readers.run import Run
 from sources.posthog.readers.updated_at import WindowReader, without
@@ -166,10 +166,10 @@ def read_by_day(run: Run, reading: TableReading, state: State) -> Iterator[Noted
     had = Days.from_state(known)
     settings = run.settings
     is_first = "swept" not in known
-    reading.doubt = run.reckoned.doubt
+    reading.evidence.doubt = run.reckoned.doubt
     if not is_first:
         # A look that is noted as later than now went by a clock that was ahead.
-        known["swept"] = min(int(known["swept"]), run.now, reading.known_until)
+        known["swept"] = min(int(known["swept"]), run.now, reading.given.known_until)
     wanted = run.since if run.since is not None else (MIN if is_first else MAX)
     since = min(wanted, int(known.get("since", MAX)))
     until = MAX if run.until is None else run.until
@@ -194,7 +194,7 @@ def read_by_day(run: Run, reading: TableReading, state: State) -> Iterator[Noted
         conditions = [reader.windows.reads.hidden, *reader.bounds(since, until)]
         for table in reader.windows.rows.by_key(conditions):
             keys += table.column(reading.table.key).to_pylist()
-            yield table, lambda _: None
+            yield table, nothing
     windows = [Window(max(a, low), min(b, until), MIN, MAX) for a, b in _spans(changed, now.days)]
     for page in reader.windows.pages(windows):
         done = {
@@ -209,8 +209,8 @@ def read_by_day(run: Run, reading: TableReading, state: State) -> Iterator[Noted
         del had.days[day]
     if is_sweep:
         had.hidden = now.hidden
-    reading.held = had.rows
-    reading.recount = partial(reader.windows.rows.count, reader.bounds(since, until))
+    reading.evidence.held = had.rows
+    reading.evidence.recount = partial(reader.windows.rows.count, reader.bounds(since, until))
     reading.notes += reader.windows.rows.notes
     looked = {"swept": run.now, "until": until} if is_sweep else {name: known[name] for name in ("swept", "until")}
     yield empty_table(reading.table), partial(_finish, had, {"since": since, **looked})
@@ -267,19 +267,19 @@ def read_memberships(run: Run, reading: TableReading, state: State) -> Iterator[
     if not found:
         raise TableMissing(f"PostHog has none of the tables {', '.join(table.reads.tables)}")
     checksums = [sorted([cohort, count, checksum] for cohort, count, checksum in cohorts) for _, cohorts in found]
-    reading.held = sum(count for _, cohorts in found for _, count, _ in cohorts)
-    reading.recount = partial(_recount, run, sources, reading)
+    reading.evidence.held = sum(count for _, cohorts in found for _, count, _ in cohorts)
+    reading.evidence.recount = partial(_recount, run, sources, reading)
     if run.dialect.has_hashes and state.get("checksums") == checksums:
-        reading.is_unchanged = True
+        reading.evidence.is_unchanged = True
         return
-    run.progress.expect(table.name, reading.held)
+    run.progress.expect(table.name, reading.evidence.held)
     for rows, cohorts in found:
         for chunk in _chunks(cohorts, run.settings.leaf_rows):
             conditions = [f"cohort_id IN ({', '.join(map(str, chunk))})"]
             # A static list may hold a person twice.
             for page in rows.by_key(conditions, group_by="cohort_id, person_id"):
                 run.progress.fetched(table.name, page.num_rows)
-                yield page, partial(note, {})
+                yield page, nothing
     yield empty_table(table), partial(note, {"checksums": checksums})
 
 

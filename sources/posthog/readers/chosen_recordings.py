@@ -14,7 +14,7 @@ from urllib.parse import quote
 from sources.posthog.clock import DAY
 from sources.posthog.errors import AnswerMalformed, EndpointNotFound, NotFound, NothingRequested
 from sources.posthog.pages.arrow import empty_table
-from sources.posthog.readers.base import Noted, State, TableReading
+from sources.posthog.readers.base import Noted, State, TableReading, nothing
 from sources.posthog.readers.keyset import Rows
 from sources.posthog.readers.rest.recordings import PAGE_ROWS, bounds, recording_pages
 from sources.posthog.readers.rest.rows import Shape
@@ -32,7 +32,9 @@ def chosen_recordings(run: Run) -> list[str]:
     Without `date_from` the filter looks at the span of the run (`since`), or at the last 30 days. Raises
     NothingRequested for a filter that says how to page, and what the list of recordings raises.
     """
-    return run.shared("recordings", lambda: _chosen(run))
+    if run.chosen_recordings is None:
+        run.chosen_recordings = _chosen(run)
+    return run.chosen_recordings
 
 
 def _chosen(run: Run) -> list[str]:
@@ -82,8 +84,8 @@ def read_sharing(run: Run, reading: TableReading, state: State) -> Iterator[Note
         run.progress.fetched(reading.table.name, 1)
     if gone:
         reading.notes.append(f"PostHog does not have {gone:,} of the chosen recordings")
-    reading.columns = shape.more_columns
-    reading.held = len(rows)
+    reading.answered.columns = shape.more_columns
+    reading.evidence.held = len(rows)
 
     def noted(state: State) -> None:
         if shape.types:
@@ -112,6 +114,6 @@ def read_console(run: Run, reading: TableReading, state: State) -> Iterator[Note
         for page in rows.by_key(conditions, group_by=columns):
             run.progress.fetched(table.name, page.num_rows)
             total += page.num_rows
-            yield page, lambda _: None
-    reading.held = total
-    yield empty_table(table), lambda _: None
+            yield page, nothing
+    reading.evidence.held = total
+    yield empty_table(table), nothing

@@ -23,12 +23,12 @@ from sources.posthog.pages.spool import Spool, SpooledPage
 from sources.posthog.planning.histogram import EventCounter
 from sources.posthog.planning.intervals import Window, eras
 from sources.posthog.planning.leaves import Bar, Leaf, cut_by_bars, cut_by_cells, cut_evenly, cut_in_two, plan
-from sources.posthog.planning.ledger import Ledger, Plan, uncounted
+from sources.posthog.planning.ledger import Ledger, WindowPlan, note_covered, note_finished, uncounted
 from sources.posthog.planning.row_limit import RowCap
 from sources.posthog.planning.worker_pool import Job, Split, run_jobs
 from sources.posthog.properties.catalogue import Tally
 from sources.posthog.properties.shred import PropertyColumns, ShapedPage
-from sources.posthog.readers.base import Batch, Noted, State, TableReading, note
+from sources.posthog.readers.base import Batch, Noted, State, TableReading, nothing
 from sources.posthog.readers.run import Progress, Run
 from sources.posthog.settings import Settings
 from sources.posthog.sql.dialect import Dialect
@@ -44,17 +44,17 @@ _SPOOLED_AHEAD = 3
 class Page:
     """The rows of one leaf, and the windows that are complete with it."""
 
-    rows: pa.Table | SpooledPage
+    rows: ShapedPage | SpooledPage
     completes: tuple[Batch, ...] = ()
 
     @property
     def table(self) -> pa.Table:
         """The rows, read back where they are in a file."""
-        return self.rows.table() if isinstance(self.rows, SpooledPage) else self.rows
+        return self.rows.table() if isinstance(self.rows, SpooledPage) else self.rows.table
 
 
 T = TypeVar("T")
-_Read = tuple[Batch, "pa.Table | SpooledPage", Tally]
+_Read = tuple[Batch, ShapedPage | SpooledPage, Tally]
 _Fetched = tuple[Batch, pa.Table | ShapedPage]
 
 
@@ -94,21 +94,21 @@ class EventsReader:
     def pages(self, windows: Sequence[Window]) -> Iterator[Page]:
         """The rows of `windows`, page by page, in no order; memory is bounded by the pages in flight."""
         empty: list[Batch] = []
-        for batch, table, tally in run_jobs(
+        for batch, rows, tally in run_jobs(
             self._jobs(windows, empty),
             threads=self._settings.queries_in_flight,
             ahead=self._ahead,
         ):
             with self._lock:
-                batch.rows += table.num_rows
+                batch.rows += len(rows)
                 batch.tally.add(tally)
                 batch.leaves_left -= 1
-            self._progress.fetched(EVENTS.name, table.num_rows)
+            self._progress.fetched(EVENTS.name, len(rows))
             completes = (*empty, batch) if batch.leaves_left == 0 else tuple(empty)
             empty.clear()
-            yield Page(table, completes)
+            yield Page(rows, completes)
         if empty:
-            yield Page(self.empty(), tuple(empty))
+            yield Page(ShapedPage(self.empty()), tuple(empty))
 
     def empty(self) -> pa.Table:
         """A page of no rows."""
@@ -142,8 +142,8 @@ class EventsReader:
                 return fetched
             rows = fetched[1]
             shaped = rows if isinstance(rows, ShapedPage) else self._shaped(rows, writing)
-            page = shaped.table
-            return batch, (page if self._spool is None or not page.num_rows else self._spool(page)), shaped.tally
+            page = shaped if self._spool is None or not len(shaped) else self._spool(shaped.table)
+            return batch, page, shaped.tally
 
     def _fetch(self, batch: Batch, leaf: Leaf, writing: ExitStack) -> _Fetched | Split[_Read]:
         limit = self._cap.most
@@ -184,7 +184,7 @@ class EventsReader:
     def _shaped(self, table: pa.Table, writing: ExitStack) -> ShapedPage:
         """A page that is ready to be written, once the one before it is."""
         with memory.one_page:
-            page = ShapedPage(table, Tally()) if self._shape is None else self._shape(table)
+            page = ShapedPage(table) if self._shape is None else self._shape(table)
             writing.close()
             writing.enter_context(memory.one_written)
             return page
@@ -257,50 +257,46 @@ def _events_table(answer: QueryAnswer) -> pa.Table:
 def read_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Events that the ledger in `state` does not have yet."""
     clock = run.reckoned
-    reading.doubt = clock.doubt
+    reading.evidence.doubt = clock.doubt
     reading.notes += [clock.remark] if clock.remark else []
     ledger = Ledger(state)
-    ledger.forget_after(min(clock.now, reading.known_until))
+    ledger.forget_after(min(clock.now, reading.given.known_until))
     # From here on the ledger is by this clock: forgotten twice, what comes now would be counted twice.
     clock.note(state)
-    plan = reading.plan = ledger.plan(clock.now, run.since, run.until, run.settings, is_trusted=not clock.doubt)
-    reading.shapes_pages = True
-    if reading.shape is not None:
-        reading.shape.counted = uncounted(ledger.covered, plan.windows)
-    reader = EventsReader(run.client, run.dialect, run.settings, run.progress, shape=reading.shape, spool=run.spool)
+    plan = ledger.plan(clock.now, run.since, run.until, run.settings, is_trusted=not clock.doubt)
+    reading.evidence.plan = plan
+    columns, counted = reading.given.shape, uncounted(ledger.covered, plan.windows)
+    shape = None if columns is None else (lambda page: columns(page, counted(page)))
+    reader = EventsReader(run.client, run.dialect, run.settings, run.progress, shape=shape, spool=run.spool)
     for page in reader.pages(plan.windows):
-        reading.completed += page.completes
-        yield page.rows, partial(_cover, plan, page.completes, reading.shape)
+        reading.evidence.completed += page.completes
+        yield page.rows, partial(_cover, plan, page.completes, columns)
     if plan.is_first or plan.sweeps or clock.is_disputed:
         for page in reader.pages(_ahead(run, reading, plan)):
-            yield page.rows, partial(note, {})
+            yield page.rows, nothing
     # An empty page: it carries the last note, and makes the table where there are no events at all.
-    yield reader.empty(), partial(_finish, plan)
+    yield ShapedPage(reader.empty()), partial(note_finished, plan)
 
 
-def _ahead(run: Run, reading: TableReading, plan: Plan) -> list[Window]:
+def _ahead(run: Run, reading: TableReading, plan: WindowPlan) -> list[Window]:
     """Where PostHog holds events that it got after what its clock says: read again each time, and never covered."""
     clock = run.reckoned
     ahead = Window(plan.ts_from, plan.ts_to, clock.now + HOUR, MAX)
     rows = sum(cell.rows for cell in EventCounter(run.client, run.dialect).histogram(ahead))
     if not rows:
         return []
-    reading.ahead = ahead
+    reading.evidence.ahead = ahead
     words = f"{rows:,} events came in after {to_text(clock.now)[:19]} UTC, which is PostHog's present"
     if clock.is_disputed:
-        reading.doubt = reading.doubt or f"{clock.remark}; but {words}"
+        reading.evidence.doubt = reading.evidence.doubt or f"{clock.remark}; but {words}"
     else:
         reading.notes.append(f"{words}: they are loaded, and its clock was wrong then or is now")
     return [ahead]
 
 
-def _cover(plan: Plan, completed: Sequence[Batch], columns: PropertyColumns | None, state: State) -> None:
-    Ledger(state).cover(plan, [batch.window for batch in completed])
+def _cover(plan: WindowPlan, completed: Sequence[Batch], columns: PropertyColumns | None, state: State) -> None:
+    note_covered(plan, [batch.window for batch in completed], state)
     if columns is not None:
         # Together, so that what is counted is what is covered: the rows of another window are read again.
         for batch in completed:
             columns.count(batch.tally)
-
-
-def _finish(plan: Plan, state: State) -> None:
-    Ledger(state).finish(plan)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from sources.posthog.http.unsupported import asked_once
 from sources.posthog.pages.spool import Spool
 from sources.posthog.properties.infer import PropertyType
 from sources.posthog.properties.shred import PropertyColumns
-from sources.posthog.readers.base import HasRoom, Noted, Page, State, TableReading
+from sources.posthog.readers.base import Given, HasRoom, Noted, Page, State, TableReading
 from sources.posthog.readers.registry import engine_of
 from sources.posthog.readers.rest.pages import pages
 from sources.posthog.readers.run import KnownKeys, Progress, Run
@@ -197,24 +198,28 @@ class Extraction:
                 state=state.get("property_columns"),
                 held=held,
             )
-            reading.shape = self.columns[name]
         return self.columns[name]
 
     def pages(self, name: str, state: State, has_room: HasRoom) -> Iterator[Page]:
         """The next pages of a table: see `TableReading.pages`."""
         reading = self.readings[name]
-
-        def start(state: State) -> Iterator[Noted]:
-            clock = self.open().clock
-            reading.known_until = clock.known_until(state)
-            clock.note_begun(state)
-            return self._of_known_project(engine_of(reading.table)(self.open(), reading, state))
-
         if not reading.is_begun and not reading.is_over and reading.withheld is None:
-            reading.next_due = self._next_due(reading.table, state)
-            reading.is_done = reading.next_due is not None
-        yield from reading.pages(start, state, has_room)
-        if reading.is_done and reading.is_begun and reading.skipped is None:
+            due = self._next_due(reading.table, state)
+            if due is not None:
+                reading.put_off(due)
+        return reading.pages(partial(self._start, reading), state, has_room)
+
+    def _start(self, reading: TableReading, state: State) -> Iterator[Noted]:
+        run = self.open()
+        clock = run.clock
+        reading.given = Given(clock.known_until(state), self.columns.get(reading.table.name))
+        clock.note_begun(state)
+        return self._of_known_project(engine_of(reading.table)(run, reading, state))
+
+    def note_read(self, name: str, state: State) -> None:
+        """Notes when a table was read, if all of it was: to be told once its pages have come to an end."""
+        reading = self.readings[name]
+        if reading.is_done and reading.is_begun and reading.outcome.skipped is None:
             self.open().clock.note(state)
             if reading.table.every:
                 state["read_at"] = self.open().clock.now
@@ -247,7 +252,7 @@ class Extraction:
     @property
     def failed(self) -> PostHogError | None:
         """What ended the run early, if anything did."""
-        return next((reading.failed for reading in self.readings.values() if reading.ends_run), None)
+        return next((reading.outcome.failed for reading in self.readings.values() if reading.ends_run), None)
 
     def claim(self, source_state: dict[str, Any], tables: Mapping[str, Mapping[str, Any]] | None = None) -> str:
         """Makes sure that the dataset of `source_state` is this project's, or new. Returns what to note as `CLAIM`.

@@ -10,20 +10,18 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from sources.posthog.clock import to_micros, to_text
 from sources.posthog.errors import AnswerMalformed, ColumnMissing, Narrow, QueryRefused, TableMissing
 from sources.posthog.http.answers import QueryAnswer
 from sources.posthog.http.unsupported import refused_as
 from sources.posthog.pages.arrow import COUNT, Kind, cells, declared_table
 from sources.posthog.readers.run import Run
 from sources.posthog.sql.capabilities import faults
-from sources.posthog.sql.dialect import text_literal
+from sources.posthog.sql.dialect import value_literal
 from sources.posthog.sql.select import select
 from sources.posthog.tables import Column, Table
 
@@ -71,7 +69,12 @@ class Rows:
         return [f"this PostHog has no {', '.join(sorted(names))}: NULL in the warehouse"]
 
     def fetch(
-        self, conditions: Sequence[str], *, order_by: str = "", group_by: str = "", long: bool = False
+        self,
+        conditions: Sequence[str],
+        *,
+        order_by: str = "",
+        group_by: str = "",
+        long: bool | type[Narrow] = False,
     ) -> pa.Table:
         """The rows that meet `conditions`, as many as one answer has: `max_rows` of them may not be all."""
         columns = self._table.columns
@@ -98,11 +101,7 @@ class Rows:
         order = ", ".join(column.hogql for column in keys)
         beyond: list[str] = []
         while True:
-            wanted = [*conditions, *beyond]
-            try:
-                page = self.fetch(wanted, order_by=order, group_by=group_by)
-            except Narrow:
-                page = self.fetch(wanted, order_by=order, group_by=group_by, long=True)
+            page = self.fetch([*conditions, *beyond], order_by=order, group_by=group_by, long=Narrow)
             if page.num_rows:
                 yield page
             if page.num_rows < self.max_rows:
@@ -142,15 +141,10 @@ class Rows:
             limit=limit or self.max_rows,
         )
         read = partial(cells, kinds=kinds, is_one=is_one)
-        modifiers, client = self._run.dialect.modifiers, self._run.client
-
-        def ask() -> list[tuple[Any, ...]]:
-            try:
-                return client.query(sql, modifiers=modifiers, name=self._name, read=read)
-            except Narrow:
-                return client.query(sql, modifiers=modifiers, name=self._name, long=True, read=read)
-
-        return self._translated(ask)
+        modifiers = self._run.dialect.modifiers
+        return self._translated(
+            lambda: self._run.client.query(sql, modifiers=modifiers, name=self._name, long=Narrow, read=read)
+        )
 
     @property
     def _name(self) -> str:
@@ -165,8 +159,8 @@ class Rows:
         names = [self._run.dialect.time_text(key.hogql) if key.data_type == "timestamp" else key.hogql for key in keys]
         cases = []
         for place, (name, column) in enumerate(zip(names, keys, strict=True)):
-            same = [f"{names[before]} = {literal(keys[before], last[before])}" for before in range(place)]
-            cases.append(" AND ".join([*same, f"{name} > {literal(column, last[place])}"]))
+            same = [f"{names[before]} = {value_literal(keys[before], last[before])}" for before in range(place)]
+            cases.append(" AND ".join([*same, f"{name} > {value_literal(column, last[place])}"]))
         return "(" + " OR ".join(f"({case})" for case in cases) + ")"
 
     def _translated(self, ask: Callable[[], T]) -> T:
@@ -233,15 +227,6 @@ class Rows:
                 return
             for name in names:
                 self._note(str(name))
-
-
-def literal(column: Column, value: object) -> str:
-    """A value of a key as HogQL has it; of a time its text in UTC."""
-    if column.is_uuid:
-        return f"toUUID({text_literal(str(value))})"
-    if isinstance(value, datetime):
-        return text_literal(to_text(to_micros(value)))
-    return str(int(str(value))) if column.data_type == "bigint" else text_literal(str(value))
 
 
 def _read(answer: QueryAnswer, columns: Sequence[Column]) -> pa.Table:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sources.posthog.errors import AccessDenied, ColumnMissing, EndpointNotFound, NotFound, PostHogError
+from sources.posthog.errors import AccessDenied, ColumnMissing, NotFound, PostHogError
 from sources.posthog.readers.base import Engine, Noted, State, TableReading
 from sources.posthog.readers.checksums import read_by_day, read_memberships
 from sources.posthog.readers.chosen_recordings import read_console, read_sharing
@@ -51,22 +51,25 @@ def read_changing(run: Run, reading: TableReading, state: State) -> Iterator[Not
 
 def read_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Events, by the engine of this run."""
-    yield from _read(run, reading, state, read_events_by_hogql, read_listed_events)
+    return _chosen(run, reading, state, read_events_by_hogql, read_listed_events)
 
 
 def read_keyed(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Persons or distinct_ids, by the engine of this run."""
     listing = read_listed_persons if reading.table.name == PERSONS.name else read_listed_distinct_ids
-    yield from _read(run, reading, state, read_versioned, listing)
+    return _chosen(run, reading, state, read_versioned, listing)
 
 
-def _read(run: Run, reading: TableReading, state: State, by_hogql: Engine, by_listing: Engine) -> Iterator[Noted]:
+def _chosen(run: Run, reading: TableReading, state: State, by_hogql: Engine, by_listing: Engine) -> Iterator[Noted]:
     chosen = run.settings.engine
-    refused = run.shared("why HogQL is closed", lambda: _why_closed(run)) if chosen == "auto" else None
+    refused = run.closed if chosen == "auto" else None
     if chosen == "hogql" or (chosen == "auto" and refused is None):
-        yield from by_hogql(run, reading, state)
-        return
-    pages = by_listing(run, reading, state)
+        return by_hogql(run, reading, state)
+    return _listed(reading, by_listing(run, reading, state), refused)
+
+
+def _listed(reading: TableReading, pages: Iterator[Noted], refused: PostHogError | None) -> Iterator[Noted]:
+    """What lists give, for queries are `refused`, or not wanted."""
     try:
         first = next(pages)
     except (AccessDenied, NotFound):
@@ -77,15 +80,6 @@ def _read(run: Run, reading: TableReading, state: State, by_hogql: Engine, by_li
         reading.notes.append(f"read by PostHog's lists, for queries are closed: {refused.message}")
     yield first
     yield from pages
-
-
-def _why_closed(run: Run) -> PostHogError | None:
-    """What PostHog says to a first query, if it lets this key make none."""
-    try:
-        _ = run.dialect
-    except (AccessDenied, EndpointNotFound) as error:
-        return error
-    return None
 
 
 ENGINES: dict[type[Reads], Engine] = {

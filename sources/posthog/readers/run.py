@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from sources.posthog.clock import Clock, reckon, to_micros
-from sources.posthog.errors import PostHogError, RequestRefused
+from sources.posthog.errors import AccessDenied, EndpointNotFound, PostHogError, RequestRefused
 from sources.posthog.http.answers import Project
 from sources.posthog.http.client import PostHogClient
 from sources.posthog.http.unsupported import Lacking
@@ -20,6 +21,10 @@ from sources.posthog.settings import Requests, Settings
 from sources.posthog.sql.capabilities import probe
 from sources.posthog.sql.dialect import Dialect
 from sources.posthog.tables import Table
+
+if TYPE_CHECKING:
+    from sources.posthog.readers.insights.results import Insights
+    from sources.posthog.readers.own_query.schema import Abilities, Described
 
 
 class Progress:
@@ -37,8 +42,6 @@ class Progress:
     def split(self, table: str, pieces: int) -> None:
         """A request of `table` was too large and was cut into `pieces`."""
 
-
-T = TypeVar("T")
 
 KnownKeys = Callable[[Table, int, int], Iterable[pa.Table]]
 """Reads the keys, as text in the first column, of the rows that the warehouse holds with a `timestamp` in a half-open
@@ -66,7 +69,17 @@ class Run:
     lacking: Lacking = field(default_factory=Lacking)
     """What this server lacks, as far as it was found out."""
     _probed: tuple[Dialect, Clock] | PostHogError | None = None
-    _shared: dict[str, Any] = field(default_factory=dict)
+
+    # What several tables share: found out by the first that needs it.
+    insights: Insights | None = None
+    chosen_recordings: list[str] | None = None
+    """Ids of the recordings that are wanted."""
+    own_queries: dict[str, Described] = field(default_factory=dict)
+    """What users' queries answer, by their names."""
+    slow_queries: set[str] = field(default_factory=set)
+    """Those of them that take longer than PostHog gives a query at once."""
+    abilities: Abilities | None = None
+    """What this server's grammar knows of users' queries."""
 
     @property
     def dialect(self) -> Dialect:
@@ -100,12 +113,14 @@ class Run:
         told = self.client.server_time()
         return reckon(asked, None if told is None else to_micros(told), to_micros(datetime.now(timezone.utc)))
 
-    def shared(self, key: str, make: Callable[[], T]) -> T:
-        """What several tables of this run share: made by the first that asks."""
-        if key not in self._shared:
-            self._shared[key] = make()
-        found: T = self._shared[key]
-        return found
+    @cached_property
+    def closed(self) -> PostHogError | None:
+        """What PostHog says to a first query, if it lets this key make none; None: it may query."""
+        try:
+            _ = self.dialect
+        except (AccessDenied, EndpointNotFound) as error:
+            return error
+        return None
 
     def _probe(self) -> tuple[Dialect, Clock]:
         if self._probed is None:

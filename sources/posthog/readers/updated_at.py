@@ -29,10 +29,10 @@ from sources.posthog.clock import DAY, MAX, MIN, SECOND, to_text
 from sources.posthog.errors import Narrow
 from sources.posthog.pages.arrow import COUNT, INTEGER, empty_table
 from sources.posthog.pages.arrow import DAY as A_DAY
-from sources.posthog.planning.intervals import Window
-from sources.posthog.planning.ledger import Ledger, Plan
+from sources.posthog.planning.intervals import Window, even_edges, middle_of
+from sources.posthog.planning.ledger import Ledger, WindowPlan, note_covered, note_finished
 from sources.posthog.planning.worker_pool import Job, Split, run_jobs
-from sources.posthog.readers.base import Noted, State, TableReading, note
+from sources.posthog.readers.base import Batch, Noted, State, TableReading, note, nothing
 from sources.posthog.readers.keyset import Rows
 from sources.posthog.readers.run import Run
 from sources.posthog.settings import Settings
@@ -46,14 +46,6 @@ _FIRST = 365 * 45 * DAY
 
 _FARTHEST = 365 * 400 * DAY
 """Beyond that, in microseconds from 1970, lies no time that PostHog has."""
-
-
-@dataclass
-class Batch:
-    """A window, and how many requests for it are still to be answered."""
-
-    window: Window
-    left: int
 
 
 @dataclass(frozen=True)
@@ -87,8 +79,8 @@ class WindowReader:
         jobs = self._jobs(windows)
         for batch, table in run_jobs(jobs, threads=settings.queries_in_flight, ahead=settings.pages_ahead):
             with self._lock:
-                batch.left -= 1
-                is_last = batch.left == 0
+                batch.leaves_left -= 1
+                is_last = batch.leaves_left == 0
             self._run.progress.fetched(self._table.name, table.num_rows)
             yield WindowPage(table, [batch.window] if is_last else [])
 
@@ -165,7 +157,7 @@ class WindowReader:
             pages = list(self.rows.by_key(conditions))
             return batch, pa.concat_tables(pages) if pages else empty_table(self._table)
         with self._lock:
-            batch.left += len(halves) - 1
+            batch.leaves_left += len(halves) - 1
         self._run.progress.split(self._table.name, len(halves))
         return Split([partial(self._fetch, batch, half) for half in halves])
 
@@ -186,8 +178,8 @@ def read_windows(run: Run, reading: TableReading, state: State) -> Iterator[Note
     # Rows that still change would be put off for ever by a lag; the overlap has what becomes visible late.
     settings = replace(run.settings, safety_lag=SECOND)
     clock = run.reckoned
-    reading.doubt = clock.doubt
-    Ledger(state).forget_after(min(clock.now, reading.known_until))
+    reading.evidence.doubt = clock.doubt
+    Ledger(state).forget_after(min(clock.now, reading.given.known_until))
     ledger = Ledger(dict(state))
     plan = ledger.plan(clock.now, run.since, run.until, settings, is_trusted=not clock.doubt)
     reader = WindowReader(run, reading.table)
@@ -195,19 +187,19 @@ def read_windows(run: Run, reading: TableReading, state: State) -> Iterator[Note
     if reader.reads.hidden:
         for table in reader.hidden(_hidden_windows(plan, run.until, settings)):
             had += table.column(reading.table.key).to_pylist()
-            yield table, lambda _: None
+            yield table, nothing
     for page in reader.pages(plan.windows):
-        yield without(page.table, reading.table.key, had), partial(_cover, plan, page.completes)
+        yield without(page.table, reading.table.key, had), partial(note_covered, plan, page.completes)
         ledger.cover(plan, page.completes)
     ledger.finish(plan)
     # What has changed again since it was read is no longer in these windows, and in the warehouse all the same.
     covered = [window for window in ledger.covered if not window.is_empty]
-    reading.held = reader.count(covered)
+    reading.evidence.held = reader.count(covered)
     since = min([plan.since, *(window.ts_from for window in covered)])
     everything = Window(since, MAX if run.until is None else run.until, MIN, MAX)
-    reading.recount = partial(reader.count, [everything])
+    reading.evidence.recount = partial(reader.count, [everything])
     reading.notes += reader.rows.notes
-    yield empty_table(reading.table), partial(_finish, plan)
+    yield empty_table(reading.table), partial(note_finished, plan)
 
 
 def without(table: pa.Table, key: str, had: list[Any]) -> pa.Table:
@@ -216,7 +208,7 @@ def without(table: pa.Table, key: str, had: list[Any]) -> pa.Table:
     return table.filter(pc.invert(again)) if pc.any(again).as_py() else table
 
 
-def _hidden_windows(plan: Plan, until: int | None, settings: Settings) -> list[Window]:
+def _hidden_windows(plan: WindowPlan, until: int | None, settings: Settings) -> list[Window]:
     """Where hidden rows are looked for, which costs a look at all rows: with a backfill, and with the daily sweep."""
     windows = [window for window in plan.windows if window.created_from <= MIN]
     if plan.sweeps:
@@ -230,30 +222,18 @@ def _slices(window: Window, pieces: int) -> list[Window]:
     low, high = window.ts_from, window.ts_to
     if pieces <= 1 or low <= MIN or high >= MAX:
         return [window]
-    edges = sorted({low, high, *(low + (high - low) * place // pieces for place in range(1, pieces))})
-    return [window._replace(ts_from=a, ts_to=b) for a, b in pairwise(edges)]
+    return [window._replace(ts_from=a, ts_to=b) for a, b in pairwise(even_edges(low, high, pieces))]
 
 
 def _halves(leaf: Window, span: tuple[int, int] | None, least: int = SECOND) -> list[Window]:
-    """Two parts of a leaf whose rows lie in `span`, or the leaf itself where they all began within `least`.
-
-    The cut is a multiple of `least`: who notes whole days must not find half of one in each of two windows.
-    """
+    """Two parts of a leaf whose rows lie in `span`, or the leaf itself where they all began within `least`."""
     if span is None:
         return [leaf]
     first, last = max(span[0], leaf.ts_from), min(span[1], leaf.ts_to)
-    middle = ((first + last) // 2 + least // 2) // least * least
-    if last - first <= least or not leaf.ts_from < middle < leaf.ts_to or abs(middle) > _FARTHEST:
+    middle = middle_of(first, last, least)
+    if middle is None or not leaf.ts_from < middle < leaf.ts_to or abs(middle) > _FARTHEST:
         return [leaf]
     return [leaf._replace(ts_to=middle), leaf._replace(ts_from=middle)]
-
-
-def _cover(plan: Plan, windows: list[Window], state: State) -> None:
-    Ledger(state).cover(plan, windows)
-
-
-def _finish(plan: Plan, state: State) -> None:
-    Ledger(state).finish(plan)
 
 
 def read_stamped(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
@@ -266,17 +246,17 @@ def read_stamped(run: Run, reading: TableReading, state: State) -> Iterator[Note
         raise TypeError(f"{table.name} does not say when its rows changed")
     started = run.now
     rows = Rows(run, table, table.reads.table)
-    reading.held = rows.count([])
-    reading.recount = partial(rows.count, [])
+    reading.evidence.held = rows.count([])
+    reading.evidence.recount = partial(rows.count, [])
     changed: list[str] = []
     # Where the column is lacking all rows are read each time.
     is_lacking = table.reads.changed in run.lacking.columns(table.reads.table)
     if (upto := state.get("upto")) is not None and not is_lacking:
-        upto = min(int(upto), started, reading.known_until)
+        upto = min(int(upto), started, reading.given.known_until)
         changed = [run.dialect.changed_since(table.reads.changed, upto - run.settings.overlap)]
     run.progress.expect(table.name, rows.count(changed))
     for page in rows.by_key(changed):
         run.progress.fetched(table.name, page.num_rows)
-        yield page, partial(note, {})
+        yield page, nothing
     reading.notes += rows.notes
     yield empty_table(table), partial(note, {"upto": started})

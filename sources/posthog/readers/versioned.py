@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +22,7 @@ from sources.posthog.errors import AnswerMalformed, Narrow
 from sources.posthog.http.answers import QueryAnswer
 from sources.posthog.http.client import PostHogClient
 from sources.posthog.pages.arrow import COUNT, HASH, TEXT, Kind, cells, declared_table, empty_table
+from sources.posthog.planning.row_limit import RowCap
 from sources.posthog.planning.worker_pool import Job, Split, run_jobs
 from sources.posthog.readers.base import Noted, State, TableReading, note
 from sources.posthog.readers.run import Progress, Run
@@ -35,7 +35,7 @@ from sources.posthog.readers.version_manifest import (
     changed_keys,
 )
 from sources.posthog.settings import Settings
-from sources.posthog.sql.dialect import Dialect, text_literal
+from sources.posthog.sql.dialect import Dialect, text_literal, value_literal
 from sources.posthog.sql.select import select
 from sources.posthog.tables import Column, Table
 from sources.posthog.tables.core import Versioned
@@ -93,9 +93,7 @@ class KeyedReader:
         self._from = table.reads.table
         self._key = next(column for column in table.columns if column.name == table.key)
         self._progress = progress or Progress()
-        self._lock = threading.Lock()
-        self._max_rows = dialect.max_rows
-        self._proven_rows = dialect.proven_rows
+        self._cap = RowCap(dialect)
         self.held: int | None = None
         """Keys that PostHog held, deleted ones left out, when the manifest was read; None where there is none."""
 
@@ -155,7 +153,7 @@ class KeyedReader:
             )
             rows += answered
             # An answer that ends early was cut, or its last buckets are empty.
-            more = rows[-1][0] < buckets - 1 if rows and not self._is_whole(len(answered)) else False
+            more = rows[-1][0] < buckets - 1 if rows and not self._cap.is_whole(len(answered)) else False
         if any(bucket >= buckets for bucket, *_ in rows):
             raise AnswerMalformed(f"PostHog answered the bucket {rows[-1][0]:,} of {buckets:,}")
         return Manifest(
@@ -182,10 +180,10 @@ class KeyedReader:
 
     def _boundaries(self, total: int, after: str | None) -> list[str]:
         """Keys that cut the table into leaves, taken from a sample of them."""
-        leaf_rows = min(self._settings.leaf_rows, self._max_rows * 8 // 10)
+        leaf_rows = min(self._settings.leaf_rows, self._cap.most * 8 // 10)
         if not self._dialect.has_hashes or total <= leaf_rows:
             return []
-        nth = max(leaf_rows // _SAMPLES_A_LEAF, math.ceil(total / (self._max_rows * 8 // 10)), 1)
+        nth = max(leaf_rows // _SAMPLES_A_LEAF, math.ceil(total / (self._cap.most * 8 // 10)), 1)
         sample = self._keys([f"cityHash64({self._key.hogql}) % {nth} = 0", *self._between(after, None)])
         a_leaf = max(1, leaf_rows * 9 // 10 // nth)
         return sample[a_leaf::a_leaf]
@@ -203,18 +201,11 @@ class KeyedReader:
                 middle = keys[(len(keys) - 1) // 2]
                 return Split([partial(again, after, middle), partial(again, middle, upto)])
             table = self._fetch(conditions, selection, long=True)
-        if self._is_whole(table.num_rows):
+        if self._cap.is_whole(table.num_rows):
             return Piece(after, upto, table)
         # Rows are in order of the key: behind the last one is where more would be, were this answer cut short.
         last = table.column(self._key.name)[-1].as_py()
         return Split([lambda: Piece(after, last, table), partial(again, last, upto)])
-
-    def _is_whole(self, rows: int) -> bool:
-        """Whether an answer of so many rows cannot have been cut short: the server has given longer ones."""
-        with self._lock:
-            is_whole = rows < self._proven_rows
-            self._proven_rows = max(self._proven_rows, rows)
-            return is_whole
 
     # What changed
 
@@ -286,7 +277,7 @@ class KeyedReader:
             group_by=self._key.hogql,
             having="" if selection.with_deleted else "argMax(is_deleted, version) = 0",
             order_by=self._key.hogql,
-            limit=self._max_rows,
+            limit=self._cap.most,
         )
         read = partial(_read_page, columns=selection.columns)
         name = _QUERY + self._table.name
@@ -308,7 +299,7 @@ class KeyedReader:
             conditions,
             group_by=key,
             order_by=key,
-            limit=self._max_rows,
+            limit=self._cap.most,
         )
         return [key for (key,) in self._ask(sql, TEXT)]
 
@@ -316,13 +307,10 @@ class KeyedReader:
         """Compared on the server only: its order of UUIDs is not the order of their text."""
         conditions = []
         if after is not None:
-            conditions.append(f"{self._key.hogql} > {self._literal(after)}")
+            conditions.append(f"{self._key.hogql} > {value_literal(self._key, after)}")
         if upto is not None:
-            conditions.append(f"{self._key.hogql} <= {self._literal(upto)}")
+            conditions.append(f"{self._key.hogql} <= {value_literal(self._key, upto)}")
         return conditions
-
-    def _literal(self, key: str) -> str:
-        return f"toUUID({text_literal(key)})" if self._key.is_uuid else text_literal(key)
 
     def _ask(self, sql: str, *kinds: Kind, is_one: bool = False) -> list[tuple[Any, ...]]:
         """A query over all keys, by the kinds of its columns: asked again as a long one if it takes too long.
@@ -330,10 +318,7 @@ class KeyedReader:
         `is_one`: its answer has one row whatever there is.
         """
         name, read = _QUERY + self._table.name, partial(cells, kinds=kinds, is_one=is_one)
-        try:
-            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, read=read)
-        except Narrow:
-            return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=True, read=read)
+        return self._client.query(sql, modifiers=self._dialect.modifiers, name=name, long=Narrow, read=read)
 
 
 def _read_page(answer: QueryAnswer, columns: Sequence[Column]) -> pa.Table:
@@ -353,7 +338,7 @@ def _read_page(answer: QueryAnswer, columns: Sequence[Column]) -> pa.Table:
 def read_versioned(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Rows of a keyed table whose version is another than the manifest in `state` has."""
     reader = KeyedReader(run.client, run.dialect, run.settings, reading.table, run.progress)
-    reading.recount = reader.live_count
+    reading.evidence.recount = reader.live_count
     for page in reader.pages(state, run.known):
-        reading.held = reader.held
+        reading.evidence.held = reader.held
         yield page.table, partial(note, page.state)

@@ -6,6 +6,7 @@ the extractor never writes a time or a hash by hand: it asks the `Dialect` that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -44,6 +45,22 @@ def text_literal(text: str) -> str:
     HogQL leaves NUL out of literals (hogql/parse_string.py, autumn 2026), so text with one is written in hex.
     """
     return f"unhex('{text.encode().hex()}')" if "\0" in text else "'" + text.translate(_ESCAPES) + "'"
+
+
+def value_literal(column: Column, value: object) -> str:
+    """A value of `column` as HogQL has it: of a key, or the text of a time in UTC."""
+    if column.is_uuid:
+        return f"toUUID({text_literal(str(value))})"
+    if isinstance(value, datetime):
+        return text_literal(to_text(to_micros(value)))
+    return str(int(str(value))) if column.data_type == "bigint" else text_literal(str(value))
+
+
+def identifier(name: str) -> str:
+    """`name` in backquotes where it needs them, as HogQL reads it (hogql/escape_sql.py, autumn 2026)."""
+    if re.fullmatch(r"[A-Za-z_$][A-Za-z0-9_$]*", name):
+        return name
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 @dataclass(frozen=True)

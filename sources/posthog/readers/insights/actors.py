@@ -66,7 +66,7 @@ def read_actors(run: Run, reading: TableReading, state: State) -> Iterator[Noted
         run.progress.fetched(reading.table.name, len(found))
         rows = [{**shared, "person_id": one, "asked_at": asked_at, "is_gone": False} for one in found]
         yield rows or [{**shared, "person_id": _NOBODY, "is_gone": True}], partial(_note, selection, len(found))
-    reading.held = sum(held.values())
+    reading.evidence.held = sum(held.values())
 
 
 _NOBODY = "00000000-0000-0000-0000-000000000000"

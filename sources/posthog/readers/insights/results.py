@@ -27,7 +27,7 @@ from sources.posthog.errors import (
     Unreachable,
 )
 from sources.posthog.planning.worker_pool import Job, run_jobs
-from sources.posthog.readers.base import Noted, State, TableReading
+from sources.posthog.readers.base import Noted, State, TableReading, nothing
 from sources.posthog.readers.insights import legacy
 from sources.posthog.readers.insights.definitions import Definition, Definitions, definitions
 from sources.posthog.readers.insights.points import Row, gone, points
@@ -118,7 +118,8 @@ class Insights:
         if definition.node is None or self._has_queries is False:
             return self._legacy(definition)
         try:
-            answer = self._query(definition)
+            # In the background PostHog gives it ten minutes.
+            answer = self._run.client.query_node(definition.node, long=QueryTimedOut)
         except RequestRefused:
             if self.has_queries:
                 raise
@@ -127,14 +128,6 @@ class Insights:
         if "results" not in answer:
             raise AnswerMalformed("The answer has no results")
         return answer["results"], answer
-
-    def _query(self, definition: Definition) -> dict[str, Any]:
-        node = definition.node or {}
-        try:
-            return self._run.client.query_node(node)
-        except QueryTimedOut:
-            # In the background PostHog gives it ten minutes.
-            return self._run.client.query_node(node, long=True)
 
     def _legacy(self, definition: Definition) -> tuple[Any, dict[str, Any]]:
         given = {**legacy.filters(definition), "refresh": True}
@@ -168,7 +161,9 @@ _ERRORS_TOLD = 5
 
 def insights_of(run: Run) -> Insights:
     """The insights of a run, shared by its tables."""
-    return run.shared("insights", lambda: Insights(run))
+    if run.insights is None:
+        run.insights = Insights(run)
+    return run.insights
 
 
 def read_points(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
@@ -203,7 +198,7 @@ def read_points(run: Run, reading: TableReading, state: State) -> Iterator[Noted
         for insight_id in [one for one in held if one not in present]:
             held.pop(insight_id)
             yield [gone(insight_id, reads.shape)], partial(_note_rows, insight_id, 0)
-    reading.held = sum(held.values())
+    reading.evidence.held = sum(held.values())
     if is_empty:
         # The table is there though no insight has points.
         yield [], nothing
@@ -241,7 +236,7 @@ def read_results(run: Run, reading: TableReading, state: State) -> Iterator[Note
         rows += [{"insight_id": one, "is_gone": True} for one in known if one not in now]
     else:
         now = {**known, **now}
-    reading.held = len(now)
+    reading.evidence.held = len(now)
 
     def note(state: State) -> None:
         state["insights"] = now
@@ -287,7 +282,3 @@ def _note_rows(insight_id: str, count: int, state: State) -> None:
         rows[insight_id] = count
     else:
         rows.pop(insight_id, None)
-
-
-def nothing(_: State) -> None:
-    """Nothing to note."""

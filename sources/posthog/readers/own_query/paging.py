@@ -13,6 +13,7 @@ from sources.posthog.errors import Narrow, OwnQueryRefused, QueryRefused
 from sources.posthog.http.answers import QueryAnswer
 from sources.posthog.http.json_values import plain
 from sources.posthog.pages.arrow import COUNT, HASH, MISFITS, ColumnMismatch, cells, cells_from, odd_value
+from sources.posthog.planning.row_limit import RowCap
 from sources.posthog.readers.own_query.ordering import Order, Part, Values, order_of
 from sources.posthog.readers.own_query.schema import Described, abilities, ask_for, explained
 from sources.posthog.readers.run import Run
@@ -45,7 +46,7 @@ class Pager:
         self._run = run
         self.described = described
         self._selected = [column.form.select(run.dialect, column.ref) for column in described.columns]
-        self._proven_rows = run.dialect.proven_rows
+        self._cap = RowCap(run.dialect)
         self._rows = min(run.settings.leaf_rows, run.dialect.max_rows)
 
     def empty(self) -> pa.Table:
@@ -228,7 +229,6 @@ class Pager:
                 raise
             self._rows = max(_FEWEST_ROWS, limit // 4)
             return self._page(order, conditions, self._rows, offset=offset, tail=tail)
-        self._proven_rows = max(self._proven_rows, page.table.num_rows)
         return page
 
     def _read(self, order: Order, limit: int, answer: QueryAnswer) -> RowPage:
@@ -240,8 +240,7 @@ class Pager:
             )
         own = [row[:width] for row in answer.rows] if order.parts else answer.rows
         positions = cells_from(answer, order.kinds, width) if order.parts else []
-        rows = len(own)
-        is_whole = rows < limit and rows < max(self._proven_rows, 1)
+        is_whole = self._cap.is_whole(len(own)) and len(own) < limit
         return RowPage(self._table(own), positions[-1] if positions else (), positions, own, is_whole)
 
     def _table(self, rows: Sequence[Sequence[Any]]) -> pa.Table:

@@ -24,7 +24,7 @@ import pyarrow as pa
 from sources.posthog.clock import TOLERANCE
 from sources.posthog.errors import OwnQueryRefused, PostHogError
 from sources.posthog.http.json_values import canonical
-from sources.posthog.pages.spool import spooled
+from sources.posthog.pages.spool import mapped
 from sources.posthog.readers.base import Noted, State, TableReading, note
 from sources.posthog.readers.own_query.ordering import Order, Values, growing, order_of
 from sources.posthog.readers.own_query.paging import Pager, RowPage
@@ -61,7 +61,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Window:
+class CursorRange:
     """Rows from the greatest cursor that is loaded up to the greatest there is now.
 
     The upper bound keeps rows out that arrive while pages are read: the next run has them.
@@ -95,9 +95,9 @@ def read_merged(work: Work) -> Iterator[Noted]:
         place = {"definition": work.done["definition"], "upto": _listed(upto), "after": _listed(page.last)}
         yield page.table, partial(note, place)
     recount = partial(pager.count, window.everything if window else [], distinct=order)
-    work.reading.recount = recount
-    work.reading.held = rows if start is None and after is None else recount()
-    reached = {"cursor": _listed(upto or start), "held": work.reading.held, "upto": None, "after": None}
+    work.reading.evidence.recount = recount
+    work.reading.evidence.held = rows if start is None and after is None else recount()
+    reached = {"cursor": _listed(upto or start), "held": work.reading.evidence.held, "upto": None, "after": None}
     yield pager.empty(), partial(note, {**work.done, **reached})
 
 
@@ -127,22 +127,22 @@ def read_appended(work: Work) -> Iterator[Noted]:
         held += new.table.num_rows
         work.progress(new)
         yield new.table, partial(note, {"cursor": _listed(at), "seen": dict(seen), "held": held})
-    work.reading.held = held
-    work.reading.recount = partial(pager.count, window.everything)
+    work.reading.evidence.held = held
+    work.reading.evidence.recount = partial(pager.count, window.everything)
     yield pager.empty(), partial(note, {**work.done, "held": held})
 
 
-def _window(work: Work, cursor: QueryColumn, start: Values | None, upto: Values | None) -> Window:
+def _window(work: Work, cursor: QueryColumn, start: Values | None, upto: Values | None) -> CursorRange:
     order = growing(work.run.dialect, cursor)
     is_null = f"isNull({cursor.ref})" if cursor.kind.is_nullable else ""
     since = [order.from_(start)] if start is not None else []
     upto = upto or work.pager.greatest(order, [*([f"NOT {is_null}"] if is_null else []), *since])
     if upto is None:
-        return Window(order, [is_null or "1 = 0"], None, [])
+        return CursorRange(order, [is_null or "1 = 0"], None, [])
     bound = order.upto(upto)
     inside = " AND ".join(f"({condition})" for condition in [*since, bound])
     either = f"{is_null} OR " if is_null else ""
-    return Window(order, [f"{either}{inside}"], upto, [f"{either}({bound})"])
+    return CursorRange(order, [f"{either}{inside}"], upto, [f"{either}({bound})"])
 
 
 def _unseen(page: RowPage, at: Values | None, known: Counter[str]) -> RowPage:
@@ -207,14 +207,12 @@ def described(run: Run, query: Query) -> Described:
         OwnQueryRefused: PostHog does not accept it, or it does not have a column that its declaration names.
         PostHogError: PostHog could not be asked.
     """
-
-    def make() -> Described:
+    if query.name not in run.own_queries:
         about = describe(run, query)
         if about.cursor is not None:
             growing(run.dialect, about.cursor)
-        return about
-
-    return run.shared(f"own queries: {query.name}", make)
+        run.own_queries[query.name] = about
+    return run.own_queries[query.name]
 
 
 def refuse_bad_queries(run: Run, tables: Iterable[Table]) -> None:
@@ -244,16 +242,16 @@ def read_query(run: Run, reading: TableReading, state: State) -> Iterator[Noted]
     query = reading.table.reads
     assert isinstance(query, Query)  # noqa: S101 - the engines are registered by it
     definition = _definition(query)
-    if not _is_due(query, state, definition, run.now, min(run.now, reading.known_until) + TOLERANCE):
-        reading.is_unchanged = True
-        reading.held = state.get("held")
+    if not _is_due(query, state, definition, run.now, min(run.now, reading.given.known_until) + TOLERANCE):
+        reading.evidence.is_unchanged = True
+        reading.evidence.held = state.get("held")
         reading.notes.append("not asked again: refresh is set, and that time has not passed yet")
         return
     before: dict[str, str] = state.get("columns") or {}
     about, notes = beside(described(run, query), before)
     reading.notes.extend(notes)
-    reading.columns = tuple(column.column() for column in about.columns)
-    reading.key = tuple(column.name for column in about.key) if query.write == "merge" else ()
+    reading.answered.columns = tuple(column.column() for column in about.columns)
+    reading.answered.key = tuple(column.name for column in about.key) if query.write == "merge" else ()
     work = Work(run, reading, about, Pager(run, about), state, {"definition": definition, "asked_at": run.now})
     # Makes the table where there is no row, and its columns the same whatever the first page holds.
     columns = {**before, **{column.name: column.form.kind for column in about.columns}}
@@ -270,12 +268,12 @@ def _read_all(work: Work) -> Iterator[Noted]:
     """Every row there is: instead of those before, or after them."""
     appends = work.about.query.write == "append"
     held = int(work.state.get("held") or 0) if appends else 0
-    work.reading.recount = None if appends else work.pager.count
+    work.reading.evidence.recount = None if appends else work.pager.count
     for page in _all(work):
         held += page.table.num_rows
         work.progress(page)
-        yield page.table if appends else spooled(page.table), partial(note, {"held": held})
-    work.reading.held = held
+        yield page.table if appends else mapped(page.table), partial(note, {"held": held})
+    work.reading.evidence.held = held
     yield work.pager.empty(), partial(note, {**work.done, "held": held})
 
 

@@ -27,6 +27,7 @@ from sources.posthog.pages.arrow import TEXT, cells
 from sources.posthog.readers.own_query.type_conversion import ClickHouseType, Form, UnreadableType, form_of, parse_type
 from sources.posthog.readers.run import Run
 from sources.posthog.sql.capabilities import faults
+from sources.posthog.sql.dialect import identifier
 from sources.posthog.tables.own_query import Query
 from sources.posthog.tables.schema import Column
 
@@ -187,13 +188,12 @@ def _variants(name: str) -> Iterator[str]:
 
 def abilities(run: Run) -> Abilities:
     """What the server of this run knows, asked once."""
-    return run.shared(
-        "own queries: abilities",
-        lambda: Abilities(
+    if run.abilities is None:
+        run.abilities = Abilities(
             has_column_lists=_knows(run, "column lists", "SELECT a FROM (SELECT 1, 2) AS q (a, b) LIMIT 1"),
             has_offset=_knows(run, "OFFSET", "SELECT 1 LIMIT 1 OFFSET 0"),
-        ),
-    )
+        )
+    return run.abilities
 
 
 def describe(run: Run, query: Query) -> Described:
@@ -244,12 +244,11 @@ def ask_for(run: Run, query: Query, sql: str, **more: Any) -> Any:
         name=f"posthog-warehouse query {query.name}",
         **more,
     )
-    pace: dict[str, bool] = run.shared(f"own queries: pace of {query.name}", lambda: {"is_slow": False})
-    if not pace["is_slow"]:
+    if query.name not in run.slow_queries:
         try:
             return asked()
         except QueryTimedOut:
-            pace["is_slow"] = True
+            run.slow_queries.add(query.name)
     return asked(long=True)
 
 
@@ -300,13 +299,6 @@ def _refs_by_name(run: Run, query: Query, hogql: tuple[str, ...]) -> list[str]:
             advice="Give each a name: SELECT count() AS events.",
         )
     return [identifier(name) for name in hogql]
-
-
-def identifier(name: str) -> str:
-    """`name` in backquotes, as HogQL reads it (hogql/escape_sql.py, autumn 2026)."""
-    if re.fullmatch(r"[A-Za-z_$][A-Za-z0-9_$]*", name):
-        return name
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def explained(run: Run, query: Query, refused: QueryRefused) -> OwnQueryRefused:

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from sources.posthog.errors import EndpointNotFound, NotFound, RequestRefused
 from sources.posthog.http.unsupported import asked_once
-from sources.posthog.readers.base import Noted, State, TableReading
-from sources.posthog.readers.rest.lists import Asking, Row, askings, nothing
+from sources.posthog.readers.base import Noted, State, TableReading, nothing
+from sources.posthog.readers.rest.lists import Asking, Row, askings
 from sources.posthog.readers.rest.pages import ListPage, pages
 from sources.posthog.readers.rest.rows import Shape
 from sources.posthog.readers.run import Run
@@ -37,8 +37,8 @@ def read_growing(run: Run, reading: TableReading, state: State) -> Iterator[Note
         yield from _read_one(run, reading, reads, asking, shape=shape, state=state, counts=counts)
     reading.notes += shape.notes
     if reads.counted_with is not None:
-        reading.held = None if None in counts.values() else sum(count or 0 for count in counts.values())
-        reading.recount = lambda: sum(_recount(run, reads, asking) for asking in counts)
+        reading.evidence.held = None if None in counts.values() else sum(count or 0 for count in counts.values())
+        reading.evidence.recount = lambda: sum(_recount(run, reads, asking) for asking in counts)
 
 
 def _read_one(
@@ -57,7 +57,7 @@ def _read_one(
         with asked_once(run.lacking, asking.path, names_thing=asking.path != reads.path):
             counts[asking] = _count(run, reads, asking)
         for rows, mark in stream.read():
-            reading.columns = shape.more_columns
+            reading.answered.columns = shape.more_columns
             run.progress.fetched(reading.table.name, len(rows))
             yield rows, _noting(asking.name, mark, shape)
     except NotFound as error:

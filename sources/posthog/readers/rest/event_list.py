@@ -27,13 +27,14 @@ from sources.posthog.http.client import PostHogClient
 from sources.posthog.http.json_values import json_text
 from sources.posthog.http.response_body import fields_of
 from sources.posthog.pages.arrow import ColumnMismatch, declared_table, empty_table
+from sources.posthog.planning.intervals import middle_of
+from sources.posthog.planning.row_limit import ProvenRows
+from sources.posthog.sql.dialect import FEWEST_ROWS
 from sources.posthog.tables import EVENTS
 
 PATH = "events"
 MOST_ROWS = 10_000
 """Asked for; what a server of today lowers to 1,000. More would be a lot of memory at once."""
-FEWEST_ROWS = 100
-"""Every server gives so many rows: its own limit where none is asked for."""
 _MILLISECOND = 1_000
 _TIE_ATTEMPTS = 5
 _PAGES_WITHOUT_NEWS = 3
@@ -59,7 +60,7 @@ class EventList:
     def __init__(self, client: PostHogClient, *, fewest_rows: int = FEWEST_ROWS) -> None:
         self._client = client
         self._lock = threading.Lock()
-        self._proven = fewest_rows
+        self._proven = ProvenRows(fewest_rows)
         self._with_person = True
         self._events: Counter[str] = Counter()
         """Rows of each name so far."""
@@ -84,8 +85,8 @@ class EventList:
             if times != sorted(times):
                 # The order was not the one asked for, so the answer says nothing about what it lacks.
                 yield Part(table, None)
-                middle = start + (end - start) // 2
-                if middle == start:
+                middle = middle_of(start, end)
+                if middle is None:
                     yield from (Part(tied, None) for tied in self._tied(start))
                     yield Part(table.slice(0, 0), end)
                     return
@@ -134,7 +135,7 @@ class EventList:
         total = 0
         for attempt in range(_TIE_ATTEMPTS):
             # Another order and another size of pages bring other rows.
-            limit = max(1, self._proven * (10 - attempt) // 10)
+            limit = max(1, self._proven.rows * (10 - attempt) // 10)
             total, tables = self._by_offset(moment, newest_first=attempt % 2 == 1, limit=limit)
             for table in tables:
                 seen.update(_names(table))
@@ -217,10 +218,8 @@ class EventList:
     ) -> tuple[pa.Table, bool]:
         """An answer, and whether it may have been cut: it has as many rows as any so far, or as were asked for."""
         table = self._ask(start, end, newest_first=newest_first, limit=limit, known=known, **more)
-        with self._lock:
-            is_full = table.num_rows >= min(limit, self._proven)
-            self._proven = max(self._proven, table.num_rows)
-        return table, is_full
+        is_whole = self._proven.is_whole(table.num_rows) and table.num_rows < limit
+        return table, not is_whole
 
     def _ask(
         self,

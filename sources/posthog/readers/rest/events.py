@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from sources.posthog.clock import DAY, MAX, MIN, SECOND
 from sources.posthog.errors import Narrow
 from sources.posthog.pages.arrow import empty_table
-from sources.posthog.planning.intervals import Window
-from sources.posthog.planning.list_ledger import EventWindows, Plan
+from sources.posthog.planning.intervals import Window, even_edges, middle_of
+from sources.posthog.planning.list_ledger import EventWindows, SpanPlan
 from sources.posthog.planning.worker_pool import Job, Split, run_jobs
 from sources.posthog.readers.base import Batch, EventCount, Noted, State, TableReading
 from sources.posthog.readers.rest.event_list import EventList, no_events
@@ -58,7 +58,7 @@ class Stretches:
     def jobs(self, start: int, end: int, first: int, pieces: int) -> Iterator[Job[Stretch]]:
         """Jobs for a span of time, which together are exactly it; most events lie evenly from `first` on."""
         pieces = max(1, min(pieces, (end - first) // DAY))
-        bounds = [start, *(first + (end - first) * number // pieces for number in range(1, pieces)), end]
+        bounds = [start, *even_edges(first, end, pieces)[1:-1], end]
         for low, high in pairwise(bounds):
             yield partial(self._read, low, high)
 
@@ -75,9 +75,9 @@ class Stretches:
             rows.cut(upto)
             stretch = self._proven(start, upto, rows)
         except Narrow:
-            if end - start <= SECOND:
+            middle = middle_of(start, end) if end - start > SECOND else None
+            if middle is None:
                 raise
-            middle = start + (end - start) // 2
             return Split([partial(self._read, start, middle), partial(self._read, middle, end)])
         if upto >= end:
             return stretch
@@ -165,12 +165,12 @@ _YEAR = 360 * DAY
 def read_listed_events(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """Events of the times that were never read, and again of those in which events still arrive."""
     now = run.clock.now
-    reading.doubt = run.clock.doubt
+    reading.evidence.doubt = run.clock.doubt
     windows = EventWindows(state, run.settings)
-    plan = windows.plan(now, run.since, run.until, reading.known_until)
+    plan = windows.plan(now, run.since, run.until, reading.given.known_until)
     events = EventList(run.client)
     settled = now - run.settings.safety_lag
-    count = reading.counted = EventCount()
+    count = reading.evidence.counted = EventCount()
     stretches = Stretches(events, rows=run.settings.leaf_rows, settled=settled)
     replaces = windows.has_ledger and run.known_keys is None
     if replaces:
@@ -183,12 +183,12 @@ def read_listed_events(run: Run, reading: TableReading, state: State) -> Iterato
     ):
         run.progress.fetched(EVENTS.name, stretch.table.num_rows)
         count.add(stretch.start, min(stretch.end, settled), stretch.cells, is_proven=stretch.is_proven)
-        reading.completed.append(_batch(stretch))
-        span = (stretch.start, stretch.end)
-        yield _unknown(run, stretch.table), partial(_cover, plan, run.settings, span, replaces=replaces)
+        reading.evidence.completed.append(_batch(stretch))
+        spans_done = [(stretch.start, stretch.end)]
+        yield _unknown(run, stretch.table), partial(_note, plan, run.settings, spans_done, replaces=replaces)
     for start, end in spans.empty:
         count.add(start, min(end, settled), {}, is_proven=True)
-    yield empty_table(EVENTS), partial(_finish, plan, run.settings, spans.empty)
+    yield empty_table(EVENTS), partial(_note, plan, run.settings, spans.empty, is_last=True)
 
 
 class _Spans:
@@ -202,7 +202,7 @@ class _Spans:
         self.empty: list[tuple[int, int]] = []
         """Years before the first event: nothing but looked at."""
 
-    def jobs(self, plan: Plan) -> Iterator[Job[Stretch]]:
+    def jobs(self, plan: SpanPlan) -> Iterator[Job[Stretch]]:
         """Jobs which together are exactly the plan, but for what is `empty`."""
         for start, end in plan.spans:
             # The few events from the future, which are there by mistake, are no reason for many pieces.
@@ -243,14 +243,18 @@ def _batch(stretch: Stretch) -> Batch:
     return Batch(Window(stretch.start, stretch.end, MIN, MAX), 0, stretch.table.num_rows)
 
 
-def _cover(plan: Plan, settings: Settings, span: tuple[int, int], state: State, *, replaces: bool) -> None:
+def _note(
+    plan: SpanPlan,
+    settings: Settings,
+    spans: list[tuple[int, int]],
+    state: State,
+    *,
+    replaces: bool = False,
+    is_last: bool = False,
+) -> None:
     windows = EventWindows(state, settings)
-    windows.cover(plan, [span])
-    if replaces:
+    windows.cover(plan, spans)
+    for span in spans if replaces else []:
         windows.give_back(*span)
-
-
-def _finish(plan: Plan, settings: Settings, empty: list[tuple[int, int]], state: State) -> None:
-    windows = EventWindows(state, settings)
-    windows.cover(plan, empty)
-    windows.finish(plan)
+    if is_last:
+        windows.finish(plan)

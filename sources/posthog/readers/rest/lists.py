@@ -14,7 +14,7 @@ from typing import Any
 from sources.posthog.errors import AccessDenied, EndpointNotFound, NotFound, NothingRequested, PaymentRequired
 from sources.posthog.http.json_values import canonical
 from sources.posthog.http.unsupported import asked_once
-from sources.posthog.readers.base import Noted, State, TableReading
+from sources.posthog.readers.base import Noted, State, TableReading, nothing
 from sources.posthog.readers.rest.consistent_read import Whole, read_whole
 from sources.posthog.readers.rest.pages import pages
 from sources.posthog.readers.rest.rows import Shape
@@ -128,20 +128,20 @@ PAGE_ROWS = 5_000
 
 
 def read_listing(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
-    """All rows of a table's lists, or nothing if they are what was loaded last (`reading.is_unchanged`)."""
+    """All rows of a table's lists, or nothing if they are what was loaded last (`reading.evidence.is_unchanged`)."""
     table = reading.table
     shape = Shape(table, dict(state.get("types", {})))
     lists = _Lists(run, table, shape)
     rows = lists.read()
     reading.notes += [*lists.notes, *shape.notes]
-    reading.columns = shape.more_columns
-    reading.held = lists.held
-    reading.recount = lambda: _recount(run, table)
+    reading.answered.columns = shape.more_columns
+    reading.evidence.held = lists.held
+    reading.evidence.recount = lambda: _recount(run, table)
 
     run.progress.fetched(table.name, len(rows))
     mark = fingerprint(table, rows)
     if state.get("fingerprint") == mark:
-        reading.is_unchanged = True
+        reading.evidence.is_unchanged = True
         return
 
     def noted(state: State) -> None:
@@ -159,10 +159,6 @@ def fingerprint(table: Table, rows: list[Row]) -> str:
     for text in sorted(canonical(row) for row in rows):
         digest.update(text)
     return digest.hexdigest()
-
-
-def nothing(_: State) -> None:
-    """Nothing to note."""
 
 
 class _Lists:
@@ -253,7 +249,7 @@ def read_contents(run: Run, reading: TableReading, state: State) -> Iterator[Not
     missing = sorted(chosen - found.keys() - loaded)
     if missing:
         reading.notes.append(f"PostHog has no such files: {', '.join(missing)}")
-    reading.held = len(loaded)
+    reading.evidence.held = len(loaded)
 
 
 def _noted(loaded: set[str]) -> Callable[[State], None]:

@@ -199,9 +199,9 @@ def read_listed_persons(run: Run, reading: TableReading, _: State) -> Iterator[N
         yield _persons(found), _forget_versions
         for chunk in _chunks(gone):
             yield _table(PERSONS, [[uuid, None, None, None, None, True] for uuid in chunk]), _forget_versions
-    reading.held = people.count if people.count is not None or not people.is_proven else len(people.seen)
+    reading.evidence.held = people.count if people.count is not None or not people.is_proven else len(people.seen)
     if people.count is not None:
-        reading.recount = lambda: _counted(people)
+        reading.evidence.recount = lambda: _counted(people)
     _say_unsettled(reading, people)
     yield empty_table(PERSONS), _forget_versions
 
@@ -227,7 +227,7 @@ def read_listed_distinct_ids(run: Run, reading: TableReading, _: State) -> Itera
         for chunk in _chunks(gone):
             yield _table(PERSON_DISTINCT_IDS, [[key, None, None, True] for key in chunk]), _forget_versions
     # All ids of all persons: as many as there are, if the persons are as many as PostHog says.
-    reading.held = len(ids) if people.is_proven else None
+    reading.evidence.held = len(ids) if people.is_proven else None
     _say_unsettled(reading, people)
     yield empty_table(PERSON_DISTINCT_IDS), _forget_versions
 

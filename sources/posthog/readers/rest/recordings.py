@@ -30,6 +30,7 @@ from sources.posthog.errors import ListUnreadable, Narrow
 from sources.posthog.http.client import PostHogClient
 from sources.posthog.http.json_values import shown
 from sources.posthog.pages.arrow import MISFITS, times
+from sources.posthog.planning.intervals import even_edges
 from sources.posthog.readers.base import Noted, State, TableReading
 from sources.posthog.readers.rest.recording_state import (
     LONGEST_KEPT,
@@ -209,10 +210,8 @@ class RecordingReader:
         return _between(found, low, high)
 
     def _cut(self, low: int, high: int, pieces: int) -> list[Row]:
-        inner = [low + (high - low) * place // pieces // SECOND * SECOND for place in range(1, pieces)]
-        edges = [low, *(edge for edge in inner if low < edge < high), high]
         found: dict[str, Row] = {}
-        for start, end in pairwise(edges):
+        for start, end in pairwise(even_edges(low, high, pieces, SECOND)):
             found.update((str(row["id"]), row) for row in self.rows(start, end))
         return list(found.values())
 
@@ -220,8 +219,8 @@ class RecordingReader:
 def read_recordings(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     """The engine: recordings that started since, and those that had not ended when they were read last."""
     # The state is another object in each load package; this one goes along with all of them.
-    reading.doubt = run.clock.doubt
-    forget_after(state, min(run.clock.now, reading.known_until))
+    reading.evidence.doubt = run.clock.doubt
+    forget_after(state, min(run.clock.now, reading.given.known_until))
     mirror = copy.deepcopy(state)
     planned = plan(mirror, run.clock.now, run.since, run.until, run.settings)
     marks, marks_from = _marks(run, planned, mirror)
@@ -243,7 +242,7 @@ def read_recordings(run: Run, reading: TableReading, state: State) -> Iterator[N
 
         note(mirror)
         shaped = [shape.row(row, {}) for row in rows]
-        reading.columns = shape.more_columns
+        reading.answered.columns = shape.more_columns
         run.progress.fetched(reading.table.name, len(rows))
         return shaped, noted
 
@@ -258,8 +257,8 @@ def read_recordings(run: Run, reading: TableReading, state: State) -> Iterator[N
             starts = [start for start in _micros(rows, "start_time") if start is not None]
             result = Reading(part, starts, reader.unfinished(rows))
             yield page(rows, partial(note_reading, result, planned))
-    reading.held = known(mirror)
-    reading.recount = partial(_recount, reader, reading.held)
+    reading.evidence.held = known(mirror)
+    reading.evidence.recount = partial(_recount, reader, reading.evidence.held)
     reading.notes += shape.notes
     if marks is not None:
         # Asked for before the recordings were: what grew in between has another mark in the next run.

@@ -28,9 +28,9 @@ from sources.posthog.errors import AnswerMalformed, EndpointNotFound, NotFound, 
 from sources.posthog.http.client import PostHogClient
 from sources.posthog.http.json_values import json_text
 from sources.posthog.http.response_body import decode
-from sources.posthog.pages.arrow import UTC_MICROS, empty_table
+from sources.posthog.pages.arrow import arrow_schema, empty_table
 from sources.posthog.pages.json_text import parsable
-from sources.posthog.readers.base import Noted, State, TableReading
+from sources.posthog.readers.base import Noted, State, TableReading, nothing
 from sources.posthog.readers.chosen_recordings import chosen_recordings
 from sources.posthog.readers.run import Run
 from sources.posthog.tables.recordings import RECORDING_SNAPSHOTS
@@ -181,8 +181,8 @@ def read_snapshots(run: Run, reading: TableReading, state: State) -> Iterator[No
         words = "; ".join(sorted(set(gone))[:_MOST_WORDS])
         reading.notes.append(f"PostHog does not have {len(gone):,} of the chosen recordings: {words}")
     reading.notes += [f"{count:,} recordings are kept as {kind}, which is not read" for kind, count in others.items()]
-    reading.held = sum(done[2] for done in mirror["read"].values())
-    yield empty_table(RECORDING_SNAPSHOTS), lambda _: None
+    reading.evidence.held = sum(done[2] for done in mirror["read"].values())
+    yield empty_table(RECORDING_SNAPSHOTS), nothing
 
 
 def _or_gone(pages: Iterator[_Done], gone: list[str]) -> Iterator[_Done]:
@@ -293,24 +293,8 @@ def _row(recording_id: str, part: int, position: int, window_id: str | None, eve
 
 
 def _table(rows: Sequence[Row]) -> pa.Table:
-    types = [
-        pa.string(),
-        pa.int64(),
-        pa.int64(),
-        pa.string(),
-        UTC_MICROS,
-        pa.int64(),
-        pa.string(),
-        pa.string(),
-        pa.string(),
-    ]
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(types)
-    arrays = [
-        pa.array(values, pa.int64()).cast(UTC_MICROS) if kind == UTC_MICROS else pa.array(values, kind)
-        for values, kind in zip(columns, types, strict=True)
-    ]
-    fields = [
-        pa.field(column.name, kind, nullable=column.nullable)
-        for column, kind in zip(RECORDING_SNAPSHOTS.columns, types, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+    schema = arrow_schema(RECORDING_SNAPSHOTS)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    # Whole numbers are microseconds, in a column of times.
+    arrays = [pa.array(values, kind) for values, kind in zip(columns, schema.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)

@@ -6,14 +6,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from sources.posthog.pages.spool import spooled
+from sources.posthog.pages.spool import mapped
 
 
 def test_a_page_is_the_same_out_of_memory_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     table = pa.table({"n": list(range(100_000)), "s": [None, "é"] * 50_000})
     before = pa.total_allocated_bytes()
-    found = spooled(table, small_bytes=10)
+    found = mapped(table, small_bytes=10)
     assert pa.total_allocated_bytes() - before < table.nbytes / 10
     assert list(tmp_path.iterdir()) == []
     assert found.equals(table)
@@ -21,4 +21,4 @@ def test_a_page_is_the_same_out_of_memory_and_leaves_no_file(tmp_path: Path, mon
 
 def test_a_small_page_stays_where_it_is() -> None:
     table = pa.table({"n": [1]})
-    assert spooled(table) is table
+    assert mapped(table) is table

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sources.posthog.clock import DAY, HOUR, MAX, MIN, SECOND
 from sources.posthog.planning.intervals import Region, Window
-from sources.posthog.planning.ledger import Ledger, Plan
+from sources.posthog.planning.ledger import Ledger, WindowPlan
 from sources.posthog.settings import Settings
 
 MINUTE = 60 * SECOND
@@ -24,7 +24,7 @@ def holds(window: Window, timestamp: int, created_at: int) -> bool:
     return window.ts_from <= timestamp < window.ts_to and window.created_from <= created_at < window.created_to
 
 
-def sync(state: dict[str, Any], now: int, since: int | None = None, until: int | None = None) -> Plan:
+def sync(state: dict[str, Any], now: int, since: int | None = None, until: int | None = None) -> WindowPlan:
     """A whole run."""
     ledger = Ledger(state)
     plan = ledger.plan(now, since, until, FIGURES)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sources.posthog.clock import DAY, HOUR, MAX, MIN
 from sources.posthog.planning.intervals import Region, Window
 from sources.posthog.planning.ledger import Ledger
-from sources.posthog.planning.list_ledger import AHEAD, EARLIEST, EventWindows, Plan
+from sources.posthog.planning.list_ledger import AHEAD, EARLIEST, EventWindows, SpanPlan
 from sources.posthog.settings import Settings
 from tests.sources.posthog.planning.test_ledger import MINUTE, START, Event, Run, events, histories, holds
 
@@ -20,7 +20,7 @@ FIGURES = Settings()
 
 def listed(
     state: dict[str, Any], now: int, since: int | None = None, until: int | None = None, *, covers: float = 1
-) -> Plan:
+) -> SpanPlan:
     """A run by listing, or the first part of one."""
     plan = EventWindows(state, FIGURES).plan(now, since, until)
     for span in _done(plan, covers):
@@ -39,7 +39,7 @@ def queried(state: dict[str, Any], now: int) -> list[Window]:
     return plan.windows
 
 
-def _done(plan: Plan, covers: float) -> list[tuple[int, int]]:
+def _done(plan: SpanPlan, covers: float) -> list[tuple[int, int]]:
     return plan.spans[: int(len(plan.spans) * covers)]
 
 

@@ -34,7 +34,7 @@ class Told(Reads):
 def _read(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:
     assert isinstance(reading.table.reads, Told)
     told = [*reading.table.reads.pages]
-    reading.is_unchanged = not told
+    reading.evidence.is_unchanged = not told
     for page in told:
         if isinstance(page, PostHogError):
             raise page
@@ -120,11 +120,11 @@ def test_a_table_without_room_in_the_package_stays(script: Script) -> None:
 def test_a_table_that_is_not_due_stays_unless_it_is_named(script: Script) -> None:
     script.run(FIRST, every="lists_every")
     again = script.run([{"id": 3, "name": "three"}], every="lists_every")
-    assert again.next_due is not None
+    assert again.outcome.next_due is not None
     assert again.is_done
     assert script.names == ["one", "two"]
     named = script.run([{"id": 3, "name": "three"}], every="lists_every", is_named=True)
-    assert named.next_due is None
+    assert named.outcome.next_due is None
     assert script.names == ["three"]
 
 
@@ -138,7 +138,7 @@ def test_a_table_that_was_skipped_is_due(script: Script) -> None:
 def test_a_table_that_is_gone_from_the_server_stays_and_is_skipped(script: Script, failure: Failure) -> None:
     script.run(FIRST)
     error = failure("Not here")
-    assert script.run(error).skipped is error
+    assert script.run(error).outcome.skipped is error
     assert script.names == ["one", "two"]
 
 

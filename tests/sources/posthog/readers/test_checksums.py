@@ -64,7 +64,7 @@ def test_every_session_comes_and_what_changed_comes_again(sandbox: Sandbox, beha
     readings: list[TableReading] = []
     reader = Reader(sandbox, SESSIONS)
     rows = reader.run(settings=FEW, check=readings.append)
-    assert len(rows) == len(reader.rows) == sandbox.counts()["sessions"] == readings[0].held
+    assert len(rows) == len(reader.rows) == sandbox.counts()["sessions"] == readings[0].evidence.held
     assert read_by(reader) == held_by(sandbox)
     assert {row["max_inserted_at"] for row in rows} == {None}
     assert any("max_inserted_at" in note for note in readings[0].notes)
@@ -80,8 +80,8 @@ def test_every_session_comes_and_what_changed_comes_again(sandbox: Sandbox, beha
     if "cityHash64" not in behaviour.get("missing_functions", []):
         assert read_by(reader) == held_by(sandbox)
     assert reader.rows.keys() == {(name,) for name in held_by(sandbox)}
-    assert readings[2].held == len(reader.rows)
-    assert readings[2].recount is not None
+    assert readings[2].evidence.held == len(reader.rows)
+    assert readings[2].evidence.recount is not None
 
 
 def test_nothing_is_read_again_where_nothing_changed(sandbox: Sandbox) -> None:

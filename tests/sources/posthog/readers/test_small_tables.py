@@ -47,7 +47,7 @@ def test_groups_come_whole_whatever_an_answer_holds(start_sandbox: StartSandbox,
     sandbox = start_sandbox(events=300, persons=20, behaviour={"max_rows": max_rows})
     reader = Reader(sandbox, GROUPS)
     held: list[int | None] = []
-    rows = reader.run(check=lambda reading: held.append(reading.held))
+    rows = reader.run(check=lambda reading: held.append(reading.evidence.held))
     assert len(rows) == len(reader.rows) == sandbox.counts()["groups"] == held[0]
     assert read_groups(reader) == groups_of(sandbox)
     sandbox.advance_clock(7200)
@@ -66,15 +66,15 @@ def test_members_are_replaced_when_any_changed(start_sandbox: StartSandbox) -> N
     reader = Reader(sandbox, COHORT_PEOPLE)
     readings: list[TableReading] = []
     rows = reader.run(check=readings.append)
-    assert len(rows) == len(reader.rows) == sandbox.counts()["cohort_people"] == readings[0].held
+    assert len(rows) == len(reader.rows) == sandbox.counts()["cohort_people"] == readings[0].evidence.held
     assert reader.rows.keys() == members_of(sandbox)
     assert reader.run(check=readings.append) == []
-    assert readings[1].is_unchanged
+    assert readings[1].evidence.is_unchanged
     sandbox.delete_persons(30)
     sandbox.recalculate_cohorts(4)
     reader.rows.clear()
     reader.run(check=readings.append)
-    assert not readings[2].is_unchanged
+    assert not readings[2].evidence.is_unchanged
     assert reader.rows.keys() == members_of(sandbox)
 
 
@@ -95,7 +95,7 @@ def test_one_kind_of_cohorts_may_be_lacking(start_sandbox: StartSandbox) -> None
     assert "static_cohort_people" in readings[0].notes[0]
     sandbox.set_behaviour(missing_tables=["static_cohort_people", "cohort_people"])
     assert Reader(sandbox, COHORT_PEOPLE).run(check=readings.append) == []
-    assert readings[1].skipped is not None
+    assert readings[1].outcome.skipped is not None
 
 
 @pytest.mark.parametrize("max_rows", [50_000, 110])

@@ -36,7 +36,7 @@ def ids_of(sandbox: Sandbox, having: str = "1") -> set[tuple[str]]:
 def test_every_session_comes_once(sandbox_cloud: Sandbox, leaf_rows: int) -> None:
     reader = Reader(sandbox_cloud, SESSIONS)
     held: list[int | None] = []
-    rows = reader.run(settings=Settings(leaf_rows=leaf_rows), check=lambda reading: held.append(reading.held))
+    rows = reader.run(settings=Settings(leaf_rows=leaf_rows), check=lambda reading: held.append(reading.evidence.held))
     assert len(rows) == len(reader.rows)
     assert reader.rows.keys() == ids_of(sandbox_cloud)
     assert held == [sandbox_cloud.counts()["sessions"]]
@@ -121,8 +121,8 @@ def test_a_server_without_the_table_skips_it(start_sandbox: StartSandbox) -> Non
     sandbox = start_sandbox(events=500, persons=20, profile="selfhosted-2023")
     skipped: list[TableReading] = []
     assert Reader(sandbox, SESSIONS).run(check=skipped.append) == []
-    assert skipped[0].skipped is not None
-    assert "Unknown table `sessions`" in str(skipped[0].skipped)
+    assert skipped[0].outcome.skipped is not None
+    assert "Unknown table `sessions`" in str(skipped[0].outcome.skipped)
 
 
 def test_a_column_that_the_server_lacks_is_null_and_said(start_sandbox: StartSandbox) -> None:

@@ -171,7 +171,7 @@ def test_funnels_over_time_and_how_long_they_take(box: Sandbox, warehouse: Wareh
     assert persons == converted
     ids = {row[0] for row in warehouse.rows("SELECT DISTINCT insight_id FROM insight_funnel_steps")}
     assert not ids & {"config:trends", "config:time_to_convert"}
-    assert readings["insight_trends"].failed is None
+    assert readings["insight_trends"].outcome.failed is None
 
 
 def test_retention(box: Sandbox, warehouse: Warehouse) -> None:

@@ -51,7 +51,7 @@ def test_every_saved_insight_is_there(box: Sandbox, warehouse: Warehouse) -> Non
         assert warehouse.rows(told) == warehouse.rows(counted.format(table))
     kinds = {row[0].removesuffix("Query") for row in warehouse.rows("SELECT DISTINCT kind FROM insight_results")}
     assert kinds >= {"Trends", "Funnels", "Retention", "Paths", "Lifecycle", "Stickiness", "HogQL"}
-    assert all(reading.skipped is None and reading.failed is None for reading in readings.values())
+    assert all(reading.outcome.skipped is None and reading.outcome.failed is None for reading in readings.values())
 
 
 def test_each_insight_is_asked_once_a_run(box: Sandbox, warehouse: Warehouse) -> None:
@@ -140,14 +140,14 @@ def test_an_insight_that_the_server_cannot_compute_is_one_that_fails(box: Sandbo
     box.add_fault("status", path="/query/$", status=500, always=True)
     readings = warehouse.load(box, {"insights": {"mine": TREND}}, tables=TWO)
     assert result(warehouse, "mine") == ("failed", 0)
-    assert readings["insight_trends"].failed is None
+    assert readings["insight_trends"].outcome.failed is None
 
 
 @pytest.mark.parametrize("scopes", [["query:read", "project:read"], ["insight:read", "project:read"]])
 def test_a_key_that_may_not_skips_the_tables(box: Sandbox, warehouse: Warehouse, scopes: list[str]) -> None:
     readings = warehouse.load(box, key=box.create_key(scopes), tables=RESULTS[:-1], saved=True)
-    assert all(isinstance(reading.skipped, AccessDenied) for reading in readings.values())
-    assert all(reading.failed is None for reading in readings.values())
+    assert all(isinstance(reading.outcome.skipped, AccessDenied) for reading in readings.values())
+    assert all(reading.outcome.failed is None for reading in readings.values())
 
 
 def test_a_definition_may_be_json_or_toml(box: Sandbox, warehouse: Warehouse) -> None:
@@ -172,7 +172,7 @@ def test_faults_on_the_way_change_nothing(box: Sandbox, warehouse: Warehouse) ->
 @pytest.mark.parametrize("given", [{"colour": "red"}, "{no json", 3])
 def test_a_definition_that_is_none_is_told(box: Sandbox, warehouse: Warehouse, given: object) -> None:
     readings = warehouse.load(box, {"insights": {"mine": given}}, tables=TWO)
-    failed = readings["insight_results"].failed
+    failed = readings["insight_results"].outcome.failed
     assert isinstance(failed, NothingRequested)
     assert "mine" in failed.message
     assert "kind" in failed.advice

@@ -67,9 +67,9 @@ class Warehouse:
 
     def _check(self, name: str, reading: TableReading) -> None:
         """What holds of every run: as many rows as the reading says, no two with the same key."""
-        if reading.skipped is not None or reading.failed is not None:
+        if reading.outcome.skipped is not None or reading.outcome.failed is not None:
             return
-        assert self.rows(f"SELECT count(*) FROM {name}") == [(reading.held,)]
+        assert self.rows(f"SELECT count(*) FROM {name}") == [(reading.evidence.held,)]
         keys = ", ".join(TABLES[name].keys)
         assert self.rows(f"SELECT {keys} FROM {name} GROUP BY ALL HAVING count(*) > 1") == []
         assert self.rows(f"SELECT count(*) FROM {name} WHERE is_gone") == [(0,)]

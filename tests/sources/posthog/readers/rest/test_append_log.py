@@ -79,12 +79,12 @@ def test_each_entry_comes_once_and_later_runs_read_only_the_end(warehouse: Wareh
     warehouse.paths["log"] = log
     reading = warehouse.load(LOG)["log"]
     assert loaded(warehouse) == [row["id"] for row in log.rows]
-    assert (reading.held, reading.rows, len(warehouse.asked("log"))) == (95, 95, 11)
+    assert (reading.evidence.held, reading.rows, len(warehouse.asked("log"))) == (95, 95, 11)
 
     log.rows += entries(12, start=95)
     reading = warehouse.load(LOG)["log"]
     assert loaded(warehouse) == [row["id"] for row in log.rows]
-    assert reading.held == 107
+    assert reading.evidence.held == 107
     # The entries of the last hour before, and the new ones.
     assert reading.rows <= 12 + 6
     assert len(warehouse.asked("log")) <= 4
@@ -113,7 +113,7 @@ def test_what_posthog_drops_stays(warehouse: Warehouse) -> None:
     warehouse.load(LOG)
     del log.rows[:20]
     reading = warehouse.load(LOG)["log"]
-    assert (len(loaded(warehouse)), reading.held) == (30, 10)
+    assert (len(loaded(warehouse)), reading.evidence.held) == (30, 10)
 
 
 def test_a_cursor_that_the_server_forgot_is_no_obstacle(warehouse: Warehouse) -> None:
@@ -187,12 +187,12 @@ def test_logs_that_are_cut_at_the_page_are_read_backwards_in_time(warehouse: War
         "plugins/3/logs": CutLog([]),
     }
     reading = warehouse.load(LINES)["lines"]
-    assert (reading.held, len(loaded(warehouse, "lines"))) == (50, 50)
+    assert (reading.evidence.held, len(loaded(warehouse, "lines"))) == (50, 50)
     assert warehouse.rows("SELECT plugin_id, count(*) FROM lines GROUP BY 1 ORDER BY 1") == [(1, 47), (2, 3)]
 
     first.rows += entries(25, start=47)
     reading = warehouse.load(LINES)["lines"]
-    assert reading.held == 75
+    assert reading.evidence.held == 75
     assert len(loaded(warehouse, "lines")) == 75
     assert reading.rows <= 25 + 6 + 3
     assert len(warehouse.asked("plugins/1/logs")) <= 5
@@ -205,7 +205,7 @@ def test_a_log_that_is_gone_is_told_and_the_others_are_read(warehouse: Warehouse
         "plugins/2/logs": CutLog(entries(3)),
     }
     reading = warehouse.load(LINES)["lines"]
-    assert (reading.held, reading.notes) == (3, ["PostHog has nothing at plugins/1/logs"])
+    assert (reading.evidence.held, reading.notes) == (3, ["PostHog has nothing at plugins/1/logs"])
     assert len(loaded(warehouse, "lines")) == 3
 
 

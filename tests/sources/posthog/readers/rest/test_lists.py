@@ -54,7 +54,7 @@ def test_a_new_table_takes_one_declaration(warehouse: Warehouse) -> None:
         scope="gadget:read",
     )
     readings = warehouse.load(gadgets)
-    assert readings["gadgets"].held == 7
+    assert readings["gadgets"].evidence.held == 7
     assert warehouse.rows("SELECT count(*), count(DISTINCT id), min(label), max(made) FROM gadgets") == [
         (7, 7, "gadget 0", 2026)
     ]
@@ -91,25 +91,30 @@ def test_what_has_not_changed_is_left_alone_and_what_has_is_replaced(warehouse: 
 
     served.rows.reverse()
     reading = warehouse.load(THINGS)["things"]
-    assert (reading.is_unchanged, reading.rows, reading.held, len(warehouse.asked("things"))) == (True, 0, 10, 1)
+    assert (reading.evidence.is_unchanged, reading.rows, reading.evidence.held, len(warehouse.asked("things"))) == (
+        True,
+        0,
+        10,
+        1,
+    )
     assert warehouse.rows("SELECT DISTINCT _dlt_load_id FROM things") == loads
     assert warehouse.rows("SELECT count(*) FROM things") == [(10,)]
 
     del served.rows[0]
     served.rows[0]["name"] = "other"
     reading = warehouse.load(THINGS)["things"]
-    assert (reading.is_unchanged, reading.rows, reading.held) == (False, 9, 9)
+    assert (reading.evidence.is_unchanged, reading.rows, reading.evidence.held) == (False, 9, 9)
     assert warehouse.rows("SELECT count(*), count(*) FILTER (name = 'other') FROM things") == [(9, 1)]
     assert warehouse.rows("SELECT count(*) FROM things__tags") == [(9,)]
 
     served.rows.clear()
-    assert warehouse.load(THINGS)["things"].held == 0
+    assert warehouse.load(THINGS)["things"].evidence.held == 0
     assert warehouse.rows("SELECT (SELECT count(*) FROM things), (SELECT count(*) FROM things__tags)") == [(0, 0)]
 
 
 def test_an_empty_list_is_a_table_too(warehouse: Warehouse) -> None:
     warehouse.paths["things"] = ServedList([])
-    assert warehouse.load(THINGS)["things"].held == 0
+    assert warehouse.load(THINGS)["things"].evidence.held == 0
     assert warehouse.rows("SELECT id, name, filters FROM things") == []
 
 
@@ -146,8 +151,10 @@ def test_a_list_that_is_refused_is_skipped_and_the_others_are_loaded(warehouse: 
     warehouse.paths["gadgets"] = ServedList([{"id": 1}])
     gadgets = listed("gadgets", "gadgets", bigint("id", "The key.", nullable=False), about="x", scope="x:read")
     readings = warehouse.load(THINGS, gadgets)
-    assert isinstance(readings["things"].skipped, (errors.NotFound, errors.PaymentRequired, errors.AccessDenied))
-    assert readings["gadgets"].held == 1
+    assert isinstance(
+        readings["things"].outcome.skipped, (errors.NotFound, errors.PaymentRequired, errors.AccessDenied)
+    )
+    assert readings["gadgets"].evidence.held == 1
     assert warehouse.rows("SELECT count(*) FROM gadgets") == [(1,)]
 
 
@@ -155,7 +162,7 @@ def test_one_object_stands_in_for_a_list_that_a_key_may_not_read(warehouse: Ware
     warehouse.paths["things"] = lambda _: envelope(403, "permission_denied", "No.", "authentication_error")
     warehouse.paths["own"] = lambda _: Answer(body={"id": 5, "name": "mine"})
     own = listed("things", "things", bigint("id", "The key.", nullable=False), about="x", scope="x:read", instead="own")
-    assert warehouse.load(own)["things"].held == 1
+    assert warehouse.load(own)["things"].evidence.held == 1
     assert warehouse.rows("SELECT id, name FROM things") == [(5, "mine")]
 
 
@@ -182,7 +189,7 @@ def _properties(request: Request) -> Answer:
 
 def test_a_table_of_several_lists_holds_what_each_was_asked_for(warehouse: Warehouse) -> None:
     warehouse.paths |= {"properties": _properties, "groups": lambda _: Answer(body=[{"index": 0}, {"index": 3}])}
-    assert warehouse.load(KINDS)["properties"].held == 8
+    assert warehouse.load(KINDS)["properties"].evidence.held == 8
     assert warehouse.rows("SELECT id, type, group_index FROM properties WHERE id LIKE '%1' ORDER BY id") == [
         ("event 1", "event", None),
         ("group-0 1", "group", 0),
@@ -193,7 +200,7 @@ def test_a_table_of_several_lists_holds_what_each_was_asked_for(warehouse: Wareh
 
 def test_lists_that_another_one_adds_are_missing_without_it_and_nothing_else_is(warehouse: Warehouse) -> None:
     warehouse.paths |= {"properties": _properties}
-    assert warehouse.load(KINDS)["properties"].held == 4
+    assert warehouse.load(KINDS)["properties"].evidence.held == 4
 
 
 LINES: Table = listed(
@@ -214,12 +221,12 @@ def test_lists_of_other_rows_are_read_for_each_and_gone_ones_are_told(warehouse:
     warehouse.paths["things/2/lines"] = lambda _: envelope(404, "not_found", "Not found.", "invalid_request")
     warehouse.paths["things/3/lines"] = ServedList([{"id": "c"}])
     reading = warehouse.load(LINES)["lines"]
-    assert (reading.held, reading.notes) == (3, ["PostHog has nothing at things/2/lines"])
+    assert (reading.evidence.held, reading.notes) == (3, ["PostHog has nothing at things/2/lines"])
     assert sorted(warehouse.rows("SELECT thing_id, id FROM lines")) == [(0, "a"), (0, "b"), (3, "c")]
 
 
 def test_a_list_without_the_rows_that_it_hangs_on_is_skipped(warehouse: Warehouse) -> None:
-    assert isinstance(warehouse.load(LINES)["lines"].skipped, errors.EndpointNotFound)
+    assert isinstance(warehouse.load(LINES)["lines"].outcome.skipped, errors.EndpointNotFound)
 
 
 def test_rows_that_are_counted_and_not_listed_are_told_and_held(warehouse: Warehouse) -> None:
@@ -229,8 +236,8 @@ def test_rows_that_are_counted_and_not_listed_are_told_and_held(warehouse: Wareh
 
     warehouse.paths["things"] = short
     reading = warehouse.load(THINGS)["things"]
-    assert (reading.held, reading.notes) == (3, ["PostHog counts 2 rows more than it lists"])
-    assert reading.recount is not None
+    assert (reading.evidence.held, reading.notes) == (3, ["PostHog counts 2 rows more than it lists"])
+    assert reading.evidence.recount is not None
 
 
 def test_a_list_that_never_rests_is_loaded_and_its_number_is_not_known(warehouse: Warehouse) -> None:
@@ -243,7 +250,7 @@ def test_a_list_that_never_rests_is_loaded_and_its_number_is_not_known(warehouse
     served.before_page = change
     warehouse.paths["things"] = served
     reading = warehouse.load(THINGS)["things"]
-    assert reading.held is None
+    assert reading.evidence.held is None
     assert "changed during every one" in reading.notes[-1]
 
 

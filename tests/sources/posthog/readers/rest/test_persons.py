@@ -208,14 +208,14 @@ def test_what_changes_upstream_changes_here(own: OwnPostHog, table: Table) -> No
     with connected(own.posthog) as client:
         reading = copy.update(client)
         assert_equal(copy, own.posthog)
-        assert reading.held == len(copy.live)
+        assert reading.evidence.held == len(copy.live)
         before = copy.live
         own.posthog.merge_persons(5, seed=len(table.name))
         own.posthog.delete_persons(4)
         own.posthog.update_persons(6)
         reading = copy.update(client)
         assert_equal(copy, own.posthog)
-        assert reading.held == len(copy.live)
+        assert reading.evidence.held == len(copy.live)
         if table is PERSONS:
             gone = [row for key, row in copy.rows.items() if row["is_deleted"]]
             assert {row["person_id"] for row in gone} == before.keys() - copy.live.keys()

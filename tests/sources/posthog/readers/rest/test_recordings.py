@@ -73,12 +73,12 @@ def test_every_recording_comes_once(posthog: Sandbox, shape: str) -> None:
     readings: list[TableReading] = []
 
     def check(reading: TableReading) -> None:
-        assert reading.recount is not None
-        assert reading.recount() == reading.held
+        assert reading.evidence.recount is not None
+        assert reading.evidence.recount() == reading.evidence.held
         readings.append(reading)
 
     rows = reader.run(check=check)
-    assert len(rows) == len(reader.rows) == posthog.counts()["recordings"] == readings[0].held
+    assert len(rows) == len(reader.rows) == posthog.counts()["recordings"] == readings[0].evidence.held
     assert read_figures(reader) == figures(posthog)
     people = dict(
         posthog.sql(
@@ -139,10 +139,10 @@ def test_since_and_until_bound_the_starts(posthog: Sandbox) -> None:
         starts = "toUnixTimestamp64Micro(min(min_first_timestamp))"
         return set(figures(sandbox, f" HAVING {starts} >= {low} AND {starts} < {high}"))
 
-    reader.run(since=low, until=high, check=lambda reading: held.append(reading.held))
+    reader.run(since=low, until=high, check=lambda reading: held.append(reading.evidence.held))
     assert {key for (key,) in reader.rows} == inside(low, high)
     # `since` may move back, and `until` away: the rest comes, and next to nothing twice.
-    rest = reader.run(since=low - 2 * DAY, check=lambda reading: held.append(reading.held))
+    rest = reader.run(since=low - 2 * DAY, check=lambda reading: held.append(reading.evidence.held))
     assert {key for (key,) in reader.rows} == inside(low - 2 * DAY, now + DAY)
     starts = [to_micros(datetime.fromisoformat(row["start_time"].replace("Z", "+00:00"))) for row in rest]
     assert not [start for start in starts if low <= start < high - 2 * HOUR]
@@ -166,7 +166,7 @@ def test_what_posthog_no_longer_keeps_stays(start_sandbox: StartSandbox) -> None
     assert everything == sandbox.counts()["recordings"]
     sandbox.advance_clock(25 * 86_400)
     held: list[int | None] = []
-    reader.run(check=lambda reading: held.append(reading.held))
+    reader.run(check=lambda reading: held.append(reading.evidence.held))
     assert len(reader.rows) == held[0] == everything
 
 
@@ -242,7 +242,7 @@ def test_what_grew_long_after_its_end_is_read_again(start_sandbox: StartSandbox,
     sandbox.advance_clock(86_400)
     reader.run(check=readings.append)
     assert read_figures(reader) == figures(sandbox), "the daily sweep finds those that are older"
-    assert readings[1].held == len(reader.rows)
+    assert readings[1].evidence.held == len(reader.rows)
     listed = [entry for entry in sandbox.requests() if "session_recordings" in entry["path"]]
     assert len(listed) < 40
 

@@ -67,7 +67,9 @@ class Loaded:
         with closing(extraction):
             self.pipeline.run(source())
             self.requests = extraction.open().client.usage.requests
-        assert {name: reading.failed for name, reading in extraction.readings.items() if reading.failed} == {}
+        assert {
+            name: reading.outcome.failed for name, reading in extraction.readings.items() if reading.outcome.failed
+        } == {}
         return extraction.readings
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
@@ -99,14 +101,14 @@ def test_each_table_has_the_rows_of_its_list(everything: Everything, table: Tabl
     keys = loaded.keys(table)
     assert keys == loaded.held(table)
     assert len(set(keys)) == len(keys) > 0
-    assert readings[table.name].held == len(keys)
+    assert readings[table.name].evidence.held == len(keys)
     assert readings[table.name].notes == []
 
 
 def test_the_project_is_there(everything: Everything) -> None:
     loaded, readings = everything
     assert loaded.rows("SELECT id, timezone IS NOT NULL FROM projects") == [(loaded.sandbox.project_id, True)]
-    assert readings["projects"].held == 1
+    assert readings["projects"].evidence.held == 1
 
 
 def test_objects_are_json_lists_are_tables_and_users_are_told_by_id_and_email(everything: Everything) -> None:
@@ -149,7 +151,7 @@ def test_a_second_run_loads_what_changed_and_nothing_else(tmp_path: Path) -> Non
         for table in WHOLE:
             reading = readings[table.name]
             assert loaded.keys(table) == loaded.held(table)
-            assert reading.is_unchanged == (table.name not in changed and not isinstance(table.reads, Growing))
+            assert reading.evidence.is_unchanged == (table.name not in changed and not isinstance(table.reads, Growing))
         assert 7 <= readings["activity_log"].rows <= 7 + 3
         assert 4 <= readings["plugin_config_logs"].rows <= 4 + 3 * 4
 
@@ -178,7 +180,7 @@ def test_every_row_is_found_whatever_the_server_is_like(
         readings = loaded.load(*tables)
         for table in tables:
             assert loaded.keys(table) == loaded.held(table)
-            assert readings[table.name].held == len(loaded.held(table))
+            assert readings[table.name].evidence.held == len(loaded.held(table))
     finally:
         sandbox.set_behaviour(**{name: before[name] for name in behaviour})
 
@@ -200,7 +202,9 @@ def test_fields_that_change_their_type_are_told_and_nothing_of_them_is_lost(
     assert readings["feature_flags"].notes == []
     assert readings["surveys"].notes == []
     [insights], [cohorts] = readings["insights"].notes, readings["cohorts"].notes
-    assert insights == f"name was text, and came as json in {readings['insights'].held} rows: kept as JSON text"
+    assert (
+        insights == f"name was text, and came as json in {readings['insights'].evidence.held} rows: kept as JSON text"
+    )
     assert cohorts.startswith("created_at was timestamp, and came as json")
     assert cohorts.endswith("see created_at__v_text")
     flags = {row["id"]: row["active"] for row in sandbox.list_rows("feature_flags")}
@@ -223,7 +227,7 @@ def test_lists_that_are_missing_unpaid_or_closed_are_skipped(everything: Everyth
     finally:
         sandbox.set_behaviour(**{name: [] for name in names})
     kinds = {"evaluations": NotFound, "activity_log": PaymentRequired, "surveys": AccessDenied}
-    assert all(isinstance(readings[name].skipped, kind) for name, kind in kinds.items())
+    assert all(isinstance(readings[name].outcome.skipped, kind) for name, kind in kinds.items())
     assert loaded.keys(TABLES["cohorts"]) == loaded.held(TABLES["cohorts"])
 
 
@@ -231,7 +235,7 @@ def test_a_key_of_one_project_is_told_of_that_one(everything: Everything, tmp_pa
     sandbox = everything[0].sandbox
     key = sandbox.create_key(["project:read"], projects=[sandbox.project_id])
     loaded = Loaded(sandbox, tmp_path, key)
-    assert loaded.load(TABLES["projects"])["projects"].held == 1
+    assert loaded.load(TABLES["projects"])["projects"].evidence.held == 1
     assert loaded.rows("SELECT id FROM projects") == [(sandbox.project_id,)]
 
 
@@ -247,7 +251,7 @@ def test_what_is_asked_of_persons_and_properties(everything: Everything, tmp_pat
         person_properties=["plan", "email"],
         event_properties=["$pageview:$browser"],
     )
-    assert {name: reading.skipped for name, reading in readings.items() if reading.skipped} == {}
+    assert {name: reading.outcome.skipped for name, reading in readings.items() if reading.outcome.skipped} == {}
     assert set(loaded.rows("SELECT DISTINCT person_id FROM person_properties_timeline")) == {(p,) for p in persons}
     events = loaded.rows("SELECT sum(relevant_event_count) FROM person_properties_timeline")[0][0]
     theirs = ", ".join(f"'{person}'" for person in persons)
@@ -263,7 +267,7 @@ def test_what_was_done_to_all_persons(everything: Everything, tmp_path: Path) ->
     loaded = Loaded(sandbox, tmp_path)
     reading = loaded.load(TABLES["person_activity"])["person_activity"]
     entries = [row for row in sandbox.list_rows("activity_log") if row["scope"] == "Person"]
-    assert reading.held == len(entries)
+    assert reading.evidence.held == len(entries)
     assert loaded.rows("SELECT count(*), count(DISTINCT entry_id) FROM person_activity") == [(len(entries),) * 2]
 
 
@@ -275,9 +279,9 @@ def test_files_of_exports_are_loaded_once(everything: Everything, tmp_path: Path
     table = TABLES["export_contents"]
     chosen = with_file[:2]
     reading = loaded.load(table, export_ids=[*chosen, 999_999])[table.name]
-    assert (reading.rows, reading.held, reading.notes) == (2, 2, ["PostHog has no such files: 999999"])
+    assert (reading.rows, reading.evidence.held, reading.notes) == (2, 2, ["PostHog has no such files: 999999"])
     reading = loaded.load(table, export_ids=with_file[:4])[table.name]
-    assert (reading.rows, reading.held) == (2, 4)
+    assert (reading.rows, reading.evidence.held) == (2, 4)
     for number, kind, size, content in loaded.rows(
         "SELECT export_id, content_type, size_bytes, content FROM export_contents"
     ):

@@ -89,7 +89,9 @@ def test_rows_are_what_the_server_shows(posthog: Sandbox) -> None:
     ids = longest(posthog, 6)
     reader = Reader(posthog, RECORDING_SNAPSHOTS)
     held: list[int | None] = []
-    rows = reader.run(requests=Requests(recording_ids=tuple(ids)), check=lambda reading: held.append(reading.held))
+    rows = reader.run(
+        requests=Requests(recording_ids=tuple(ids)), check=lambda reading: held.append(reading.evidence.held)
+    )
     assert len(rows) == len(reader.rows) == held[0]
     for recording_id in ids:
         assert read_shown(reader, recording_id) == shown(posthog, recording_id)
@@ -124,7 +126,7 @@ def test_blocks_that_are_left_out_in_silence_are_noticed(posthog: Sandbox) -> No
     reader.run(requests=wanted, check=readings.append)
     assert read_shown(reader, recording_id) == shown(posthog, recording_id)
     assert readings[1].notes == []
-    assert readings[1].held == len(reader.rows)
+    assert readings[1].evidence.held == len(reader.rows)
 
 
 def test_a_server_without_frames_gives_the_same(posthog: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
