@@ -18,15 +18,15 @@ from dataclasses import asdict, dataclass
 import pyarrow as pa
 from measuring import add_usual, usual, write_json
 
-from sandbox.local import Sandbox
-from sources.posthog import PostHogClient, Settings
-from sources.posthog.clock import MAX, MIN
-from sources.posthog.http.answers import QueryAnswer
-from sources.posthog.http.rate_limiter import Budget
-from sources.posthog.planning.intervals import Window
-from sources.posthog.readers.events import EventsReader
-from sources.posthog.sql.capabilities import MODERN_MODIFIERS, probe
-from sources.posthog.tables import EVENTS
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import PostHogClient, Settings
+from posthog_warehouse.sources.posthog.clock import MAX, MIN
+from posthog_warehouse.sources.posthog.http.answers import QueryAnswer
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget
+from posthog_warehouse.sources.posthog.planning.intervals import Window
+from posthog_warehouse.sources.posthog.readers.events import EventsReader
+from posthog_warehouse.sources.posthog.sql.capabilities import MODERN_MODIFIERS, probe
+from posthog_warehouse.sources.posthog.tables import EVENTS
 
 PAGE = 50_000
 MB = 1_000_000

@@ -25,8 +25,8 @@ from deltalake import DeltaTable
 from measuring import MB, add_usual, child_environment, cpu_seconds, peak_memory, show, usual, write_json
 from pyiceberg.table import StaticTable
 
-from destinations.lake import lake
-from destinations.open_tables import open_tables
+from posthog_warehouse.destinations.lake import lake
+from posthog_warehouse.destinations.open_tables import open_tables
 
 KINDS = ("parquet", "delta", "iceberg")
 _PAGE_ROWS = 40_000

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 from measuring import add_usual, usual, write_json
 
-from sources.posthog.pages.elements_chain import elements_of
+from posthog_warehouse.sources.posthog.pages.elements_chain import elements_of
 
 MILLION = 1_000_000
 PAGE = 40_000

@@ -31,13 +31,13 @@ from growing import grow
 from measuring import MB, MILLION, add_usual, child_environment, cpu_seconds, peak_memory, show, usual, write_json
 from replay.pages import USUAL, Made, make
 
-from destinations.duckdb import DuckDbFile
-from sources.posthog import CORE
-from sources.posthog.dlt_internals import current_resource
-from sources.posthog.http.response_body import Body
-from sources.posthog.pages.arrow import declared_table
-from sources.posthog.properties.settings import PropertySettings
-from sources.posthog.properties.shred import PropertyColumns
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.sources.posthog import CORE
+from posthog_warehouse.sources.posthog.dlt_internals import current_resource
+from posthog_warehouse.sources.posthog.http.response_body import Body
+from posthog_warehouse.sources.posthog.pages.arrow import declared_table
+from posthog_warehouse.sources.posthog.properties.settings import PropertySettings
+from posthog_warehouse.sources.posthog.properties.shred import PropertyColumns
 
 EVENTS = CORE["events"]
 

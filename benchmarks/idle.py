@@ -22,10 +22,10 @@ import duckdb
 from growing import grow
 from measuring import MB, add_usual, child_environment, peak_memory, show, usual, write_json
 
-from destinations.duckdb import DuckDbFile
-from pipelines.sync import sync
-from sandbox.local import Sandbox
-from sources.posthog import PostHogClient
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.pipelines.sync import sync
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import PostHogClient
 
 
 def main() -> int:

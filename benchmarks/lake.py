@@ -36,10 +36,10 @@ from measuring import (
 from replay.pages import USUAL
 from replay.server import API_KEY, Replay
 
-from destinations.destination import Place
-from destinations.registry import DESTINATIONS, TABLE_FORMATS
-from pipelines.sync import SyncOptions, sync
-from sources.posthog import CORE, PostHogClient, Settings
+from posthog_warehouse.destinations.destination import Place
+from posthog_warehouse.destinations.registry import DESTINATIONS, TABLE_FORMATS
+from posthog_warehouse.pipelines.sync import SyncOptions, sync
+from posthog_warehouse.sources.posthog import CORE, PostHogClient, Settings
 from tests.pipelines.elsewhere import set_to
 
 Ask = Callable[[str], list[tuple[Any, ...]]]

@@ -20,6 +20,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+# Benchmarks are scripts: for what they share with the tests, the folder of both.
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
 MB = 1_000_000
 MILLION = 1_000_000
 # Kilobytes on Linux, bytes on macOS.

@@ -22,8 +22,8 @@ import pyarrow as pa
 from measuring import MB, MILLION, add_usual, peak_memory, usual, write_json
 from replay.texts import keyed
 
-from sources.posthog.properties import Catalogue, ColumnRules, Shredded, Shredder
-from sources.posthog.properties.pairs import Parser
+from posthog_warehouse.sources.posthog.properties import Catalogue, ColumnRules, Shredded, Shredder
+from posthog_warehouse.sources.posthog.properties.pairs import Parser
 
 
 def main() -> int:

@@ -37,18 +37,18 @@ from measuring import (
 from replay.pages import USUAL
 from replay.server import API_KEY, Replay
 
-from destinations.dlt_internals.loading import SqlLoadJob
-from destinations.duckdb import DuckDbFile
-from pipelines import sync as pipelines_sync
-from pipelines.sync import SyncOptions, sync
-from sources.posthog import CORE, PostHogClient, Settings
-from sources.posthog.http import query_runner
-from sources.posthog.http.response_body import Body
-from sources.posthog.http.transport import Wire
-from sources.posthog.pages import arrow as page_columns
-from sources.posthog.pages.dedup import Deduplicator
-from sources.posthog.properties.shred import PropertyColumns
-from sources.posthog.readers import events as events_reader
+from posthog_warehouse.destinations.dlt_internals.loading import SqlLoadJob
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.pipelines import sync as pipelines_sync
+from posthog_warehouse.pipelines.sync import SyncOptions, sync
+from posthog_warehouse.sources.posthog import CORE, PostHogClient, Settings
+from posthog_warehouse.sources.posthog.http import query_runner
+from posthog_warehouse.sources.posthog.http.response_body import Body
+from posthog_warehouse.sources.posthog.http.transport import Wire
+from posthog_warehouse.sources.posthog.pages import arrow as page_columns
+from posthog_warehouse.sources.posthog.pages.dedup import Deduplicator
+from posthog_warehouse.sources.posthog.properties.shred import PropertyColumns
+from posthog_warehouse.sources.posthog.readers import events as events_reader
 
 STAGES: tuple[tuple[Any, str, str], ...] = (
     (Wire, "send", "download"),

@@ -25,12 +25,12 @@ from typing import Any
 
 from measuring import MB, add_usual, cpu_seconds, peak_memory, usual, write_json
 
-from destinations.destination import Destination, Place, Reading
-from destinations.duckdb import DEFAULT_MEMORY_LIMIT
-from destinations.registry import DESTINATIONS
-from pipelines.sync import SyncOptions, sync
-from sandbox.local import Sandbox
-from sources.posthog import PostHogClient
+from posthog_warehouse.destinations.destination import Destination, Place, Reading
+from posthog_warehouse.destinations.duckdb import DEFAULT_MEMORY_LIMIT
+from posthog_warehouse.destinations.registry import DESTINATIONS
+from posthog_warehouse.pipelines.sync import SyncOptions, sync
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import PostHogClient
 from tests.local_postgres import local_postgres
 from tests.pipelines.elsewhere import KINDS, set_to, settings_of
 

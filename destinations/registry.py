@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from destinations.kinds import BY_NAME, KINDS, Kind
+from .kinds import BY_NAME, KINDS, Kind
 
 if TYPE_CHECKING:
-    from destinations.destination import Destination, Place
+    from .destination import Destination, Place
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Declaration:
 
 
 def _duckdb(place: Place) -> Destination:
-    from destinations.duckdb import DuckDbFile  # noqa: PLC0415 - see above
+    from .duckdb import DuckDbFile  # noqa: PLC0415 - see above
 
     return DuckDbFile(place.database, place.dataset, place.memory_limit)
 
@@ -39,22 +39,22 @@ TABLE_FORMATS = ("delta", "iceberg")
 
 def _parquet(place: Place) -> Destination:
     if place.table_format is not None:
-        from destinations.open_tables import OpenTables  # noqa: PLC0415 - see above
+        from .open_tables import OpenTables  # noqa: PLC0415 - see above
 
         return OpenTables(place.bucket_url, place.dataset, place.memory_limit, table_format=place.table_format)
-    from destinations.lake import Lake  # noqa: PLC0415 - see above
+    from .lake import Lake  # noqa: PLC0415 - see above
 
     return Lake(place.bucket_url, place.dataset, place.memory_limit)
 
 
 def _postgres(place: Place) -> Destination:
-    from destinations.postgres import Postgres  # noqa: PLC0415 - see above
+    from .postgres import Postgres  # noqa: PLC0415 - see above
 
     return Postgres(BY_NAME["postgres"], place)
 
 
 def _ducklake(place: Place) -> Destination:
-    from destinations.ducklake import DuckLake  # noqa: PLC0415 - see above
+    from .ducklake import DuckLake  # noqa: PLC0415 - see above
 
     return DuckLake(BY_NAME["ducklake"], place)
 
@@ -65,7 +65,7 @@ _OWN: dict[str, Callable[[Place], Destination]] = {"postgres": _postgres, "duckl
 
 def _dlt(kind: Kind) -> Declaration:
     def make(place: Place) -> Destination:
-        from destinations.sql import SqlDestination  # noqa: PLC0415 - see above
+        from .sql import SqlDestination  # noqa: PLC0415 - see above
 
         return SqlDestination(kind, place)
 

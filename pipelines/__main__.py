@@ -1,6 +1,6 @@
-"""`python -m pipelines`, and what the command `posthog-warehouse` calls."""
+"""`python -m posthog_warehouse.pipelines`, and what the command `posthog-warehouse` calls."""
 
-from pipelines.cli import app
+from posthog_warehouse.pipelines.cli import app
 
 
 def main() -> None:

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from destinations.destination import Bounds, Cell
-from sources.posthog import PostHogError, Run, TableReading
-from sources.posthog.clock import MAX, MIN, to_datetime
-from sources.posthog.planning.histogram import EventCounter
-from sources.posthog.planning.intervals import Window
-from sources.posthog.readers.base import EventCount
+from posthog_warehouse.destinations.destination import Bounds, Cell
+from posthog_warehouse.sources.posthog import PostHogError, Run, TableReading
+from posthog_warehouse.sources.posthog.clock import MAX, MIN, to_datetime
+from posthog_warehouse.sources.posthog.planning.histogram import EventCounter
+from posthog_warehouse.sources.posthog.planning.intervals import Window
+from posthog_warehouse.sources.posthog.readers.base import EventCount
 
 Status = Literal["complete", "short", "unknown", "skipped", "not due"]
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from destinations.registry import DESTINATIONS, TABLE_FORMATS
-from pipelines import __version__, sandbox_process
-from pipelines.defaults import Flags, Format, SyncSettings
+from posthog_warehouse.destinations.registry import DESTINATIONS, TABLE_FORMATS
+from posthog_warehouse.pipelines import __version__, sandbox_process
+from posthog_warehouse.pipelines.defaults import Flags, Format, SyncSettings
 
 if TYPE_CHECKING:
-    from pipelines.runner import CommandRun
+    from posthog_warehouse.pipelines.runner import CommandRun
 
 _SYNC = SyncSettings()
 
@@ -100,7 +100,7 @@ _Profile = Annotated[str, typer.Option(help="Which server to be like: cloud, sel
 
 
 def _exit(command: Callable[[CommandRun], int], output: Format, *, debug: bool) -> NoReturn:
-    from pipelines import runner  # noqa: PLC0415 - see above
+    from posthog_warehouse.pipelines import runner  # noqa: PLC0415 - see above
 
     raise typer.Exit(runner.perform(command, output, debug=debug))
 
@@ -140,7 +140,7 @@ def demo(
     debug: _DebugFlag = False,
 ) -> None:
     """Sync a local PostHog with made-up data into ./posthog_demo.duckdb, and query it."""
-    from pipelines import demo as command  # noqa: PLC0415 - see above
+    from posthog_warehouse.pipelines import demo as command  # noqa: PLC0415 - see above
 
     data = command.DemoData(events=events, persons=persons, seed=seed, days=days, profile=profile)
     _exit(lambda run: command.run_demo(run, data), output, debug=debug)
@@ -167,7 +167,7 @@ def sync(
     debug: _DebugFlag = False,
 ) -> None:
     """Load what is new in PostHog, and check that it is complete. Goes on where the last run stopped."""
-    from pipelines import sync_command  # noqa: PLC0415 - see above
+    from posthog_warehouse.pipelines import sync_command  # noqa: PLC0415 - see above
 
     flags = Flags(
         destination=destination,
@@ -200,7 +200,7 @@ def compact(
     debug: _DebugFlag = False,
 ) -> None:
     """Make few large files of the many small ones of a Parquet lake. The rows stay what they are."""
-    from pipelines import compact_command  # noqa: PLC0415 - see above
+    from posthog_warehouse.pipelines import compact_command  # noqa: PLC0415 - see above
 
     flags = Flags(
         destination=destination or "parquet", bucket_url=bucket_url, table_format=table_format, dataset=dataset
@@ -246,7 +246,7 @@ def status(
     debug: _DebugFlag = False,
 ) -> None:
     """Show what the warehouse holds, and how the last runs and checks went. Asks nothing of PostHog."""
-    from pipelines import status as command  # noqa: PLC0415 - see above
+    from posthog_warehouse.pipelines import status as command  # noqa: PLC0415 - see above
 
     flags = Flags(
         destination=destination, database=database, bucket_url=bucket_url, table_format=table_format, dataset=dataset
@@ -269,7 +269,7 @@ def retype(
     debug: _DebugFlag = False,
 ) -> None:
     """Make property columns anew from the JSON that is there: after new settings for them. Asks nothing of PostHog."""
-    from pipelines import retype_command as command  # noqa: PLC0415 - see above
+    from posthog_warehouse.pipelines import retype_command as command  # noqa: PLC0415 - see above
 
     flags = Flags(
         destination=destination, database=database, bucket_url=bucket_url, table_format=table_format, dataset=dataset
@@ -316,7 +316,7 @@ def query(
     debug: _DebugFlag = False,
 ) -> None:
     """Run a HogQL query of your own: show its rows, or load them as a typed table."""
-    from pipelines import query_command as command  # noqa: PLC0415 - see above
+    from posthog_warehouse.pipelines import query_command as command  # noqa: PLC0415 - see above
 
     flags = Flags(
         destination=destination,
@@ -342,7 +342,7 @@ def tables(
     debug: _DebugFlag = False,
 ) -> None:
     """Show which tables there are: keys, how they are kept up to date, scopes, columns. Asks nothing of PostHog."""
-    from pipelines import tables_command as command  # noqa: PLC0415 - see above
+    from posthog_warehouse.pipelines import tables_command as command  # noqa: PLC0415 - see above
 
     chosen = tuple(names or ())
     _exit(lambda run: command.run_tables(run, chosen, output, markdown=markdown), output, debug=debug)
@@ -363,7 +363,7 @@ def doctor(
     debug: _DebugFlag = False,
 ) -> None:
     """Try the settings, the key, the host, the clock and the destination, and say what to mend."""
-    from pipelines import doctor as command  # noqa: PLC0415 - see above
+    from posthog_warehouse.pipelines import doctor as command  # noqa: PLC0415 - see above
 
     flags = Flags(
         destination=destination,

@@ -12,10 +12,10 @@ from typing import Any
 
 import dlt
 
-from destinations.destination import Destination, column_types
-from sources.posthog import TABLES, WITH_PROPERTIES, Column
-from sources.posthog.properties.catalogue import column_of
-from sources.posthog.properties.shred import held_types
+from posthog_warehouse.destinations.destination import Destination, column_types
+from posthog_warehouse.sources.posthog import TABLES, WITH_PROPERTIES, Column
+from posthog_warehouse.sources.posthog.properties.catalogue import column_of
+from posthog_warehouse.sources.posthog.properties.shred import held_types
 
 
 def mend_types(pipeline: dlt.Pipeline, destination: Destination) -> None:

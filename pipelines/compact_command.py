@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Protocol, runtime_checkable
 
-from destinations.destination import unusable_tables
-from destinations.lake.compacting import Compacted
-from pipelines.config import ConfigError, load
-from pipelines.defaults import Flags
-from pipelines.error_report import problem_of
-from pipelines.exit_codes import ExitCode
-from pipelines.runner import CommandRun
+from posthog_warehouse.destinations.destination import unusable_tables
+from posthog_warehouse.destinations.lake.compacting import Compacted
+from posthog_warehouse.pipelines.config import ConfigError, load
+from posthog_warehouse.pipelines.defaults import Flags
+from posthog_warehouse.pipelines.error_report import problem_of
+from posthog_warehouse.pipelines.exit_codes import ExitCode
+from posthog_warehouse.pipelines.runner import CommandRun
 
 
 @runtime_checkable

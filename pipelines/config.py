@@ -15,19 +15,19 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from destinations.destination import Destination, Place
-from destinations.dlt_internals.settings import (
+from posthog_warehouse.destinations.destination import Destination, Place
+from posthog_warehouse.destinations.dlt_internals.settings import (
     ENVIRONMENT_NAME,
     ConfigProvider,
     ConfigurationException,
     config_providers,
 )
-from destinations.registry import DESTINATIONS, TABLE_FORMATS
-from destinations.staging import SUFFIX
-from pipelines import queries
-from pipelines.defaults import Flags, SourceSettings, SyncSettings
-from pipelines.sync import SyncOptions
-from sources.posthog import (
+from posthog_warehouse.destinations.registry import DESTINATIONS, TABLE_FORMATS
+from posthog_warehouse.destinations.staging import SUFFIX
+from posthog_warehouse.pipelines import queries
+from posthog_warehouse.pipelines.defaults import Flags, SourceSettings, SyncSettings
+from posthog_warehouse.pipelines.sync import SyncOptions
+from posthog_warehouse.sources.posthog import (
     DEFAULT,
     TABLES,
     WITH_PROPERTIES,
@@ -38,11 +38,11 @@ from sources.posthog import (
     Table,
     parse_time,
 )
-from sources.posthog.dlt_internals import snake_case
-from sources.posthog.errors import KeyMissing
-from sources.posthog.http.auth.api_key import ApiKey
-from sources.posthog.http.rate_limiter import Budget, Wait
-from sources.posthog.tables.own_query import BadQuery, Query, query_table
+from posthog_warehouse.sources.posthog.dlt_internals import snake_case
+from posthog_warehouse.sources.posthog.errors import KeyMissing
+from posthog_warehouse.sources.posthog.http.auth.api_key import ApiKey
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget, Wait
+from posthog_warehouse.sources.posthog.tables.own_query import BadQuery, Query, query_table
 
 S = TypeVar("S", SourceSettings, SyncSettings)
 

@@ -15,15 +15,15 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from destinations.duckdb import DuckDbFile
-from destinations.errors import DestinationForeign
-from pipelines.config import Config, ConfigError
-from pipelines.defaults import SourceSettings, SyncSettings
-from pipelines.error_report import program_name
-from pipelines.exit_codes import ExitCode
-from pipelines.runner import CommandRun
-from pipelines.sandbox_process import SandboxFailed, SandboxMissing, SandboxProcess
-from pipelines.sync_command import sync_with
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.destinations.errors import DestinationForeign
+from posthog_warehouse.pipelines.config import Config, ConfigError
+from posthog_warehouse.pipelines.defaults import SourceSettings, SyncSettings
+from posthog_warehouse.pipelines.error_report import program_name
+from posthog_warehouse.pipelines.exit_codes import ExitCode
+from posthog_warehouse.pipelines.runner import CommandRun
+from posthog_warehouse.pipelines.sandbox_process import SandboxFailed, SandboxMissing, SandboxProcess
+from posthog_warehouse.pipelines.sync_command import sync_with
 
 DATABASE = Path("posthog_demo.duckdb")
 _DATASET = "posthog"

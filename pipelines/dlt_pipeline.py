@@ -15,14 +15,14 @@ from dlt.common import json
 from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.sources import DltResource
 
-from destinations import file_lock
-from destinations.capabilities import worked_out_once
-from destinations.destination import Destination, dropped_tables
-from destinations.dlt_internals.loading import WithStateSync, keep_schema
-from destinations.dlt_internals.tables import get_nested_tables
-from destinations.errors import DestinationHeld, DestinationUnusable, telling
-from pipelines.column_types import mend_types
-from sources.posthog import PostHogError
+from posthog_warehouse.destinations import file_lock
+from posthog_warehouse.destinations.capabilities import worked_out_once
+from posthog_warehouse.destinations.destination import Destination, dropped_tables
+from posthog_warehouse.destinations.dlt_internals.loading import WithStateSync, keep_schema
+from posthog_warehouse.destinations.dlt_internals.tables import get_nested_tables
+from posthog_warehouse.destinations.errors import DestinationHeld, DestinationUnusable, telling
+from posthog_warehouse.pipelines.column_types import mend_types
+from posthog_warehouse.sources.posthog import PostHogError
 
 PIPELINE_NAME = "posthog_warehouse"
 _SOURCE = "posthog"

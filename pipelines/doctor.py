@@ -14,27 +14,27 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any, Literal
 
-from destinations.destination import refuse_foreign, unusable_tables
-from destinations.errors import DestinationError
-from pipelines import __version__
-from pipelines.config import Config, ConfigError, known_tables, load
-from pipelines.defaults import Flags
-from pipelines.error_report import problem_of
-from pipelines.exit_codes import ExitCode
-from pipelines.records import SYNC_RUNS
-from pipelines.report import size_text
-from pipelines.runner import CommandRun
-from pipelines.sync import loaded_names
-from sources.posthog import CORE, TABLES, PostHogClient, PostHogError
-from sources.posthog.clock import reckon, to_micros
-from sources.posthog.errors import AccessDenied
-from sources.posthog.http.auth.api_key import ApiKey, KeyKind
-from sources.posthog.http.host import resolve_host
-from sources.posthog.http.rate_limiter import Budget
-from sources.posthog.http.unsupported import endpoint_missing
-from sources.posthog.readers.extraction import OtherProject, ProjectUnknown
-from sources.posthog.sql.capabilities import probe
-from sources.posthog.tables import Probe
+from posthog_warehouse.destinations.destination import refuse_foreign, unusable_tables
+from posthog_warehouse.destinations.errors import DestinationError
+from posthog_warehouse.pipelines import __version__
+from posthog_warehouse.pipelines.config import Config, ConfigError, known_tables, load
+from posthog_warehouse.pipelines.defaults import Flags
+from posthog_warehouse.pipelines.error_report import problem_of
+from posthog_warehouse.pipelines.exit_codes import ExitCode
+from posthog_warehouse.pipelines.records import SYNC_RUNS
+from posthog_warehouse.pipelines.report import size_text
+from posthog_warehouse.pipelines.runner import CommandRun
+from posthog_warehouse.pipelines.sync import loaded_names
+from posthog_warehouse.sources.posthog import CORE, TABLES, PostHogClient, PostHogError
+from posthog_warehouse.sources.posthog.clock import reckon, to_micros
+from posthog_warehouse.sources.posthog.errors import AccessDenied
+from posthog_warehouse.sources.posthog.http.auth.api_key import ApiKey, KeyKind
+from posthog_warehouse.sources.posthog.http.host import resolve_host
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget
+from posthog_warehouse.sources.posthog.http.unsupported import endpoint_missing
+from posthog_warehouse.sources.posthog.readers.extraction import OtherProject, ProjectUnknown
+from posthog_warehouse.sources.posthog.sql.capabilities import probe
+from posthog_warehouse.sources.posthog.tables import Probe
 
 State = Literal["ok", "warn", "fail"]
 

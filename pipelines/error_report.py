@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
-from destinations.credentials import without_secrets
-from destinations.errors import DestinationError
-from pipelines.config import ConfigError
-from pipelines.exit_codes import ExitCode, cause_of, code_of_error
-from sources.posthog import TABLES, PostHogError
-from sources.posthog.errors import ScopeMissing, WaitTooLong, behind, chain_of
-from sources.posthog.http.auth.api_key import ApiKey, redact
+from posthog_warehouse.destinations.credentials import without_secrets
+from posthog_warehouse.destinations.errors import DestinationError
+from posthog_warehouse.pipelines.config import ConfigError
+from posthog_warehouse.pipelines.exit_codes import ExitCode, cause_of, code_of_error
+from posthog_warehouse.sources.posthog import TABLES, PostHogError
+from posthog_warehouse.sources.posthog.errors import ScopeMissing, WaitTooLong, behind, chain_of
+from posthog_warehouse.sources.posthog.http.auth.api_key import ApiKey, redact
 
 
 def _report_it() -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from destinations.errors import DatasetTaken, DestinationError, DestinationUnready
-from pipelines.config import ConfigError
-from pipelines.sync import SyncResult
-from sources.posthog import errors
-from sources.posthog.readers.extraction import OtherProject
+from posthog_warehouse.destinations.errors import DatasetTaken, DestinationError, DestinationUnready
+from posthog_warehouse.pipelines.config import ConfigError
+from posthog_warehouse.pipelines.sync import SyncResult
+from posthog_warehouse.sources.posthog import errors
+from posthog_warehouse.sources.posthog.readers.extraction import OtherProject
 
 
 class ExitCode(IntEnum):

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from pipelines.report import PHASES, TextReporter, size_text
-from sources.posthog import PostHogClient
-from sources.posthog.http.rate_limiter import Wait
+from posthog_warehouse.pipelines.report import PHASES, TextReporter, size_text
+from posthog_warehouse.sources.posthog import PostHogClient
+from posthog_warehouse.sources.posthog.http.rate_limiter import Wait
 
 
 class TerminalReporter(TextReporter):

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from destinations.dlt_internals.settings import ConfigProvider
-from destinations.views import VIEWS
-from pipelines.records import RECORD_TABLES
-from sources.posthog import CHILDREN, TABLES
-from sources.posthog.tables.own_query import BadQuery, Query, queries_of
+from posthog_warehouse.destinations.dlt_internals.settings import ConfigProvider
+from posthog_warehouse.destinations.views import VIEWS
+from posthog_warehouse.pipelines.records import RECORD_TABLES
+from posthog_warehouse.sources.posthog import CHILDREN, TABLES
+from posthog_warehouse.sources.posthog.tables.own_query import BadQuery, Query, queries_of
 
 SECTION = "queries"
 

@@ -17,16 +17,16 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from pipelines import queries
-from pipelines.config import Config, ConfigError, load
-from pipelines.defaults import Flags, Format
-from pipelines.runner import CommandRun
-from pipelines.sync_command import sync_with
-from sources.posthog import Extraction, Settings
-from sources.posthog.http.response_body import decode
-from sources.posthog.readers.own_query.paging import Pager
-from sources.posthog.readers.own_query.schema import Described, describe
-from sources.posthog.tables.own_query import BadQuery, Query, query_table
+from posthog_warehouse.pipelines import queries
+from posthog_warehouse.pipelines.config import Config, ConfigError, load
+from posthog_warehouse.pipelines.defaults import Flags, Format
+from posthog_warehouse.pipelines.runner import CommandRun
+from posthog_warehouse.pipelines.sync_command import sync_with
+from posthog_warehouse.sources.posthog import Extraction, Settings
+from posthog_warehouse.sources.posthog.http.response_body import decode
+from posthog_warehouse.sources.posthog.readers.own_query.paging import Pager
+from posthog_warehouse.sources.posthog.readers.own_query.schema import Described, describe
+from posthog_warehouse.sources.posthog.tables.own_query import BadQuery, Query, query_table
 
 _SHOWN = "query"
 """What a query is called that fills no table."""

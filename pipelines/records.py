@@ -10,9 +10,9 @@ from typing import Any
 import dlt
 from dlt.sources import DltResource
 
-from sources.posthog import Column
-from sources.posthog.clock import MAX, MIN, to_datetime
-from sources.posthog.planning.intervals import Window
+from posthog_warehouse.sources.posthog import Column
+from posthog_warehouse.sources.posthog.clock import MAX, MIN, to_datetime
+from posthog_warehouse.sources.posthog.planning.intervals import Window
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from destinations.duckdb_sql import TYPES
-from destinations.views import VIEWS
-from pipelines.records import RECORD_TABLES, RecordTable
-from sources.posthog import CHILDREN, TABLES, Column, Table
-from sources.posthog.tables.on_request import ENDPOINTS
+from posthog_warehouse.destinations.duckdb_sql import TYPES
+from posthog_warehouse.destinations.views import VIEWS
+from posthog_warehouse.pipelines.records import RECORD_TABLES, RecordTable
+from posthog_warehouse.sources.posthog import CHILDREN, TABLES, Column, Table
+from posthog_warehouse.sources.posthog.tables.on_request import ENDPOINTS
 
 _TYPES = {**TYPES, "timestamp": "TIMESTAMPTZ", "decimal": "DECIMAL", "binary": "BLOB"}
 """dlt's types in DuckDB, in short."""

@@ -35,11 +35,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from destinations.destination import Destination
-from pipelines.error_report import Problem
-from pipelines.sync import Listener, SyncResult
-from sources.posthog import PostHogClient
-from sources.posthog.http.rate_limiter import Wait
+from posthog_warehouse.destinations.destination import Destination
+from posthog_warehouse.pipelines.error_report import Problem
+from posthog_warehouse.pipelines.sync import Listener, SyncResult
+from posthog_warehouse.sources.posthog import PostHogClient
+from posthog_warehouse.sources.posthog.http.rate_limiter import Wait
 
 PHASES = {
     "sandbox": "Starting a local PostHog",

@@ -10,13 +10,13 @@ from typing import Any, Protocol, runtime_checkable
 import dlt
 import pyarrow as pa
 
-from destinations.destination import Destination
-from pipelines.column_types import note_type
-from pipelines.dlt_pipeline import load
-from sources.posthog import PropertySettings, Table
-from sources.posthog.properties.retyping import Retyping
-from sources.posthog.properties.shred import PROPERTIES, facts_of, held_types
-from sources.posthog.tables import PROPERTY_COLUMNS
+from posthog_warehouse.destinations.destination import Destination
+from posthog_warehouse.pipelines.column_types import note_type
+from posthog_warehouse.pipelines.dlt_pipeline import load
+from posthog_warehouse.sources.posthog import PropertySettings, Table
+from posthog_warehouse.sources.posthog.properties.retyping import Retyping
+from posthog_warehouse.sources.posthog.properties.shred import PROPERTIES, facts_of, held_types
+from posthog_warehouse.sources.posthog.tables import PROPERTY_COLUMNS
 
 _PAGE_ROWS = 20_000
 

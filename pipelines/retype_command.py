@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from destinations.destination import Destination, unusable_tables
-from destinations.errors import DestinationUnusable
-from pipelines.config import Config, ConfigError, load
-from pipelines.defaults import Flags
-from pipelines.dlt_pipeline import fresh_pipeline, told, working_folder
-from pipelines.error_report import problem_of
-from pipelines.exit_codes import ExitCode
-from pipelines.retype import MakesColumns, retype
-from pipelines.runner import CommandRun
-from sources.posthog import TABLES, WITH_PROPERTIES
+from posthog_warehouse.destinations.destination import Destination, unusable_tables
+from posthog_warehouse.destinations.errors import DestinationUnusable
+from posthog_warehouse.pipelines.config import Config, ConfigError, load
+from posthog_warehouse.pipelines.defaults import Flags
+from posthog_warehouse.pipelines.dlt_pipeline import fresh_pipeline, told, working_folder
+from posthog_warehouse.pipelines.error_report import problem_of
+from posthog_warehouse.pipelines.exit_codes import ExitCode
+from posthog_warehouse.pipelines.retype import MakesColumns, retype
+from posthog_warehouse.pipelines.runner import CommandRun
+from posthog_warehouse.sources.posthog import TABLES, WITH_PROPERTIES
 
 
 def run_retype(run: CommandRun, flags: Flags, names: tuple[str, ...]) -> int:

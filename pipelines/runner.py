@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from pipelines.defaults import Format
-from pipelines.error_report import Problem, command_line, problem_of, trace_of
-from pipelines.exit_codes import cause_of
-from pipelines.progress_bar import TerminalReporter
-from pipelines.report import JsonReporter, Reporter, TextReporter
-from sources.posthog.errors import Cancelled
-from sources.posthog.http.auth.api_key import ApiKey
+from posthog_warehouse.pipelines.defaults import Format
+from posthog_warehouse.pipelines.error_report import Problem, command_line, problem_of, trace_of
+from posthog_warehouse.pipelines.exit_codes import cause_of
+from posthog_warehouse.pipelines.progress_bar import TerminalReporter
+from posthog_warehouse.pipelines.report import JsonReporter, Reporter, TextReporter
+from posthog_warehouse.sources.posthog.errors import Cancelled
+from posthog_warehouse.sources.posthog.http.auth.api_key import ApiKey
 
-_OURS = ("sources", "destinations", "pipelines")
+_OURS = "posthog_warehouse"
 
 
 class CommandRun:
@@ -87,7 +87,7 @@ def perform(command: Callable[[CommandRun], int], output: Format, *, debug: bool
     run = CommandRun(_reporter(output), debug=debug)
     notes, silence = _NotesHandler(run), logging.NullHandler()
     handlers = {number: signal.signal(number, run.on_signal) for number in _signals()}
-    loggers: list[tuple[logging.Logger, logging.Handler]] = [(logging.getLogger(name), notes) for name in _OURS]
+    loggers: list[tuple[logging.Logger, logging.Handler]] = [(logging.getLogger(_OURS), notes)]
     if not debug:
         # Else Python prints what libraries log for nobody (gcsfs a traceback of each request that it gave up).
         loggers.append((logging.getLogger(), silence))

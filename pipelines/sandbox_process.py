@@ -12,8 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn
 
-_ROOT = Path(__file__).resolve().parent.parent
-_NEEDS = ("sandbox", "chdb", "hogql_parser", "starlette", "uvicorn")
+import posthog_warehouse
+
+_ROOT = Path(posthog_warehouse.__file__).resolve().parent.parent
+_NEEDS = ("chdb", "hogql_parser", "starlette", "uvicorn")
 
 
 class SandboxMissing(Exception):
@@ -25,12 +27,8 @@ class SandboxFailed(Exception):
 
 
 def require() -> None:
-    """Raises SandboxMissing where the sandbox, or something that it needs, is not installed."""
-    sys.path.append(str(_ROOT))
-    try:
-        missing = [name for name in _NEEDS if find_spec(name) is None]
-    finally:
-        sys.path.remove(str(_ROOT))
+    """Raises SandboxMissing where something that the sandbox needs is not installed."""
+    missing = [name for name in _NEEDS if find_spec(name) is None]
     if missing:
         raise SandboxMissing(
             f"The local PostHog is not installed (missing: {', '.join(missing)}). "
@@ -114,7 +112,7 @@ def _facts(process: subprocess.Popen[str], said: IO[str]) -> dict[str, Any]:
 
 
 def _command(arguments: list[str]) -> list[str]:
-    return [sys.executable, "-m", "sandbox", *arguments]
+    return [sys.executable, "-m", "posthog_warehouse.sandbox", *arguments]
 
 
 def _environment() -> dict[str, str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from destinations.errors import TableUnusable
-from pipelines.records import RECORD_TABLES
-from sources.posthog import Table
-from sources.posthog.readers.skipped_tables import Withheld
-from sources.posthog.tables import EVENT_ELEMENTS, EVENTS, PROPERTY_COLUMNS
+from posthog_warehouse.destinations.errors import TableUnusable
+from posthog_warehouse.pipelines.records import RECORD_TABLES
+from posthog_warehouse.sources.posthog import Table
+from posthog_warehouse.sources.posthog.readers.skipped_tables import Withheld
+from posthog_warehouse.sources.posthog.tables import EVENT_ELEMENTS, EVENTS, PROPERTY_COLUMNS
 
 Unusable = Mapping[str, Sequence[TableUnusable]]
 """Errors by the table that is left out for them."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from destinations.destination import Reading
-from destinations.errors import DestinationUnusable
-from pipelines.config import load
-from pipelines.defaults import Flags
-from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS
-from pipelines.runner import CommandRun
-from sources.posthog import TABLES
+from posthog_warehouse.destinations.destination import Reading
+from posthog_warehouse.destinations.errors import DestinationUnusable
+from posthog_warehouse.pipelines.config import load
+from posthog_warehouse.pipelines.defaults import Flags
+from posthog_warehouse.pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS
+from posthog_warehouse.pipelines.runner import CommandRun
+from posthog_warehouse.sources.posthog import TABLES
 
 _RUNS = 5
 _RUN_COLUMNS = (

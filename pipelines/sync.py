@@ -19,15 +19,29 @@ import pyarrow as pa
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.sources import DltResource
 
-from destinations.destination import Destination, MendsRepeated, refuse_foreign, unusable_tables
-from destinations.errors import ColumnsInUse, TableUnusable
-from pipelines import __version__
-from pipelines.check import TableCheck, check
-from pipelines.dlt_pipeline import fresh_pipeline, load, schema_left_behind, told, working_dir, working_folder
-from pipelines.records import RECORD_TABLES, SYNC_CHECKS, SYNC_RUNS, SYNC_WINDOWS, RecordTable, window_row
-from pipelines.retype import MakesColumns, retype
-from pipelines.skipped_tables import left_out, withheld
-from sources.posthog import (
+from posthog_warehouse.destinations.destination import Destination, MendsRepeated, refuse_foreign, unusable_tables
+from posthog_warehouse.destinations.errors import ColumnsInUse, TableUnusable
+from posthog_warehouse.pipelines import __version__
+from posthog_warehouse.pipelines.check import TableCheck, check
+from posthog_warehouse.pipelines.dlt_pipeline import (
+    fresh_pipeline,
+    load,
+    schema_left_behind,
+    told,
+    working_dir,
+    working_folder,
+)
+from posthog_warehouse.pipelines.records import (
+    RECORD_TABLES,
+    SYNC_CHECKS,
+    SYNC_RUNS,
+    SYNC_WINDOWS,
+    RecordTable,
+    window_row,
+)
+from posthog_warehouse.pipelines.retype import MakesColumns, retype
+from posthog_warehouse.pipelines.skipped_tables import left_out, withheld
+from posthog_warehouse.sources.posthog import (
     CHILDREN,
     CORE,
     TABLES,
@@ -40,12 +54,12 @@ from sources.posthog import (
     Table,
     resources_of,
 )
-from sources.posthog.clock import to_datetime
-from sources.posthog.errors import RequestRefused, cause_in
-from sources.posthog.properties.retyping import plan
-from sources.posthog.readers.base import TableReading
-from sources.posthog.readers.extraction import CLAIM
-from sources.posthog.readers.own_query.reader import refuse_bad_queries
+from posthog_warehouse.sources.posthog.clock import to_datetime
+from posthog_warehouse.sources.posthog.errors import RequestRefused, cause_in
+from posthog_warehouse.sources.posthog.properties.retyping import plan
+from posthog_warehouse.sources.posthog.readers.base import TableReading
+from posthog_warehouse.sources.posthog.readers.extraction import CLAIM
+from posthog_warehouse.sources.posthog.readers.own_query.reader import refuse_bad_queries
 
 
 class Listener(Progress):

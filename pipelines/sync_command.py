@@ -6,14 +6,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-from destinations.destination import Destination
-from pipelines.config import Config, load
-from pipelines.defaults import Flags
-from pipelines.error_report import Problem, problem_of, trace_of
-from pipelines.exit_codes import ExitCode, code_of_result
-from pipelines.runner import CommandRun
-from pipelines.sync import SyncOptions, SyncResult, sync
-from sources.posthog.errors import EndpointNotFound, ScopeMissing
+from posthog_warehouse.destinations.destination import Destination
+from posthog_warehouse.pipelines.config import Config, load
+from posthog_warehouse.pipelines.defaults import Flags
+from posthog_warehouse.pipelines.error_report import Problem, problem_of, trace_of
+from posthog_warehouse.pipelines.exit_codes import ExitCode, code_of_result
+from posthog_warehouse.pipelines.runner import CommandRun
+from posthog_warehouse.pipelines.sync import SyncOptions, SyncResult, sync
+from posthog_warehouse.sources.posthog.errors import EndpointNotFound, ScopeMissing
 
 _NOT_PROVEN = (
     "the check found rows that PostHog has and the warehouse has not (short), or could not be made (unknown). Run the "

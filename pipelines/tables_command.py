@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines import reference
-from pipelines.config import known_tables
-from pipelines.defaults import Format
-from pipelines.runner import CommandRun
-from sources.posthog import TABLES
+from posthog_warehouse.pipelines import reference
+from posthog_warehouse.pipelines.config import known_tables
+from posthog_warehouse.pipelines.defaults import Format
+from posthog_warehouse.pipelines.runner import CommandRun
+from posthog_warehouse.sources.posthog import TABLES
 
 
 def run_tables(run: CommandRun, names: Sequence[str], output: Format, *, markdown: bool) -> int:

@@ -1,4 +1,4 @@
-"""``python -m sandbox``: a local PostHog on 127.0.0.1."""
+"""``python -m posthog_warehouse.sandbox``: a local PostHog on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from sandbox.behaviour import PROFILES
+from posthog_warehouse.sandbox.behaviour import PROFILES
 
 BAD_USAGE = 2
 
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m sandbox",
+        prog="python -m posthog_warehouse.sandbox",
         description="A local PostHog: its API answered by real ClickHouse, on 127.0.0.1, with made-up data.",
     )
     parser.add_argument("--port", type=int, default=8010, help="0 takes a free one (default: %(default)s)")
@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     """Serve until stopped. Returns the exit code: 0 after a stop, 2 if it cannot start as asked."""
     arguments = _arguments().parse_args(argv)
     # Imported late: bad usage and --help need no ClickHouse, which takes a second to load.
-    from sandbox import server  # noqa: PLC0415
+    from posthog_warehouse.sandbox import server  # noqa: PLC0415
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         del number, frame

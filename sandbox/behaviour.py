@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.versions import (
+from posthog_warehouse.sandbox.versions import (
     ENDPOINTS_CLOSED_IN_2025,
     ENDPOINTS_UNKNOWN_IN_2023,
     ENDPOINTS_UNKNOWN_IN_2025,

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sandbox.clock import Clock
-from sandbox.cohorts import MEMBERS, recalculate_cohorts
-from sandbox.ddl import TEAM_ID
-from sandbox.groups import update_groups
-from sandbox.person_changes import (
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.cohorts import MEMBERS, recalculate_cohorts
+from posthog_warehouse.sandbox.ddl import TEAM_ID
+from posthog_warehouse.sandbox.groups import update_groups
+from posthog_warehouse.sandbox.person_changes import (
     LIVE_DISTINCT_IDS,
     LIVE_PERSONS,
     create_person,
@@ -21,9 +21,17 @@ from sandbox.person_changes import (
     merge_persons,
     update_persons,
 )
-from sandbox.recipe import EVENT_COLUMNS, INSERT_SETTINGS, SESSION_COLUMNS, Recipe, constant, microseconds, time_of
-from sandbox.recordings import insert_logs
-from sandbox.store import Store, quoted
+from posthog_warehouse.sandbox.recipe import (
+    EVENT_COLUMNS,
+    INSERT_SETTINGS,
+    SESSION_COLUMNS,
+    Recipe,
+    constant,
+    microseconds,
+    time_of,
+)
+from posthog_warehouse.sandbox.recordings import insert_logs
+from posthog_warehouse.sandbox.store import Store, quoted
 
 __all__ = [
     "add_events_at",

@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.clock import Clock
-from sandbox.ddl import TEAM_ID
-from sandbox.person_changes import LIVE_PERSONS
-from sandbox.recipe import constant, time_of
-from sandbox.store import Store
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.ddl import TEAM_ID
+from posthog_warehouse.sandbox.person_changes import LIVE_PERSONS
+from posthog_warehouse.sandbox.recipe import constant, time_of
+from posthog_warehouse.sandbox.store import Store
 
 
 @dataclass(frozen=True)

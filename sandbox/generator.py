@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
 
-from sandbox.cohorts import fill_cohorts
-from sandbox.groups import insert_groups
-from sandbox.people import People
-from sandbox.recipe import (
+from posthog_warehouse.sandbox.cohorts import fill_cohorts
+from posthog_warehouse.sandbox.groups import insert_groups
+from posthog_warehouse.sandbox.people import People
+from posthog_warehouse.sandbox.recipe import (
     EVENT_COLUMNS,
     INSERT_SETTINGS,
     SESSION_COLUMNS,
@@ -25,8 +25,8 @@ from sandbox.recipe import (
     uuid_random,
     uuid_v7,
 )
-from sandbox.recordings import insert_logs, insert_recordings
-from sandbox.store import Store
+from posthog_warehouse.sandbox.recordings import insert_logs, insert_recordings
+from posthog_warehouse.sandbox.store import Store
 
 # Events per session, over and over: a mean of 8.3, half of the sessions with at most four.
 _SIZES = (3, 1, 7, 2, 12, 1, 36, 4, 2, 18, 5, 9)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox import vocabulary
-from sandbox.clock import Clock
-from sandbox.ddl import TEAM_ID
-from sandbox.recipe import Recipe, constant, microseconds, pick, time_of
-from sandbox.store import Store
+from posthog_warehouse.sandbox import vocabulary
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.ddl import TEAM_ID
+from posthog_warehouse.sandbox.recipe import Recipe, constant, microseconds, pick, time_of
+from posthog_warehouse.sandbox.store import Store
 
 _DAY = 86_400_000_000
 

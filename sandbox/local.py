@@ -14,7 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-_ROOT = Path(__file__).resolve().parent.parent
+import posthog_warehouse
+
+_ROOT = Path(posthog_warehouse.__file__).resolve().parent.parent
 
 #: A control call may wait for ClickHouse to finish a query or a change.
 _TIMEOUT_SECONDS = 120.0
@@ -71,7 +73,7 @@ class Sandbox:
         Raises:
             SandboxError: it did not start; the text holds what it said.
         """
-        command = [sys.executable, "-m", "sandbox", "--format", "json", "--exit-with-parent"]
+        command = [sys.executable, "-m", "posthog_warehouse.sandbox", "--format", "json", "--exit-with-parent"]
         command += ["--port", str(port), "--events", str(events), "--persons", str(persons)]
         command += ["--seed", str(seed), "--days", str(days), "--profile", profile]
         command += ["--behaviour", json.dumps(_jsonable(behaviour or {}))]

@@ -18,9 +18,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sandbox import vocabulary
-from sandbox.ddl import TEAM_ID
-from sandbox.recipe import Recipe, pick, time_of, uuid_random, uuid_v7
+from posthog_warehouse.sandbox import vocabulary
+from posthog_warehouse.sandbox.ddl import TEAM_ID
+from posthog_warehouse.sandbox.recipe import Recipe, pick, time_of, uuid_random, uuid_v7
 
 _DAY = 86_400_000_000
 _SECOND = 1_000_000

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sandbox.clock import Clock
-from sandbox.ddl import TEAM_ID
-from sandbox.recipe import array, constant
-from sandbox.store import Store, quoted
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.ddl import TEAM_ID
+from posthog_warehouse.sandbox.recipe import array, constant
+from posthog_warehouse.sandbox.store import Store, quoted
 
 _DELETION = 100
 _ROWS_PER_INSERT = 500

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from sandbox import vocabulary
-from sandbox.ddl import TEAM_ID
-from sandbox.store import quoted
+from posthog_warehouse.sandbox import vocabulary
+from posthog_warehouse.sandbox.ddl import TEAM_ID
+from posthog_warehouse.sandbox.store import quoted
 
 # A session whose columns these expressions read. `s` numbers it, `n0` numbers its first event; times are
 # microseconds since 1970; `mode` is the number of a person_mode.

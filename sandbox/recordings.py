@@ -5,8 +5,8 @@ Source: posthog/session_recordings and the session_replay_events table of PostHo
 
 from __future__ import annotations
 
-from sandbox.ddl import TEAM_ID
-from sandbox.recipe import Recipe, constant, pick, time_of
+from posthog_warehouse.sandbox.ddl import TEAM_ID
+from posthog_warehouse.sandbox.recipe import Recipe, constant, pick, time_of
 
 _SECOND = 1_000_000
 

@@ -21,14 +21,14 @@ from typing import Any
 
 import uvicorn
 
-from sandbox.api.app import create_app
-from sandbox.api.auth import DEFAULT_KEY
-from sandbox.api.sockets import TrackedProtocol
-from sandbox.api.state import State
-from sandbox.behaviour import Behaviour
-from sandbox.clock import Clock
-from sandbox.generator import Dataset, generate
-from sandbox.store import Store
+from posthog_warehouse.sandbox.api.app import create_app
+from posthog_warehouse.sandbox.api.auth import DEFAULT_KEY
+from posthog_warehouse.sandbox.api.sockets import TrackedProtocol
+from posthog_warehouse.sandbox.api.state import State
+from posthog_warehouse.sandbox.behaviour import Behaviour
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.generator import Dataset, generate
+from posthog_warehouse.sandbox.store import Store
 
 HOST = "127.0.0.1"
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from sandbox.recipe import constant
-from sandbox.store import Store, quoted
+from posthog_warehouse.sandbox.recipe import constant
+from posthog_warehouse.sandbox.store import Store, quoted
 
 #: Events that the recorder puts into one block, at most.
 BLOCK_EVENTS = 6

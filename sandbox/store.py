@@ -19,9 +19,9 @@ import orjson
 from chdb import ChdbError
 from chdb.session import Session
 
-from sandbox.clock import Clock
-from sandbox.ddl import DATABASE, TABLES, TEAM_ID
-from sandbox.render import JSON_SETTINGS, Rendering, render
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.ddl import DATABASE, TABLES, TEAM_ID
+from posthog_warehouse.sandbox.render import JSON_SETTINGS, Rendering, render
 
 # The message may hold capitals in brackets itself: the last ones are the error's name.
 _ERROR = re.compile(

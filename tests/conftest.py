@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
+from tests import one_name
 from tests.local_postgres import LocalPostgres, local_postgres
 from tests.sandboxes import started
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     # Tests start programs by the hundred. Each would compile its modules anew, for half of its CPU time.
     os.environ["PYTHONPYCACHEPREFIX"] = str(Path(tempfile.gettempdir()) / "posthog-warehouse-bytecode")
+
+one_name.insist()
 
 # How long an example takes depends on what else the machine does, and is nothing that a test is about.
 settings.register_profile("untimed", deadline=None)

@@ -6,13 +6,13 @@ import queue
 import threading
 from typing import Any
 
-from sandbox.api.state import State
-from sandbox.behaviour import Behaviour
-from sandbox.clock import Clock
-from sandbox.generator import Dataset, generate
-from sandbox.local import Sandbox
-from sandbox.server import listen, serve
-from sandbox.store import Store
+from posthog_warehouse.sandbox.api.state import State
+from posthog_warehouse.sandbox.behaviour import Behaviour
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.generator import Dataset, generate
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sandbox.server import listen, serve
+from posthog_warehouse.sandbox.store import Store
 
 
 class OwnPostHog:

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 
 #: What time it is in them at the start: a Friday at noon, when much happens.
 NOW = "2026-11-20T12:00:00Z"

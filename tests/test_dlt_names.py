@@ -18,9 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-import destinations
-import pipelines
-import sources
+from posthog_warehouse import destinations, pipelines, sources
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("destinations/dlt_internals/", "sources/posthog/dlt_internals.py")
@@ -199,8 +197,8 @@ class _Tuple(NamedTuple):
 
 def _classes_of_the_rooms() -> set[type]:
     """The classes of dlt's that the rooms take, and those that they are made of."""
-    rooms = [importlib.import_module("sources.posthog.dlt_internals")]
-    found = pkgutil.iter_modules(importlib.import_module("destinations.dlt_internals").__path__)
-    rooms += [importlib.import_module(f"destinations.dlt_internals.{each.name}") for each in found]
+    rooms = [importlib.import_module("posthog_warehouse.sources.posthog.dlt_internals")]
+    found = pkgutil.iter_modules(importlib.import_module("posthog_warehouse.destinations.dlt_internals").__path__)
+    rooms += [importlib.import_module(f"posthog_warehouse.destinations.dlt_internals.{each.name}") for each in found]
     kinds = [kind for room in rooms for kind in vars(room).values() if isinstance(kind, type)]
     return {base for kind in kinds for base in kind.__mro__ if _is_dlts(base.__module__)}

@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.exit_codes import ExitCode
-from sandbox.local import Sandbox
+from posthog_warehouse.pipelines.exit_codes import ExitCode
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.faults.syncing import sync_here
 
 ROOT = Path(__file__).parent.parent

@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 
 from contenders.measured import Measured
-from destinations.duckdb import DuckDbFile
-from pipelines.sync import SyncOptions, sync
-from sources.posthog import CORE, PostHogClient, Settings
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.pipelines.sync import SyncOptions, sync
+from posthog_warehouse.sources.posthog import CORE, PostHogClient, Settings
 
 
 def main() -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import random
 import string
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
+
+# What is wild is found in the tests; their folder is beside that of the benchmarks.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 COMMON_KEYS = 30
 KEYS_AN_EVENT = 48

@@ -15,12 +15,11 @@ from urllib.parse import urlparse
 
 import pyarrow as pa
 
-from destinations.destination import Bounds, Cell
-from destinations.dlt_internals.filesystem import FilesystemConfiguration
-from destinations.dlt_internals.loading import Destination as DltDestination
-from destinations.dlt_internals.settings import resolve_configuration
-from destinations.errors import DestinationError, DestinationUnusable, telling
-
+from ..destination import Bounds, Cell
+from ..dlt_internals.filesystem import FilesystemConfiguration
+from ..dlt_internals.loading import Destination as DltDestination
+from ..dlt_internals.settings import resolve_configuration
+from ..errors import DestinationError, DestinationUnusable, telling
 from . import repeats
 from .column_backfill import property_types
 from .engine import DEFAULT_MEMORY_LIMIT, connection

@@ -14,8 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from destinations.duckdb_sql import identifier, literal, names
-
+from ..duckdb_sql import identifier, literal, names
 from .columns import type_of
 from .engine import connection, scan
 from .marks import order_of

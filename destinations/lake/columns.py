@@ -10,7 +10,7 @@ from typing import Any
 
 from dlt.common.schema import TColumnSchema
 
-from destinations.duckdb_sql import TYPES
+from ..duckdb_sql import TYPES
 
 _TYPES = {
     **TYPES,

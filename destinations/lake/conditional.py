@@ -31,7 +31,7 @@ from urllib.parse import quote
 from fsspec import AbstractFileSystem
 from fsspec.asyn import sync
 
-from destinations.errors import chain_of
+from ..errors import chain_of
 
 ABSENT = ""
 """The version of an object that is not there."""

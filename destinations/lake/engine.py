@@ -8,8 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from destinations.duckdb_sql import literal
-
+from ..duckdb_sql import literal
 from .store import File, Store
 
 DEFAULT_MEMORY_LIMIT = "400MB"

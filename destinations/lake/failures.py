@@ -7,13 +7,13 @@ from typing import Any
 
 import duckdb
 
-from destinations.credentials import how_to_set, missing_of
-from destinations.dlt_internals.settings import (
+from ..credentials import how_to_set, missing_of
+from ..dlt_internals.settings import (
     ConfigFieldMissingException,
     ConfigurationException,
     MissingDependencyException,
 )
-from destinations.errors import (
+from ..errors import (
     DestinationError,
     DestinationForeign,
     DestinationUnready,

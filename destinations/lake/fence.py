@@ -45,8 +45,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from destinations.errors import DestinationUnusable
-
+from ..errors import DestinationUnusable
 from .conditional import ABSENT, ConditionFailed
 from .layout import SYSTEM
 from .lease import Lease

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from destinations import file_lock
-from destinations.errors import DestinationHeld
-
+from .. import file_lock
+from ..errors import DestinationHeld
 from .layout import SYSTEM
 from .lease import Lease
 from .store import Store

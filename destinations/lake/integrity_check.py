@@ -14,8 +14,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from destinations.errors import DestinationUnusable, TableUnusable
-
+from ..errors import DestinationUnusable, TableUnusable
 from .layout import FORMAT, MARK, NO_DATE, shape_of
 from .store import File, Store
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from destinations.duckdb_sql import identifier, literal, names
-
+from ..duckdb_sql import identifier, literal, names
 from .engine import scan, scan_files
 from .spec import Spec
 from .store import File, Store

@@ -25,8 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from destinations.errors import DestinationHeld
-
+from ..errors import DestinationHeld
 from . import process
 from .conditional import ABSENT, ConditionFailed, ConditionRefused, Found, Objects
 

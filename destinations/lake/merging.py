@@ -20,8 +20,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from destinations.duckdb_sql import identifier, literal, names
-
+from ..duckdb_sql import identifier, literal, names
 from . import write_ahead_log
 from .engine import connection, scan
 from .keys import Keys

@@ -6,8 +6,7 @@ from collections.abc import Collection
 
 import pyarrow as pa
 
-from destinations.errors import DestinationForeign, DestinationUnusable
-
+from ..errors import DestinationForeign, DestinationUnusable
 from . import write_ahead_log
 from .held import Hold
 from .layout import FORMAT, SYSTEM

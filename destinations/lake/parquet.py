@@ -10,10 +10,9 @@ from pathlib import Path
 
 import duckdb
 
-from destinations.destination import Condition, Descriptions
-from destinations.dlt_internals.filesystem import FilesystemConfiguration
-from destinations.errors import TableUnusable
-
+from ..destination import Condition, Descriptions
+from ..dlt_internals.filesystem import FilesystemConfiguration
+from ..errors import TableUnusable
 from . import integrity_check, repeats, views
 from .bucket import BucketDestination
 from .column_backfill import LakeColumns

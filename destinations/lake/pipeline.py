@@ -17,13 +17,13 @@ from dlt.common.destination.capabilities import DestinationCapabilitiesContext
 from dlt.common.destination.typing import PreparedTableSchema
 from dlt.common.schema import TTableSchema
 
-from destinations.dlt_internals.filesystem import (
+from ..dlt_internals.filesystem import (
     BucketClient,
     FilesystemClient,
     FilesystemDestinationClientConfiguration,
     ReferenceFollowupJob,
 )
-from destinations.dlt_internals.loading import (
+from ..dlt_internals.loading import (
     ChangesCapabilities,
     CurrentLoadPackageStateNotAvailable,
     FinalizedLoadJob,
@@ -35,10 +35,9 @@ from destinations.dlt_internals.loading import (
     ReferenceFollowupJobRequest,
     RunnableLoadJob,
 )
-from destinations.dlt_internals.loading import load_package_state as current_package
-from destinations.dlt_internals.tables import get_root_table, is_nested_table
-from destinations.errors import DestinationUnusable
-
+from ..dlt_internals.loading import load_package_state as current_package
+from ..dlt_internals.tables import get_root_table, is_nested_table
+from ..errors import DestinationUnusable
 from . import merging
 from .engine import DEFAULT_MEMORY_LIMIT
 from .keys import Keys

@@ -9,10 +9,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from destinations.destination import Bounds, Cell, StoredColumn
-from destinations.duckdb_sql import identifier, utc_day
-from destinations.views import VIEWS
-
+from ..destination import Bounds, Cell, StoredColumn
+from ..duckdb_sql import identifier, utc_day
+from ..views import VIEWS
 from .engine import connection, scan_files
 from .layout import NO_DATE, shape_of
 from .store import File, Store

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from destinations.duckdb_sql import count_repeated, identifier, literal, names
-
+from ..duckdb_sql import count_repeated, identifier, literal, names
 from .engine import connection, scan, scan_files
 from .marks import order_of
 from .store import File, Store

@@ -7,14 +7,13 @@ from typing import Any, Literal
 
 from dlt.common.destination.typing import PreparedTableSchema
 
-from destinations.dlt_internals.tables import (
+from ..dlt_internals.tables import (
     DEDUPLICATED,
     get_columns_names_with_prop,
     get_dedup_sort_tuple,
     get_first_column_name_with_prop,
 )
-from destinations.duckdb_sql import identifier, literal, utc_day
-
+from ..duckdb_sql import identifier, literal, utc_day
 from .columns import lake_type
 from .layout import NO_DATE, shape_of
 

@@ -25,8 +25,7 @@ from typing import Any
 import pyarrow as pa
 from fsspec import AbstractFileSystem
 
-from destinations.dlt_internals.filesystem import MTIME_DISPATCH, FilesystemConfiguration, fsspec_from_config
-
+from ..dlt_internals.filesystem import MTIME_DISPATCH, FilesystemConfiguration, fsspec_from_config
 from .conditional import ABSENT, Objects, objects_of, tag_in
 from .fence import Fence
 from .layout import PARTITION, SYSTEM

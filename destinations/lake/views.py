@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from destinations.destination import Descriptions
-from destinations.duckdb_sql import identifier, literal
-from destinations.views import VIEWS
-
+from ..destination import Descriptions
+from ..duckdb_sql import identifier, literal
+from ..views import VIEWS
 from .layout import PARTITION, shape_of
 
 

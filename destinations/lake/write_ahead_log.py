@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow.parquet as pq
 
-from destinations.duckdb_sql import literal, names
-
+from ..duckdb_sql import literal, names
 from .engine import connection, scan
 from .layout import SYSTEM
 from .marks import order_of

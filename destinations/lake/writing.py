@@ -13,8 +13,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from destinations.duckdb_sql import identifier, literal, names
-
+from ..duckdb_sql import identifier, literal, names
 from .layout import ROW_GROUP_ROWS
 from .marks import OPTIONS, marks
 from .store import File, Store

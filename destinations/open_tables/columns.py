@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from destinations.lake.column_backfill import LakeColumns
-from destinations.lake.engine import connection
-
+from ..lake.column_backfill import LakeColumns
+from ..lake.engine import connection
 from .store import TableStore
 
 _BATCH_ROWS = 4_000

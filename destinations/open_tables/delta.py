@@ -20,12 +20,11 @@ from deltalake import CommitProperties, DeltaTable, Schema, WriterProperties, wr
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from destinations.dlt_internals.delta import deltalake_storage_options, evolve_delta_table_schema
-from destinations.dlt_internals.filesystem import FilesystemConfiguration
-from destinations.errors import DestinationForeign
-from destinations.lake.layout import ROW_GROUP_ROWS
-from destinations.lake.store import File
-
+from ..dlt_internals.delta import deltalake_storage_options, evolve_delta_table_schema
+from ..dlt_internals.filesystem import FilesystemConfiguration
+from ..errors import DestinationForeign
+from ..lake.layout import ROW_GROUP_ROWS
+from ..lake.store import File
 from .formats import LARGE_BYTES, Change, Fewer, RowsOf
 
 if TYPE_CHECKING:

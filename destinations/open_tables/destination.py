@@ -6,14 +6,13 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
 
-from destinations.destination import Condition, Descriptions
-from destinations.dlt_internals.filesystem import FilesystemConfiguration
-from destinations.errors import DestinationError, DestinationForeign, DestinationUnusable, chain_of, first_line
-from destinations.lake.bucket import BucketDestination
-from destinations.lake.compacting import Compacted
-from destinations.lake.engine import DEFAULT_MEMORY_LIMIT
-from destinations.lake.store import File
-
+from ..destination import Condition, Descriptions
+from ..dlt_internals.filesystem import FilesystemConfiguration
+from ..errors import DestinationError, DestinationForeign, DestinationUnusable, chain_of, first_line
+from ..lake.bucket import BucketDestination
+from ..lake.compacting import Compacted
+from ..lake.engine import DEFAULT_MEMORY_LIMIT
+from ..lake.store import File
 from .columns import TableColumns
 from .formats import require
 from .merging import compact, mend

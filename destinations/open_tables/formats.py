@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from destinations.dlt_internals.filesystem import FilesystemConfiguration
-from destinations.dlt_internals.settings import import_library
-from destinations.errors import DestinationUnready
-from destinations.lake.store import File
+from ..dlt_internals.filesystem import FilesystemConfiguration
+from ..dlt_internals.settings import import_library
+from ..errors import DestinationUnready
+from ..lake.store import File
 
 if TYPE_CHECKING:
     from .store import TableStore

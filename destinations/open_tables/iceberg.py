@@ -28,17 +28,16 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import StaticTable, Table, WriteTask
 from pyiceberg.table.metadata import TableMetadata
 
-from destinations.dlt_internals.filesystem import FilesystemConfiguration, fsspec_from_config
-from destinations.dlt_internals.iceberg import (
+from ..dlt_internals.filesystem import FilesystemConfiguration, fsspec_from_config
+from ..dlt_internals.iceberg import (
     WithPyicebergConfig,
     ensure_iceberg_compatible_arrow_schema,
     get_sql_catalog,
 )
-from destinations.errors import DestinationForeign, DestinationUnusable
-from destinations.lake.conditional import ABSENT, ConditionFailed
-from destinations.lake.layout import ROW_GROUP_ROWS
-from destinations.lake.store import File
-
+from ..errors import DestinationForeign, DestinationUnusable
+from ..lake.conditional import ABSENT, ConditionFailed
+from ..lake.layout import ROW_GROUP_ROWS
+from ..lake.store import File
 from .expiring import AGE, DEFAULT_AGE, cutoff_of, expired, unneeded
 from .formats import LARGE_BYTES, Change, Fewer, RowsOf, is_same
 

@@ -13,14 +13,13 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from destinations.duckdb_sql import names
-from destinations.lake import repeats
-from destinations.lake.engine import connection, scan
-from destinations.lake.keys import Keys
-from destinations.lake.merging import take, typed
-from destinations.lake.spec import Spec
-from destinations.lake.store import File
-
+from ..duckdb_sql import names
+from ..lake import repeats
+from ..lake.engine import connection, scan
+from ..lake.keys import Keys
+from ..lake.merging import take, typed
+from ..lake.spec import Spec
+from ..lake.store import File
 from .formats import Fewer, is_same
 from .opening import note_append
 from .store import TableStore

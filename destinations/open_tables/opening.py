@@ -12,10 +12,9 @@ import posixpath
 
 import pyarrow as pa
 
-from destinations.lake.layout import SYSTEM
-from destinations.lake.opening import Opening
-from destinations.lake.write_ahead_log import counting
-
+from ..lake.layout import SYSTEM
+from ..lake.opening import Opening
+from ..lake.write_ahead_log import counting
 from .store import TableStore
 
 _APPENDS = f"{SYSTEM}/appends"

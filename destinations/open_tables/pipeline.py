@@ -15,13 +15,12 @@ import dlt
 from dlt.common.destination.capabilities import DestinationCapabilitiesContext
 from dlt.common.destination.typing import PreparedTableSchema
 
-from destinations.dlt_internals.filesystem import FilesystemClient
-from destinations.dlt_internals.tables import TTableFormat
-from destinations.lake.opening import Opening
-from destinations.lake.pipeline import LakeClient, lake
-from destinations.lake.spec import spec_of
-from destinations.lake.store import Store
-
+from ..dlt_internals.filesystem import FilesystemClient
+from ..dlt_internals.tables import TTableFormat
+from ..lake.opening import Opening
+from ..lake.pipeline import LakeClient, lake
+from ..lake.spec import spec_of
+from ..lake.store import Store
 from . import merging
 from .opening import TableOpening
 from .store import TableStore

@@ -8,9 +8,8 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from destinations.dlt_internals.filesystem import FilesystemConfiguration
-from destinations.lake.store import File, Store
-
+from ..dlt_internals.filesystem import FilesystemConfiguration
+from ..lake.store import File, Store
 from .formats import TableFormat, format_of
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from sandbox.store import Store
+from posthog_warehouse.sandbox.store import Store
 
 _NAN = "1.7234567e-301"
 _INFINITY = "1.8234567e-301"

@@ -13,10 +13,10 @@ import orjson
 from starlette.requests import Request
 from starlette.routing import Route
 
-from sandbox import changes
-from sandbox.clock import Clock
-from sandbox.configuration.rows import Change
-from sandbox.store import ClickHouseError, Store
+from posthog_warehouse.sandbox import changes
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.configuration.rows import Change
+from posthog_warehouse.sandbox.store import ClickHouseError, Store
 
 from . import dates
 from .envelope import ApiError, Reply, invalid, reply

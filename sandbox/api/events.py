@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.store import Store, quoted
+from posthog_warehouse.sandbox.store import Store, quoted
 
 from . import dates
 from .dispatch import Action, Call, integer

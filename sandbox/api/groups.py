@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sandbox.store import Store
+from posthog_warehouse.sandbox.store import Store
 
 from .dispatch import Action, Call
 from .envelope import Reply, invalid, reply

@@ -9,8 +9,8 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from sandbox.cohorts import MEMBERS
-from sandbox.store import Store, quoted
+from posthog_warehouse.sandbox.cohorts import MEMBERS
+from posthog_warehouse.sandbox.store import Store, quoted
 
 from . import dates
 from .dispatch import Action, Call, integer

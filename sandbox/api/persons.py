@@ -12,7 +12,7 @@ import json
 import uuid as uuids
 from typing import Any
 
-from sandbox.store import Store, quoted
+from posthog_warehouse.sandbox.store import Store, quoted
 
 from .dispatch import Action, Call, integer
 from .envelope import Reply, invalid, not_found, reply

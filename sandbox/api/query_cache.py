@@ -9,7 +9,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from sandbox.clock import Clock
+from posthog_warehouse.sandbox.clock import Clock
 
 from .envelope import dumps
 from .query_answer import Answer

@@ -5,8 +5,8 @@ Sources: posthog/errors.py and posthog/exceptions.py, autumn 2026; long sentence
 
 from __future__ import annotations
 
-from sandbox.behaviour import Behaviour
-from sandbox.store import ClickHouseError
+from posthog_warehouse.sandbox.behaviour import Behaviour
+from posthog_warehouse.sandbox.store import ClickHouseError
 
 from .envelope import ApiError, invalid, server_error
 

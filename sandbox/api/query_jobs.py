@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.clock import Clock
+from posthog_warehouse.sandbox.clock import Clock
 
 from .envelope import ApiError
 from .query_answer import Answer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.hogql import HogQLContext, HogQLError, compile_query
+from posthog_warehouse.sandbox.hogql import HogQLContext, HogQLError, compile_query
 
 from .dispatch import Call
 from .envelope import Reply, parse_error, reply

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.behaviour import Behaviour
+from posthog_warehouse.sandbox.behaviour import Behaviour
 
 from .envelope import dumps, invalid, parse_error
 from .insights import schema

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sandbox.behaviour import Behaviour
-from sandbox.hogql import CompiledQuery, HogQLContext, HogQLError, compile_query
-from sandbox.store import ClickHouseError, Selection
+from posthog_warehouse.sandbox.behaviour import Behaviour
+from posthog_warehouse.sandbox.hogql import CompiledQuery, HogQLContext, HogQLError, compile_query
+from posthog_warehouse.sandbox.store import ClickHouseError, Selection
 
 from . import bare_nan, query_errors
 from .envelope import ApiError, invalid

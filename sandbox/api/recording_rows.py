@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sandbox.store import Store, quoted
+from posthog_warehouse.sandbox.store import Store, quoted
 
 from . import dates
 from .dispatch import Call

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sandbox.store import quoted
+from posthog_warehouse.sandbox.store import quoted
 
 from . import dates
 from .dispatch import Action, Call

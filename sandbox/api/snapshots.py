@@ -10,10 +10,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 
-from sandbox import snapshots
-from sandbox.recipe import constant
-from sandbox.snapshots import Block
-from sandbox.store import Store, quoted
+from posthog_warehouse.sandbox import snapshots
+from posthog_warehouse.sandbox.recipe import constant
+from posthog_warehouse.sandbox.snapshots import Block
+from posthog_warehouse.sandbox.store import Store, quoted
 
 from .dispatch import Action, Call
 from .envelope import ApiError, Reply, invalid, not_found, reply

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 
-from sandbox.behaviour import Behaviour
-from sandbox.clock import Clock
-from sandbox.configuration.kinds import KINDS
-from sandbox.configuration.project import Configuration
-from sandbox.configuration.world import World
-from sandbox.store import Store
+from posthog_warehouse.sandbox.behaviour import Behaviour
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.configuration.kinds import KINDS
+from posthog_warehouse.sandbox.configuration.project import Configuration
+from posthog_warehouse.sandbox.configuration.world import World
+from posthog_warehouse.sandbox.store import Store
 
 from .auth import KeyRing, Project
 from .faults import Faults

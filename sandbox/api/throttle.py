@@ -13,8 +13,8 @@ import threading
 from collections import defaultdict, deque
 from dataclasses import dataclass
 
-from sandbox.behaviour import Behaviour
-from sandbox.clock import Clock
+from posthog_warehouse.sandbox.behaviour import Behaviour
+from posthog_warehouse.sandbox.clock import Clock
 
 from .envelope import ApiError, throttled
 

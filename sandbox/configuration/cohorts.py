@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.cohorts import COHORTS
+from posthog_warehouse.sandbox.cohorts import COHORTS
 
 from .making import Making, Row, iso
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sandbox.groups import TYPES as GROUP_TYPES
+from posthog_warehouse.sandbox.groups import TYPES as GROUP_TYPES
 
 from . import activity, charts, cohorts, definitions, files, flags, insights, persons, pipelines
 from .rows import Kind

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, TypeVar
 
-from sandbox.recipe import constant
+from posthog_warehouse.sandbox.recipe import constant
 
 from .world import World
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sandbox.groups import TYPES
+from posthog_warehouse.sandbox.groups import TYPES
 
 from .making import Making, Row, iso
 from .world import World

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 
-from sandbox.recipe import constant
+from posthog_warehouse.sandbox.recipe import constant
 
 from .making import Maker, Making, Row, iso
 from .world import World

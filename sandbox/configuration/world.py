@@ -7,8 +7,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sandbox.cohorts import members
-from sandbox.store import Store
+from posthog_warehouse.sandbox.cohorts import members
+from posthog_warehouse.sandbox.store import Store
 
 #: About so many events are read to find the names of properties.
 SAMPLE_EVENTS = 20_000

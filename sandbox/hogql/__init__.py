@@ -6,8 +6,8 @@ store.select(compiled.sql)
 
 from __future__ import annotations
 
-from sandbox.hogql.compiler import OFFSET_REFUSED, compile_query
-from sandbox.hogql.context import CompiledQuery, HogQLBehaviour, HogQLContext
-from sandbox.hogql.errors import HogQLError
+from posthog_warehouse.sandbox.hogql.compiler import OFFSET_REFUSED, compile_query
+from posthog_warehouse.sandbox.hogql.context import CompiledQuery, HogQLBehaviour, HogQLContext
+from posthog_warehouse.sandbox.hogql.errors import HogQLError
 
 __all__ = ["OFFSET_REFUSED", "CompiledQuery", "HogQLBehaviour", "HogQLContext", "HogQLError", "compile_query"]

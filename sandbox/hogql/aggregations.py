@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sandbox.hogql.values import words
+from posthog_warehouse.sandbox.hogql.values import words
 
 
 @dataclass(frozen=True)

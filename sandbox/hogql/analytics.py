@@ -6,8 +6,8 @@ read in autumn 2026.
 
 from __future__ import annotations
 
-from sandbox.hogql.fields import Column, Field, Join, Table
-from sandbox.hogql.values import DATETIME, INT, JSON, SECONDS, STRING, UUID
+from posthog_warehouse.sandbox.hogql.fields import Column, Field, Join, Table
+from posthog_warehouse.sandbox.hogql.values import DATETIME, INT, JSON, SECONDS, STRING, UUID
 
 _GROUP_FIELDS: dict[str, Field] = {
     "index": Column(INT, physical="group_type_index"),

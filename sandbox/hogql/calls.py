@@ -6,10 +6,10 @@ import re
 from datetime import timedelta, timezone
 from typing import TYPE_CHECKING
 
-from sandbox.hogql import literals
-from sandbox.hogql.aggregations import AGGREGATIONS, REDUCERS, Signature, keeps_kind
-from sandbox.hogql.comparisons import print_comparison
-from sandbox.hogql.functions import (
+from posthog_warehouse.sandbox.hogql import literals
+from posthog_warehouse.sandbox.hogql.aggregations import AGGREGATIONS, REDUCERS, Signature, keeps_kind
+from posthog_warehouse.sandbox.hogql.comparisons import print_comparison
+from posthog_warehouse.sandbox.hogql.functions import (
     COMPARISONS,
     KIND_FROM,
     MAYBE_NULL,
@@ -17,11 +17,11 @@ from sandbox.hogql.functions import (
     RESULT_KINDS,
     wrong_arguments,
 )
-from sandbox.hogql.nodes import Node, call, error_at
-from sandbox.hogql.values import BOOL, Kind, Sql, ValueType, words
+from posthog_warehouse.sandbox.hogql.nodes import Node, call, error_at
+from posthog_warehouse.sandbox.hogql.values import BOOL, Kind, Sql, ValueType, words
 
 if TYPE_CHECKING:
-    from sandbox.hogql.expressions import Expressions
+    from posthog_warehouse.sandbox.hogql.expressions import Expressions
 
 _SECONDS_TEXT = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\Z")
 _FRACTION_TEXT = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\.\d{1,6}\Z")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sandbox.hogql import literals
-from sandbox.hogql.errors import HogQLError
-from sandbox.hogql.nodes import Node, error_at
-from sandbox.hogql.values import BOOL, Sql
+from posthog_warehouse.sandbox.hogql import literals
+from posthog_warehouse.sandbox.hogql.errors import HogQLError
+from posthog_warehouse.sandbox.hogql.nodes import Node, error_at
+from posthog_warehouse.sandbox.hogql.values import BOOL, Sql
 
 if TYPE_CHECKING:
-    from sandbox.hogql.expressions import Expressions
+    from posthog_warehouse.sandbox.hogql.expressions import Expressions
 
 # operator -> (ClickHouse function, the answer where one side is NULL)
 _FUNCTIONS: dict[str, tuple[str, int]] = {

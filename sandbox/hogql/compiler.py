@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from sandbox.hogql.context import CompiledQuery, HogQLContext
-from sandbox.hogql.errors import HogQLError
-from sandbox.hogql.nodes import Node, error_at, walk
-from sandbox.hogql.parser import parse_select
-from sandbox.hogql.placeholders import replace_placeholders
-from sandbox.hogql.select import Limits, Queries, has_own_limit
+from posthog_warehouse.sandbox.hogql.context import CompiledQuery, HogQLContext
+from posthog_warehouse.sandbox.hogql.errors import HogQLError
+from posthog_warehouse.sandbox.hogql.nodes import Node, error_at, walk
+from posthog_warehouse.sandbox.hogql.parser import parse_select
+from posthog_warehouse.sandbox.hogql.placeholders import replace_placeholders
+from posthog_warehouse.sandbox.hogql.select import Limits, Queries, has_own_limit
 
 _AS = re.compile(r"\bas\b", re.IGNORECASE)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.hogql import literals
-from sandbox.hogql.calls import print_call, print_window_function
-from sandbox.hogql.comparisons import print_comparison
-from sandbox.hogql.errors import HogQLError
-from sandbox.hogql.functions import Catalogue
-from sandbox.hogql.naming import ARITHMETIC_NAMES
-from sandbox.hogql.nodes import Node, error_at
-from sandbox.hogql.scope import Cte, Scope
-from sandbox.hogql.values import ARRAY, BOOL, FLOAT, INT, STRING, UNKNOWN, Kind, Sql, ValueType
+from posthog_warehouse.sandbox.hogql import literals
+from posthog_warehouse.sandbox.hogql.calls import print_call, print_window_function
+from posthog_warehouse.sandbox.hogql.comparisons import print_comparison
+from posthog_warehouse.sandbox.hogql.errors import HogQLError
+from posthog_warehouse.sandbox.hogql.functions import Catalogue
+from posthog_warehouse.sandbox.hogql.naming import ARITHMETIC_NAMES
+from posthog_warehouse.sandbox.hogql.nodes import Node, error_at
+from posthog_warehouse.sandbox.hogql.scope import Cte, Scope
+from posthog_warehouse.sandbox.hogql.values import ARRAY, BOOL, FLOAT, INT, STRING, UNKNOWN, Kind, Sql, ValueType
 
 # Cast names (any case) -> ClickHouse type and kind. Source: docs of SQL in PostHog and ClickHouse's aliases.
 _CASTS: dict[str, tuple[str, Kind]] = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sandbox.hogql.values import ValueType
+from posthog_warehouse.sandbox.hogql.values import ValueType
 
 #: Tables that PostHog computes on reading, by name of the builder in `lazy.py`.
 LazyName = Literal[

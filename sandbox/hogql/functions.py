@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 
-from sandbox.hogql.aggregations import AGGREGATIONS, Signature
-from sandbox.hogql.values import Kind, words
+from posthog_warehouse.sandbox.hogql.aggregations import AGGREGATIONS, Signature
+from posthog_warehouse.sandbox.hogql.values import Kind, words
 
 # (fewest, most arguments) -> names that are the same in ClickHouse. None: any number.
 _SAME: dict[tuple[int, int | None], str] = {

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from sandbox.hogql import literals, session_table
-from sandbox.hogql.fields import LazyName
+from posthog_warehouse.sandbox.hogql import literals, session_table
+from posthog_warehouse.sandbox.hogql.fields import LazyName
 
 #: The key column of each computed table, as its scan names it: where conditions on the key are put.
 SCAN_KEYS: dict[LazyName, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from sandbox.hogql.errors import HogQLError
+from posthog_warehouse.sandbox.hogql.errors import HogQLError
 
 _ESCAPES = str.maketrans(
     {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.hogql import literals
-from sandbox.hogql.nodes import QUERIES, Node
+from posthog_warehouse.sandbox.hogql import literals
+from posthog_warehouse.sandbox.hogql.nodes import QUERIES, Node
 
 _ARITHMETIC = {"+": "plus", "-": "minus", "*": "multiply", "/": "divide", "%": "modulo"}
 

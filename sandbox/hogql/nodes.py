@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox.hogql.errors import HogQLError
+from posthog_warehouse.sandbox.hogql.errors import HogQLError
 
 #: One node of the tree.
 Node = dict[str, Any]

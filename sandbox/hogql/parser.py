@@ -14,8 +14,8 @@ from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 
-from sandbox.hogql.errors import HogQLError
-from sandbox.hogql.nodes import Node
+from posthog_warehouse.sandbox.hogql.errors import HogQLError
+from posthog_warehouse.sandbox.hogql.nodes import Node
 
 _STANDINS: dict[str, tuple[str, ...]] = {
     "posthog": (),

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, cast
 
-from sandbox.hogql.context import HogQLContext
-from sandbox.hogql.errors import HogQLError
-from sandbox.hogql.nodes import Node, call, constant, error_at
+from posthog_warehouse.sandbox.hogql.context import HogQLContext
+from posthog_warehouse.sandbox.hogql.errors import HogQLError
+from posthog_warehouse.sandbox.hogql.nodes import Node, call, constant, error_at
 
 _RELATIVE = re.compile(r"-(\d+)([hdwm])\Z")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1), "m": timedelta(days=30)}

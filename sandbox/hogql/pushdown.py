@@ -6,10 +6,10 @@ does for a direct select: keyset paging by id would otherwise read the whole tab
 
 from __future__ import annotations
 
-from sandbox.hogql.expressions import Expressions
-from sandbox.hogql.nodes import QUERIES, Node, conjuncts, walk
-from sandbox.hogql.scope import KeyRelation, Scope, TableRelation
-from sandbox.hogql.sources import Sources
+from posthog_warehouse.sandbox.hogql.expressions import Expressions
+from posthog_warehouse.sandbox.hogql.nodes import QUERIES, Node, conjuncts, walk
+from posthog_warehouse.sandbox.hogql.scope import KeyRelation, Scope, TableRelation
+from posthog_warehouse.sandbox.hogql.sources import Sources
 
 # Clauses after which one row of the table is no longer one row of the answer.
 _RESHAPING = ("distinct", "prewhere", "group_by", "group_by_mode", "having", "qualify", "limit_by", "array_join_op")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sandbox.hogql import analytics, session_table
-from sandbox.hogql.fields import Column, Computed, Field, Join, Table, Virtual
-from sandbox.hogql.values import DATETIME, INT, JSON, SECONDS, STRING, UUID, Kind, ValueType
+from posthog_warehouse.sandbox.hogql import analytics, session_table
+from posthog_warehouse.sandbox.hogql.fields import Column, Computed, Field, Join, Table, Virtual
+from posthog_warehouse.sandbox.hogql.values import DATETIME, INT, JSON, SECONDS, STRING, UUID, Kind, ValueType
 
 
 def _nullable(kind: Kind) -> Column:

@@ -7,13 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sandbox.hogql import lazy, literals
-from sandbox.hogql.context import HogQLContext
-from sandbox.hogql.errors import HogQLError
-from sandbox.hogql.fields import Column, Computed, Field, Join, Table, Virtual
-from sandbox.hogql.nodes import Node
-from sandbox.hogql.schema import DEFAULT_PERSONS_ON_EVENTS_MODE, PERSONS_ON_EVENTS, TABLES, PersonsOnEvents
-from sandbox.hogql.values import UNKNOWN, UUID, Sql, ValueType
+from posthog_warehouse.sandbox.hogql import lazy, literals
+from posthog_warehouse.sandbox.hogql.context import HogQLContext
+from posthog_warehouse.sandbox.hogql.errors import HogQLError
+from posthog_warehouse.sandbox.hogql.fields import Column, Computed, Field, Join, Table, Virtual
+from posthog_warehouse.sandbox.hogql.nodes import Node
+from posthog_warehouse.sandbox.hogql.schema import (
+    DEFAULT_PERSONS_ON_EVENTS_MODE,
+    PERSONS_ON_EVENTS,
+    TABLES,
+    PersonsOnEvents,
+)
+from posthog_warehouse.sandbox.hogql.values import UNKNOWN, UUID, Sql, ValueType
 
 Chain = Sequence[str | int]
 

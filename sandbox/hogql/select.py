@@ -6,15 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sandbox.hogql import literals, pushdown
-from sandbox.hogql.context import HogQLContext
-from sandbox.hogql.errors import HogQLError
-from sandbox.hogql.expressions import Expressions
-from sandbox.hogql.naming import column_name
-from sandbox.hogql.nodes import QUERIES, Node, error_at
-from sandbox.hogql.scope import Cte, QueryRelation, Scope
-from sandbox.hogql.sources import Sources
-from sandbox.hogql.values import UNKNOWN, Sql, ValueType
+from posthog_warehouse.sandbox.hogql import literals, pushdown
+from posthog_warehouse.sandbox.hogql.context import HogQLContext
+from posthog_warehouse.sandbox.hogql.errors import HogQLError
+from posthog_warehouse.sandbox.hogql.expressions import Expressions
+from posthog_warehouse.sandbox.hogql.naming import column_name
+from posthog_warehouse.sandbox.hogql.nodes import QUERIES, Node, error_at
+from posthog_warehouse.sandbox.hogql.scope import Cte, QueryRelation, Scope
+from posthog_warehouse.sandbox.hogql.sources import Sources
+from posthog_warehouse.sandbox.hogql.values import UNKNOWN, Sql, ValueType
 
 _SET_OPERATORS = frozenset(
     {"UNION ALL", "UNION DISTINCT", "INTERSECT", "INTERSECT DISTINCT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"}

@@ -6,10 +6,10 @@ by few of PostHog's many rules (channel_type.py).
 
 from __future__ import annotations
 
-from sandbox.ddl import SESSION_PROPERTIES
-from sandbox.hogql import literals
-from sandbox.hogql.fields import Column, Field
-from sandbox.hogql.values import DATETIME, INT, STRING, ValueType
+from posthog_warehouse.sandbox.ddl import SESSION_PROPERTIES
+from posthog_warehouse.sandbox.hogql import literals
+from posthog_warehouse.sandbox.hogql.fields import Column, Field
+from posthog_warehouse.sandbox.hogql.values import DATETIME, INT, STRING, ValueType
 
 _TEXT = Column(ValueType("string", nullable=True))
 _URL_PARTS = ("pathname", "hostname")

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sandbox.hogql import literals
-from sandbox.hogql.errors import HogQLError
-from sandbox.hogql.expressions import Expressions
-from sandbox.hogql.nodes import QUERIES, Node, error_at
-from sandbox.hogql.scope import Cte, QueryRelation, Relation, Scope, TableRelation, find_table
-from sandbox.hogql.values import INT, ValueType
+from posthog_warehouse.sandbox.hogql import literals
+from posthog_warehouse.sandbox.hogql.errors import HogQLError
+from posthog_warehouse.sandbox.hogql.expressions import Expressions
+from posthog_warehouse.sandbox.hogql.nodes import QUERIES, Node, error_at
+from posthog_warehouse.sandbox.hogql.scope import Cte, QueryRelation, Relation, Scope, TableRelation, find_table
+from posthog_warehouse.sandbox.hogql.values import INT, ValueType
 
 _JOIN_WORDS = re.compile(r"(?:(?:INNER|LEFT|RIGHT|FULL|OUTER|CROSS|ANY|ALL|ASOF|SEMI|ANTI|GLOBAL|JOIN) ?)+\Z")
 _ROW_MAKING = ("RIGHT", "FULL")

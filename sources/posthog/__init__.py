@@ -1,7 +1,7 @@
 """PostHog as a dlt source: every table that its API has, incrementally and complete.
 
     import dlt
-    from sources.posthog import posthog
+    from posthog_warehouse.sources.posthog import posthog
 
     pipeline = dlt.pipeline("posthog", destination="duckdb", dataset_name="posthog")
     pipeline.run(posthog(api_key="phx_...", host="eu"))
@@ -20,19 +20,19 @@ from typing import Any
 import dlt
 from dlt.sources import DltResource
 
-from sources.posthog.clock import DAY, HOUR, to_micros
-from sources.posthog.dlt_internals import COLUMN_WARNING, DltException
-from sources.posthog.errors import PostHogError
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.http.rate_limiter import Budget
-from sources.posthog.properties.settings import PropertySettings
-from sources.posthog.readers.base import TableReading
-from sources.posthog.readers.extraction import Extraction
-from sources.posthog.readers.run import Progress, Run
-from sources.posthog.resources import resources_of
-from sources.posthog.settings import Requests, Settings
-from sources.posthog.tables import CHILDREN, CORE, DEFAULT, TABLES, Column, Table
-from sources.posthog.tables.own_query import queries_of, query_table
+from .clock import DAY, HOUR, to_micros
+from .dlt_internals import COLUMN_WARNING, DltException
+from .errors import PostHogError
+from .http.client import PostHogClient
+from .http.rate_limiter import Budget
+from .properties.settings import PropertySettings
+from .readers.base import TableReading
+from .readers.extraction import Extraction
+from .readers.run import Progress, Run
+from .resources import resources_of
+from .settings import Requests, Settings
+from .tables import CHILDREN, CORE, DEFAULT, TABLES, Column, Table
+from .tables.own_query import queries_of, query_table
 
 __all__ = [
     "CHILDREN",
@@ -80,7 +80,8 @@ class _ExpectedHints(logging.Filter):
 logging.getLogger("dlt").addFilter(_ExpectedHints())
 
 
-@dlt.source(name="posthog", max_table_nesting=0)
+# The section too, which dlt takes from the module's name: where the source is copied to, its folder may have another.
+@dlt.source(name="posthog", section="posthog", max_table_nesting=0)
 def posthog(
     api_key: str = dlt.secrets.value,
     host: str = "us",
@@ -143,7 +144,7 @@ def posthog(
         privacy_key: A secret of 16 characters at least for `hash`.
         requests: What is wanted of the tables that are read on request, by the names of `Requests`.
         queries: HogQL queries of your own, each a table: `{"signups": {"sql": "SELECT ...", "key": "id"}}`. Settings
-            of each are those of `sources.posthog.tables.own_query.Query`.
+            of each are those of `posthog.tables.own_query.Query`.
 
     Returns:
         A resource for each table of `TABLES` and each query, in the order of loading. Those that are read on request

@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from dlt.sources import DltResource
 
-from sources.posthog.dlt_internals import current_resource, emptied_tables, give_hints
-from sources.posthog.pages.dedup import Deduplicator, OnceARun
-from sources.posthog.pages.elements_chain import elements_of
-from sources.posthog.pages.spool import SpooledPage
-from sources.posthog.properties.shred import PropertyColumns, facts_of, held_types
-from sources.posthog.readers.base import Page, State, TableReading
-from sources.posthog.readers.extraction import CLAIM, Extraction
-from sources.posthog.stored_schema import StoredSchema
-from sources.posthog.tables import EVENT_ELEMENTS, EVENTS, PROPERTY_COLUMNS, Column, Table
+from .dlt_internals import current_resource, emptied_tables, give_hints
+from .pages.dedup import Deduplicator, OnceARun
+from .pages.elements_chain import elements_of
+from .pages.spool import SpooledPage
+from .properties.shred import PropertyColumns, facts_of, held_types
+from .readers.base import Page, State, TableReading
+from .readers.extraction import CLAIM, Extraction
+from .stored_schema import StoredSchema
+from .tables import EVENT_ELEMENTS, EVENTS, PROPERTY_COLUMNS, Column, Table
 
 
 class ChildPages:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal, cast, get_args
 
-from sources.posthog.clock import DAY, HOUR, SECOND
-from sources.posthog.properties.settings import PropertySettings
+from .clock import DAY, HOUR, SECOND
+from .properties.settings import PropertySettings
 
 EngineChoice = Literal["auto", "hogql", "listing"]
 _EVERY = ("lists_every", "insights_every")

@@ -15,7 +15,7 @@ import dlt
 from dlt.common import json
 from dlt.common.schema import TTableSchema
 
-from sources.posthog.dlt_internals import (
+from .dlt_internals import (
     ConfigurationException,
     DestinationUndefinedEntity,
     PipelineConfigMissing,
@@ -25,7 +25,7 @@ from sources.posthog.dlt_internals import (
     is_nested_table,
     running_pipeline,
 )
-from sources.posthog.readers.extraction import CLAIM
+from .readers.extraction import CLAIM
 
 
 class StoredSchema:

@@ -9,7 +9,7 @@ import dlt
 import pytest
 from dlt.common.normalizers.naming import snake_case, sql_cs_v1
 
-from destinations.capabilities import worked_out_once
+from posthog_warehouse.destinations.capabilities import worked_out_once
 
 
 @pytest.fixture

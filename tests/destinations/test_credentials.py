@@ -5,7 +5,7 @@ from __future__ import annotations
 from dlt.common.configuration.specs import AzureCredentialsWithoutDefaults
 from dlt.common.storages import FilesystemConfiguration
 
-from destinations.credentials import secrets_of, without_secrets
+from posthog_warehouse.destinations.credentials import secrets_of, without_secrets
 
 
 def test_keys_of_a_store_are_secrets_wherever_they_are_given() -> None:

@@ -20,9 +20,19 @@ import tomlkit
 from dlt.pipeline.exceptions import PipelineStepFailed
 from packaging.requirements import Requirement
 
-from destinations.credentials import missing_of
-from destinations.dlt_internals import delta, duckdb, ducklake, filesystem, iceberg, loading, postgres, settings, tables
-from sources.posthog import dlt_internals as source
+from posthog_warehouse.destinations.credentials import missing_of
+from posthog_warehouse.destinations.dlt_internals import (
+    delta,
+    duckdb,
+    ducklake,
+    filesystem,
+    iceberg,
+    loading,
+    postgres,
+    settings,
+    tables,
+)
+from posthog_warehouse.sources.posthog import dlt_internals as source
 
 ROOMS: tuple[ModuleType, ...] = (
     *(settings, tables, loading, duckdb, ducklake, filesystem, postgres, delta, iceberg),

@@ -8,8 +8,8 @@ from pathlib import Path
 import dlt
 import pytest
 
-from destinations.kinds import KINDS, Kind
-from destinations.registry import DESTINATIONS
+from posthog_warehouse.destinations.kinds import KINDS, Kind
+from posthog_warehouse.destinations.registry import DESTINATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs" / "destinations.md").read_text(), re.MULTILINE))

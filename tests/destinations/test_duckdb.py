@@ -12,10 +12,15 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from destinations.destination import Bounds
-from destinations.duckdb import DuckDbFile
-from destinations.errors import DestinationError, DestinationForeign, DestinationHeld, DestinationUnusable
-from destinations.views import VIEWS
+from posthog_warehouse.destinations.destination import Bounds
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.destinations.errors import (
+    DestinationError,
+    DestinationForeign,
+    DestinationHeld,
+    DestinationUnusable,
+)
+from posthog_warehouse.destinations.views import VIEWS
 
 HOLD = """
 import duckdb, sys

@@ -9,7 +9,7 @@ import duckdb
 import psutil
 import pytest
 
-from destinations.duckdb_memory import at_least, give_back, make_room_for
+from posthog_warehouse.destinations.duckdb_memory import at_least, give_back, make_room_for
 
 
 @pytest.mark.parametrize("limit", ["800MB", "1GB", "0.9 GB", "1 GiB", "80%", "a lot"])

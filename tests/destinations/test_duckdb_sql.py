@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from destinations.duckdb_sql import identifier, literal, names, utc_day
+from posthog_warehouse.destinations.duckdb_sql import identifier, literal, names, utc_day
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20))

@@ -13,11 +13,16 @@ import dlt
 import duckdb
 import pytest
 
-from destinations import ducklake
-from destinations.destination import Place
-from destinations.ducklake import DuckLake
-from destinations.errors import DestinationForeign, DestinationHeld, DestinationUnready, DestinationUnusable
-from destinations.kinds import BY_NAME
+from posthog_warehouse.destinations import ducklake
+from posthog_warehouse.destinations.destination import Place
+from posthog_warehouse.destinations.ducklake import DuckLake
+from posthog_warehouse.destinations.errors import (
+    DestinationForeign,
+    DestinationHeld,
+    DestinationUnready,
+    DestinationUnusable,
+)
+from posthog_warehouse.destinations.kinds import BY_NAME
 
 HOLD = {
     "duckdb": "import duckdb; held = duckdb.connect(path)",

@@ -17,12 +17,12 @@ from dlt.destinations.impl.ducklake.sql_client import DuckLakeSqlClient
 from dlt.destinations.job_client_impl import SqlLoadJob
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from destinations.destination import Place
-from destinations.ducklake import DuckLake
-from destinations.ducklake_in_place import FILES, LakeClient, LakeSqlClient, ducklake_in_place
-from destinations.errors import DestinationUnusable
-from destinations.kinds import BY_NAME
-from destinations.read_in_place import InPlaceJob
+from posthog_warehouse.destinations.destination import Place
+from posthog_warehouse.destinations.ducklake import DuckLake
+from posthog_warehouse.destinations.ducklake_in_place import FILES, LakeClient, LakeSqlClient, ducklake_in_place
+from posthog_warehouse.destinations.errors import DestinationUnusable
+from posthog_warehouse.destinations.kinds import BY_NAME
+from posthog_warehouse.destinations.read_in_place import InPlaceJob
 from tests.destinations.test_read_in_place import LOADS, contents, resource, rows
 from tests.faults.syncing import LONG
 
@@ -94,7 +94,7 @@ def test_the_same_as_with_the_destination_of_dlt(
     ours, theirs = new_lake("ours"), new_lake("theirs")
     ours.load(*LOADS[what])
     with monkeypatch.context() as patch:
-        patch.setattr("destinations.ducklake.ducklake_in_place", dlt.destinations.ducklake)
+        patch.setattr("posthog_warehouse.destinations.ducklake.ducklake_in_place", dlt.destinations.ducklake)
         theirs.load(*LOADS[what])
 
     assert ours.contents() == theirs.contents()
@@ -148,7 +148,7 @@ def test_a_lake_of_before_gets_files_like_these_from_now_on(
 ) -> None:
     lake = new_lake("ours")
     with monkeypatch.context() as patch:
-        patch.setattr("destinations.ducklake.ducklake_in_place", dlt.destinations.ducklake)
+        patch.setattr("posthog_warehouse.destinations.ducklake.ducklake_in_place", dlt.destinations.ducklake)
         lake.load(lambda: resource([rows(range(20))]))
     lake.load(lambda: resource([rows(range(20, 40))]))
     with lake.connected() as connection:

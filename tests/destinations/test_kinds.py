@@ -13,15 +13,15 @@ import sqlglot
 from dlt.common.destination import DestinationCapabilitiesContext
 from sqlglot import exp
 
-from destinations.destination import Place
-from destinations.errors import DestinationUnready
-from destinations.kinds import BY_NAME, KINDS, Kind
-from destinations.postgres import Postgres
-from destinations.preflight import MERGE
-from destinations.registry import DESTINATIONS
-from destinations.sql_session import day_text, translated
-from destinations.views import VIEWS
-from pipelines.status import _CHECK_COLUMNS, _RUN_COLUMNS
+from posthog_warehouse.destinations.destination import Place
+from posthog_warehouse.destinations.errors import DestinationUnready
+from posthog_warehouse.destinations.kinds import BY_NAME, KINDS, Kind
+from posthog_warehouse.destinations.postgres import Postgres
+from posthog_warehouse.destinations.preflight import MERGE
+from posthog_warehouse.destinations.registry import DESTINATIONS
+from posthog_warehouse.destinations.sql_session import day_text, translated
+from posthog_warehouse.destinations.views import VIEWS
+from posthog_warehouse.pipelines.status import _CHECK_COLUMNS, _RUN_COLUMNS
 from tests.local_postgres import LocalPostgres
 
 NO_SQL = {"dummy", "qdrant", "lancedb", "lance", "weaviate"}

@@ -18,11 +18,11 @@ from dlt.destinations.impl.postgres.postgres import PostgresClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from destinations.destination import Bounds, Place
-from destinations.errors import DestinationUnusable
-from destinations.kinds import BY_NAME
-from destinations.postgres import CopyClient, Postgres, TypeMapper, postgres_by_copy
-from destinations.postgres_copy import copy_text
+from posthog_warehouse.destinations.destination import Bounds, Place
+from posthog_warehouse.destinations.errors import DestinationUnusable
+from posthog_warehouse.destinations.kinds import BY_NAME
+from posthog_warehouse.destinations.postgres import CopyClient, Postgres, TypeMapper, postgres_by_copy
+from posthog_warehouse.destinations.postgres_copy import copy_text
 from tests.local_postgres import USER, LocalPostgres
 
 ID = "0199a3c4-7e5f-7000-8000-00000000000a"

@@ -15,9 +15,9 @@ import pytest
 from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from destinations.duckdb import DuckDbFile
-from destinations.duckdb_types import CompressingTypeMapper
-from destinations.read_in_place import InPlaceClient, InPlaceJob, duckdb_in_place
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.destinations.duckdb_types import CompressingTypeMapper
+from posthog_warehouse.destinations.read_in_place import InPlaceClient, InPlaceJob, duckdb_in_place
 
 KEYS = [str(uuid.UUID(int=number)) for number in range(40)]
 COLUMNS: Any = {"id": {"data_type": "text", "x-uuid": True, "nullable": False}, "doc": {"data_type": "json"}}

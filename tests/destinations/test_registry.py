@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from destinations.destination import Destination, Place
-from destinations.registry import DESTINATIONS
+from posthog_warehouse.destinations.destination import Destination, Place
+from posthog_warehouse.destinations.registry import DESTINATIONS
 
 PLACE = Place(dataset="posthog", database="warehouse.duckdb", bucket_url="./lake", memory_limit="400MB")
 ASKED = {name for name, _ in inspect.getmembers(Destination) if not name.startswith("_")}

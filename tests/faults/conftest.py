@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from destinations.lake import Lake
-from sandbox.local import Sandbox
+from posthog_warehouse.destinations.lake import Lake
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.destinations.lake.lakes import LocalPlace
 from tests.destinations.lake.readers import Seen, by_duckdb
 from tests.faults.endstate import EndState, end_state

@@ -9,11 +9,11 @@ from typing import Any
 import dlt
 import duckdb
 
-from destinations.duckdb import DuckDbFile
-from pipelines.dlt_pipeline import PIPELINE_NAME
-from sources.posthog import CORE
-from sources.posthog.clock import MAX, MIN
-from sources.posthog.planning.intervals import Region, Window
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.pipelines.dlt_pipeline import PIPELINE_NAME
+from posthog_warehouse.sources.posthog import CORE
+from posthog_warehouse.sources.posthog.clock import MAX, MIN
+from posthog_warehouse.sources.posthog.planning.intervals import Region, Window
 
 DATASET = "posthog"
 

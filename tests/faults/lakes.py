@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.local import Sandbox
-from sources.posthog import CORE
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE
 from tests.destinations.lake.lakes import Place
 from tests.destinations.lake.readers import READERS, Seen, can_read
 from tests.faults.syncing import LONG

@@ -17,10 +17,10 @@ from dlt.common.storages.load_package import PackageStorage
 from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 from dlt.destinations.job_client_impl import SqlJobClientBase, SqlLoadJob
 
-from destinations.lake.pipeline import ArrivedJob, LakeClient, LakeJob
-from destinations.lake.store import Store
-from destinations.postgres import CopyJob
-from destinations.read_in_place import AppendJob, InPlaceJob
+from posthog_warehouse.destinations.lake.pipeline import ArrivedJob, LakeClient, LakeJob
+from posthog_warehouse.destinations.lake.store import Store
+from posthog_warehouse.destinations.postgres import CopyJob
+from posthog_warehouse.destinations.read_in_place import AppendJob, InPlaceJob
 
 _Die = Callable[[], None]
 
@@ -41,7 +41,10 @@ _FILES = ((InPlaceJob, "run"), (CopyJob, "run"), (AppendJob, "run"), (ArrivedJob
 """Jobs of Parquet files: in a DuckDB file, in PostgreSQL, in a DuckLake, in a Parquet lake."""
 _MERGES = ((SqlLoadJob, "run"), (LakeJob, "run"))
 
-_LOGS = ("destinations.open_tables.delta.Delta", "destinations.open_tables.iceberg.Iceberg")
+_LOGS = (
+    "posthog_warehouse.destinations.open_tables.delta.Delta",
+    "posthog_warehouse.destinations.open_tables.iceberg.Iceberg",
+)
 """Named, not imported: their libraries take a second, and hardly a process that is to die has need of them."""
 
 MOMENTS: dict[str, tuple[tuple[tuple[type[Any] | str, str], ...], Callable[..., bool]]] = {

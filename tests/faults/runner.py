@@ -16,15 +16,15 @@ from typing import Any
 
 import dlt
 
-from destinations.destination import Destination, Place
-from destinations.duckdb import DEFAULT_MEMORY_LIMIT
-from destinations.errors import DestinationError
-from destinations.lake import lease as leases
-from destinations.registry import DESTINATIONS
-from pipelines.exit_codes import code_of_error
-from pipelines.sync import Listener, SyncOptions, sync
-from sources.posthog import CORE, TABLES, PostHogClient, Settings, posthog
-from sources.posthog.http.rate_limiter import Budget
+from posthog_warehouse.destinations.destination import Destination, Place
+from posthog_warehouse.destinations.duckdb import DEFAULT_MEMORY_LIMIT
+from posthog_warehouse.destinations.errors import DestinationError
+from posthog_warehouse.destinations.lake import lease as leases
+from posthog_warehouse.destinations.registry import DESTINATIONS
+from posthog_warehouse.pipelines.exit_codes import code_of_error
+from posthog_warehouse.pipelines.sync import Listener, SyncOptions, sync
+from posthog_warehouse.sources.posthog import CORE, TABLES, PostHogClient, Settings, posthog
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget
 from tests.faults.moments import MOMENTS, die_at
 
 

@@ -20,12 +20,12 @@ import httpx
 import psutil
 import pytest
 
-from destinations.destination import Destination
-from destinations.duckdb import DuckDbFile
-from pipelines.sync import Listener, SyncOptions, SyncResult, sync
-from sandbox.local import Sandbox
-from sources.posthog import PostHogClient, Settings
-from sources.posthog.http.rate_limiter import Budget, Wait
+from posthog_warehouse.destinations.destination import Destination
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.pipelines.sync import Listener, SyncOptions, SyncResult, sync
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import PostHogClient, Settings
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget, Wait
 
 LONG = os.environ.get("POSTHOG_WAREHOUSE_LONG_TESTS") == "1"
 """Whether the long forms were asked for (`scripts/test --long`)."""

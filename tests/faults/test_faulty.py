@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.errors import RedirectRefused
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.errors import RedirectRefused
 from tests.faults.endstate import EndState, end_state
 from tests.faults.syncing import sync_here
 

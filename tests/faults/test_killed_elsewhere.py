@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog import CORE
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE
 from tests.faults.syncing import LONG, sync_here, sync_process
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of

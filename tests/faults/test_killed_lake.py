@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from destinations.errors import DestinationUnusable
-from destinations.lake import Lake
-from sandbox.local import Sandbox
-from sources.posthog import CORE
+from posthog_warehouse.destinations.errors import DestinationUnusable
+from posthog_warehouse.destinations.lake import Lake
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE
 from tests.destinations.lake.conftest import PLACES
 from tests.destinations.lake.lakes import BucketPlace, LocalPlace, ObjectServer, Place, S3Place
 from tests.destinations.lake.proxy import FailingProxy

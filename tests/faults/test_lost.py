@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.faults.endstate import EndState, end_state, ledgers
 from tests.faults.syncing import sync_here, sync_process
 

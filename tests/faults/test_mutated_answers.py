@@ -16,12 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
-from pipelines.error_report import problem_of
-from pipelines.exit_codes import ExitCode, code_of_error, code_of_result
-from pipelines.sync import SyncResult
-from sandbox.local import Sandbox
-from sources.posthog import DEFAULT
-from sources.posthog.tables import Table
+from posthog_warehouse.pipelines.error_report import problem_of
+from posthog_warehouse.pipelines.exit_codes import ExitCode, code_of_error, code_of_result
+from posthog_warehouse.pipelines.sync import SyncResult
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import DEFAULT
+from posthog_warehouse.sources.posthog.tables import Table
 from tests.faults.syncing import LONG, sync_here
 from tests.mutating import Mutating, asked
 from tests.sandboxes import started

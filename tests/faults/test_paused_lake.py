@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from destinations.lake import Lake
-from sandbox.local import Sandbox
+from posthog_warehouse.destinations.lake import Lake
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.destinations.lake.conftest import PLACES
 from tests.destinations.lake.lakes import BucketPlace, ObjectServer
 from tests.destinations.lake.readers import Seen, by_duckdb

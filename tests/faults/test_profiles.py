@@ -16,9 +16,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.sync import SyncResult
-from sandbox.local import Sandbox
-from sources.posthog import CORE, TABLES
+from posthog_warehouse.pipelines.sync import SyncResult
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE, TABLES
 from tests.faults.conftest import DAYS, SEED
 from tests.faults.syncing import LONG, sync_here, sync_process
 from tests.sandboxes import started

@@ -10,10 +10,10 @@ import dlt
 from dlt.common.schema import Schema
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
-from destinations.destination import Destination, Reading
-from destinations.duckdb import DuckDbFile
-from destinations.duckdb_reading import DuckDbReading
-from pipelines.sync import Listener
+from posthog_warehouse.destinations.destination import Destination, Reading
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.destinations.duckdb_reading import DuckDbReading
+from posthog_warehouse.pipelines.sync import Listener
 
 _AS_DUCKDB_SAYS = {
     "text": ("VARCHAR", "UUID"),

@@ -15,8 +15,8 @@ import pytest
 from dlt.common.runtime.run_context import active
 from typer.testing import CliRunner
 
-from pipelines.cli import app
-from sandbox.local import Sandbox
+from posthog_warehouse.pipelines.cli import app
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
 from tests.sandboxes import started
@@ -46,7 +46,7 @@ class Outcome:
 class Program:
     """Runs the program in a folder. No run may print the key, whatever happens."""
 
-    command: tuple[str, ...] = (sys.executable, "-m", "pipelines")
+    command: tuple[str, ...] = (sys.executable, "-m", "posthog_warehouse.pipelines")
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

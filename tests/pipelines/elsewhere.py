@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from destinations.destination import Destination, Place
-from destinations.registry import DESTINATIONS
-from sources.posthog import CORE
+from posthog_warehouse.destinations.destination import Destination, Place
+from posthog_warehouse.destinations.registry import DESTINATIONS
+from posthog_warehouse.sources.posthog import CORE
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.test_sync import Warehouse
 

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog import DEFAULT
-from sources.posthog.clock import DAY, to_micros
-from sources.posthog.errors import Unreachable
-from sources.posthog.tables.own_query import Query, query_table
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import DEFAULT
+from posthog_warehouse.sources.posthog.clock import DAY, to_micros
+from posthog_warehouse.sources.posthog.errors import Unreachable
+from posthog_warehouse.sources.posthog.tables.own_query import Query, query_table
 from tests.faults.syncing import sync_here
 from tests.mutating import Mutating, asked
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destinations.lake import Lake
-from pipelines.check import TableCheck, _differences
-from pipelines.sync import Listener
-from sandbox.local import Sandbox
+from posthog_warehouse.destinations.lake import Lake
+from posthog_warehouse.pipelines.check import TableCheck, _differences
+from posthog_warehouse.pipelines.sync import Listener
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.faults.syncing import sync_here
 from tests.own_posthog import OwnPostHog
 from tests.pipelines.test_sync import Warehouse

@@ -16,8 +16,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines import __version__, sandbox_process
-from sandbox.local import Sandbox
+from posthog_warehouse.pipelines import __version__, sandbox_process
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.pipelines.conftest import InProcess, Program, assert_one_screen
 
 KEY = "phx_0123456789abcdefghijklmnop"
@@ -349,7 +349,7 @@ def test_the_sandbox_serves_until_it_is_stopped(program: Program) -> None:
 def test_without_the_sandbox_extra_the_way_to_get_it_is_told(
     quick: InProcess, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setattr(sandbox_process, "_NEEDS", ("sandbox", "a_module_that_is_not_there"))
+    monkeypatch.setattr(sandbox_process, "_NEEDS", ("uvicorn", "a_module_that_is_not_there"))
     outcome = quick(command)
     assert outcome.code == 2
     assert_one_screen(outcome.err[outcome.err.index("Error:") :], "pip install 'posthog-warehouse[sandbox]'")

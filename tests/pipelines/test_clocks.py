@@ -7,12 +7,12 @@ from datetime import datetime, timedelta, timezone, tzinfo
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog import CORE, TABLES, PostHogClient
-from sources.posthog.http.unsupported import Lacking
-from sources.posthog.readers import run
-from sources.posthog.sql.capabilities import probe
-from sources.posthog.sql.dialect import Dialect
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE, TABLES, PostHogClient
+from posthog_warehouse.sources.posthog.http.unsupported import Lacking
+from posthog_warehouse.sources.posthog.readers import run
+from posthog_warehouse.sources.posthog.sql.capabilities import probe
+from posthog_warehouse.sources.posthog.sql.dialect import Dialect
 from tests.conftest import StartSandbox
 from tests.pipelines.conftest import InProcess
 from tests.pipelines.test_sync import Killed, Packages, Warehouse, assert_equal, warehouse  # noqa: F401 - the fixture

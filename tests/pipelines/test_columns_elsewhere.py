@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from destinations.errors import ColumnsInUse
-from destinations.sql import SqlDestination
-from destinations.sql_session import SqlSession
-from pipelines import retype as retyping
-from pipelines.dlt_pipeline import fresh_pipeline
-from pipelines.sync import SyncOptions, SyncResult, sync
-from sources.posthog import TABLES, PostHogClient, PropertySettings, Settings
-from sources.posthog.http.rate_limiter import Budget
+from posthog_warehouse.destinations.errors import ColumnsInUse
+from posthog_warehouse.destinations.sql import SqlDestination
+from posthog_warehouse.destinations.sql_session import SqlSession
+from posthog_warehouse.pipelines import retype as retyping
+from posthog_warehouse.pipelines.dlt_pipeline import fresh_pipeline
+from posthog_warehouse.pipelines.sync import SyncOptions, SyncResult, sync
+from posthog_warehouse.sources.posthog import TABLES, PostHogClient, PropertySettings, Settings
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget
 from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres
 from tests.own_posthog import OwnPostHog

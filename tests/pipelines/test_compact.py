@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.pipelines.conftest import InProcess, assert_one_screen
 
 
@@ -24,7 +24,7 @@ def test_small_files_become_one_a_day(
     quick: InProcess, posthog: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # As if each file were too large to take up what comes later.
-    monkeypatch.setattr("destinations.lake.merging.SMALL_BYTES", 0)
+    monkeypatch.setattr("posthog_warehouse.destinations.lake.merging.SMALL_BYTES", 0)
     quick.settings("[sync]\npackage_rows = 900\n[sources.posthog]\nleaf_rows = 300\n").pointed_at(posthog)
     there = ("--destination", "parquet", "--bucket-url", "lake")
     assert quick("sync", "events", *there).code == 0

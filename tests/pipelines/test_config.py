@@ -12,13 +12,13 @@ import pytest
 import tomlkit
 from dlt.common.runtime.run_context import active
 
-from destinations.duckdb import DEFAULT_MEMORY_LIMIT
-from pipelines import config
-from pipelines.defaults import Flags, SourceSettings, SyncSettings
-from pipelines.sync import SyncOptions
-from sources.posthog import Requests, Settings, posthog
-from sources.posthog.clock import DAY, HOUR
-from sources.posthog.errors import KeyMissing
+from posthog_warehouse.destinations.duckdb import DEFAULT_MEMORY_LIMIT
+from posthog_warehouse.pipelines import config
+from posthog_warehouse.pipelines.defaults import Flags, SourceSettings, SyncSettings
+from posthog_warehouse.pipelines.sync import SyncOptions
+from posthog_warehouse.sources.posthog import Requests, Settings, posthog
+from posthog_warehouse.sources.posthog.clock import DAY, HOUR
+from posthog_warehouse.sources.posthog.errors import KeyMissing
 from tests.pipelines.conftest import ROOT, InProcess, Program, assert_one_screen
 
 CONFIG = (ROOT / ".dlt" / "config.toml").read_text()

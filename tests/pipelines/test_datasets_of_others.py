@@ -13,11 +13,11 @@ import duckdb
 import pytest
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
-from destinations.errors import DatasetTaken
-from destinations.staging import SUFFIX, staging_name
-from sandbox.local import Sandbox
-from sources.posthog import CORE, TABLES
-from sources.posthog.clock import to_micros
+from posthog_warehouse.destinations.errors import DatasetTaken
+from posthog_warehouse.destinations.staging import SUFFIX, staging_name
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE, TABLES
+from posthog_warehouse.sources.posthog.clock import to_micros
 from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.conftest import InProcess, assert_one_screen
@@ -84,9 +84,9 @@ class Database:
 
     def as_before(self, patch: pytest.MonkeyPatch) -> None:
         """From here on syncs stage rows as the version before this one did, in `DATASET_staging`."""
-        patch.setattr("destinations.sql.staging_name", "{}_staging".format)
-        patch.setattr("destinations.duckdb.duckdb_in_place", dlt.destinations.duckdb)
-        patch.setattr("destinations.ducklake.ducklake_in_place", dlt.destinations.ducklake)
+        patch.setattr("posthog_warehouse.destinations.sql.staging_name", "{}_staging".format)
+        patch.setattr("posthog_warehouse.destinations.duckdb.duckdb_in_place", dlt.destinations.duckdb)
+        patch.setattr("posthog_warehouse.destinations.ducklake.ducklake_in_place", dlt.destinations.ducklake)
 
 
 @pytest.fixture

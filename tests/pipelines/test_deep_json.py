@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog import CORE, TABLES
-from sources.posthog.http.json_values import READABLE
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE, TABLES
+from posthog_warehouse.sources.posthog.http.json_values import READABLE
 from tests.pipelines.elsewhere import Elsewhere
 from tests.pipelines.test_sync import Warehouse, keys_of, warehouse  # noqa: F401 - the fixture
 from tests.sandboxes import started

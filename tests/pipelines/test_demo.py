@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 import psutil
 
-from pipelines.demo import EXAMPLES
-from sandbox.local import Sandbox
+from posthog_warehouse.pipelines.demo import EXAMPLES
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.pipelines.conftest import InProcess, Program, assert_one_screen
 
 SMALL = ("--events", "2000", "--persons", "100")

@@ -8,12 +8,12 @@ import dlt
 import duckdb
 import pytest
 
-from destinations.destination import Destination, Place
-from destinations.duckdb import DuckDbFile
-from destinations.kinds import KINDS, Kind
-from destinations.registry import DESTINATIONS, Declaration
-from sandbox.local import Sandbox
-from sources.posthog import CORE
+from posthog_warehouse.destinations.destination import Destination, Place
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.destinations.kinds import KINDS, Kind
+from posthog_warehouse.destinations.registry import DESTINATIONS, Declaration
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE
 from tests.faults.syncing import LONG
 from tests.local_postgres import PASSWORD, LocalPostgres
 from tests.pipelines.conftest import InProcess, assert_one_screen

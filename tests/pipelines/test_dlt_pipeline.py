@@ -18,11 +18,11 @@ import pyarrow as pa
 import pytest
 from dlt.extract import DltResource
 
-from destinations.destination import Destination
-from destinations.duckdb import DuckDbFile
-from destinations.errors import DestinationError, DestinationHeld, DestinationUnusable
-from pipelines.dlt_pipeline import fresh_pipeline, load, told, working_folder
-from sources.posthog import PostHogError
+from posthog_warehouse.destinations.destination import Destination
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.destinations.errors import DestinationError, DestinationHeld, DestinationUnusable
+from posthog_warehouse.pipelines.dlt_pipeline import fresh_pipeline, load, told, working_folder
+from posthog_warehouse.sources.posthog import PostHogError
 from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
@@ -140,7 +140,8 @@ def test_a_working_folder_is_free_again_when_its_process_ends_however_it_ends(
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     destination = DuckDbFile(tmp_path / "warehouse.duckdb")
     holding = (
-        "import sys; from destinations.duckdb import DuckDbFile; from pipelines.dlt_pipeline import working_folder\n"
+        "import sys; from posthog_warehouse.destinations.duckdb import DuckDbFile\n"
+        "from posthog_warehouse.pipelines.dlt_pipeline import working_folder\n"
         "with working_folder(DuckDbFile(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

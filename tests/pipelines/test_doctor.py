@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog import TABLES
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import TABLES
 from tests.conftest import StartSandbox
 from tests.pipelines.conftest import InProcess, Outcome
 from tests.sandboxes import started

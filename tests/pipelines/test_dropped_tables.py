@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog import CORE, TABLES
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE, TABLES
 from tests.conftest import StartSandbox
 from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sources.posthog import CORE
+from posthog_warehouse.sources.posthog import CORE
 from tests.conftest import StartSandbox
 from tests.destinations.lake.s3 import KEY, SECRET, S3Server
 from tests.pipelines.elsewhere import Elsewhere, set_to

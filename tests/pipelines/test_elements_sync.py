@@ -12,11 +12,11 @@ import dlt
 import duckdb
 import pytest
 
-from destinations.duckdb import DuckDbFile
-from pipelines.sync import SyncOptions, SyncResult, sync
-from sandbox.local import Sandbox
-from sources.posthog import CORE, PostHogClient, Settings, posthog
-from sources.posthog.http.rate_limiter import Budget
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.pipelines.sync import SyncOptions, SyncResult, sync
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE, PostHogClient, Settings, posthog
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget
 from tests.sandboxes import started
 from tests.sources.posthog.pages.slow_elements import read
 

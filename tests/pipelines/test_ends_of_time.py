@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.clock import to_micros
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.clock import to_micros
 from tests.conftest import StartSandbox
 from tests.faults.syncing import LONG
 from tests.pipelines.elsewhere import Elsewhere

@@ -8,10 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.config import known_tables
-from pipelines.records import RECORD_TABLES
-from sandbox.local import Sandbox
-from sources.posthog import DEFAULT, TABLES
+from posthog_warehouse.pipelines.config import known_tables
+from posthog_warehouse.pipelines.records import RECORD_TABLES
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import DEFAULT, TABLES
 from tests.pipelines.conftest import InProcess, Outcome
 from tests.sandboxes import started
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from destinations.errors import DestinationForeign, DestinationHeld, DestinationUnusable
-from pipelines.config import ConfigError
-from pipelines.error_report import problem_of, trace_of
-from pipelines.exit_codes import cause_of, code_of_error
-from sources.posthog import errors
-from sources.posthog.http.auth.api_key import ApiKey
-from sources.posthog.readers.extraction import OtherProject
+from posthog_warehouse.destinations.errors import DestinationForeign, DestinationHeld, DestinationUnusable
+from posthog_warehouse.pipelines.config import ConfigError
+from posthog_warehouse.pipelines.error_report import problem_of, trace_of
+from posthog_warehouse.pipelines.exit_codes import cause_of, code_of_error
+from posthog_warehouse.sources.posthog import errors
+from posthog_warehouse.sources.posthog.http.auth.api_key import ApiKey
+from posthog_warehouse.sources.posthog.readers.extraction import OtherProject
 
 # A plan for every error of the source: where a new one is added, this table asks for its code.
 CODES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.pipelines.conftest import InProcess
 
 THERE = ("--destination", "parquet", "--bucket-url", "lake")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.destinations.lake.lakes import BucketPlace, ObjectServer, glob_of
 from tests.faults.syncing import LONG
 from tests.pipelines.conftest import InProcess

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog import TABLES
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import TABLES
 from tests.destinations.lake.lakes import LocalPlace, Place, S3Place, glob_of
 from tests.destinations.lake.s3 import S3Server
 from tests.faults.syncing import LONG

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog import CORE
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE
 from tests.conftest import StartSandbox
 from tests.pipelines.conftest import InProcess, assert_one_screen
 from tests.pipelines.test_check import BeforeTheCheck

@@ -10,9 +10,9 @@ import duckdb
 import httpx
 import pytest
 
-from pipelines.exit_codes import code_of_result
-from sandbox.local import Sandbox
-from sources.posthog import DEFAULT
+from posthog_warehouse.pipelines.exit_codes import code_of_result
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import DEFAULT
 from tests.faults.syncing import sync_here
 from tests.mutating import Mutating
 

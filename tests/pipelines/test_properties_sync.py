@@ -12,13 +12,20 @@ import dlt
 import duckdb
 import pytest
 
-from destinations.duckdb import DuckDbFile
-from pipelines import retype as retyping
-from pipelines.dlt_pipeline import fresh_pipeline
-from pipelines.sync import SyncOptions, SyncResult, sync
-from sandbox.local import Sandbox
-from sources.posthog import TABLES, WITH_PROPERTIES, PostHogClient, PropertySettings, Settings, posthog
-from sources.posthog.http.rate_limiter import Budget
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.pipelines import retype as retyping
+from posthog_warehouse.pipelines.dlt_pipeline import fresh_pipeline
+from posthog_warehouse.pipelines.sync import SyncOptions, SyncResult, sync
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import (
+    TABLES,
+    WITH_PROPERTIES,
+    PostHogClient,
+    PropertySettings,
+    Settings,
+    posthog,
+)
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget
 from tests.own_posthog import OwnPostHog
 from tests.sources.posthog.properties.documents import is_exactly
 

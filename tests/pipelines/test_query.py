@@ -10,9 +10,9 @@ import duckdb
 import orjson
 import pytest
 
-from pipelines import query_command
-from pipelines.config import load
-from sandbox.local import Sandbox
+from posthog_warehouse.pipelines import query_command
+from posthog_warehouse.pipelines.config import load
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.pipelines.conftest import InProcess, Program, assert_one_screen
 from tests.sandboxes import started
 

@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 import dlt
 import pytest
 
-from pipelines.records import RECORD_TABLES, SYNC_WINDOWS, RecordTable, window_row
-from sources.posthog.clock import DAY, MAX, MIN
-from sources.posthog.planning.intervals import Window
+from posthog_warehouse.pipelines.records import RECORD_TABLES, SYNC_WINDOWS, RecordTable, window_row
+from posthog_warehouse.sources.posthog.clock import DAY, MAX, MIN
+from posthog_warehouse.sources.posthog.planning.intervals import Window
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 

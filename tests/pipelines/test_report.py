@@ -10,8 +10,8 @@ from uuid import UUID
 
 import pytest
 
-from pipelines.report import JsonReporter, size_text, waiting_text
-from sources.posthog.http.rate_limiter import Wait
+from posthog_warehouse.pipelines.report import JsonReporter, size_text, waiting_text
+from posthog_warehouse.sources.posthog.http.rate_limiter import Wait
 
 
 @pytest.mark.parametrize(

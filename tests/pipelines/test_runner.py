@@ -9,15 +9,15 @@ import pytest
 
 SCRIPT = """
 import logging, sys
-from pipelines.defaults import Format
-from pipelines.runner import perform
+from posthog_warehouse.pipelines.defaults import Format
+from posthog_warehouse.pipelines.runner import perform
 
 def command(run):
     try:
         raise OSError("a request that was given up")
     except OSError:
         logging.getLogger("some.library").exception("out of retries")
-    logging.getLogger("destinations.lake").warning("a note of ours")
+    logging.getLogger("posthog_warehouse.destinations.lake").warning("a note of ours")
     return 0
 
 sys.exit(perform(command, Format.TEXT, debug=len(sys.argv) > 1))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from destinations.errors import TableUnusable
-from pipelines.skipped_tables import left_out, withheld
-from sources.posthog import TABLES
+from posthog_warehouse.destinations.errors import TableUnusable
+from posthog_warehouse.pipelines.skipped_tables import left_out, withheld
+from posthog_warehouse.sources.posthog import TABLES
 
 RUN = [TABLES[name] for name in ("events", "persons", "insights")]
 DAY = "2026-11-20"

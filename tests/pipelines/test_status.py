@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import duckdb
 
-from sandbox.local import Sandbox
-from sources.posthog import DEFAULT
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import DEFAULT
 from tests.pipelines.conftest import InProcess, assert_one_screen
 from tests.pipelines.test_every_table import there
 

@@ -12,16 +12,16 @@ from typing import Any
 import duckdb
 import pytest
 
-from destinations.destination import Destination
-from destinations.duckdb import DuckDbFile
-from pipelines.sync import Listener, SyncOptions, SyncResult, sync
-from sandbox.local import Sandbox
-from sources.posthog import CORE, PostHogClient, Settings
-from sources.posthog.clock import DAY, to_micros
-from sources.posthog.errors import ScopeMissing, Unreachable
-from sources.posthog.http.rate_limiter import Budget
-from sources.posthog.readers.extraction import OtherProject
-from sources.posthog.settings import EngineChoice
+from posthog_warehouse.destinations.destination import Destination
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.pipelines.sync import Listener, SyncOptions, SyncResult, sync
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE, PostHogClient, Settings
+from posthog_warehouse.sources.posthog.clock import DAY, to_micros
+from posthog_warehouse.sources.posthog.errors import ScopeMissing, Unreachable
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget
+from posthog_warehouse.sources.posthog.readers.extraction import OtherProject
+from posthog_warehouse.sources.posthog.settings import EngineChoice
 from tests.conftest import StartSandbox
 from tests.sandboxes import started
 

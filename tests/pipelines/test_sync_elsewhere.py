@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from destinations.errors import DestinationHeld
-from sandbox.local import Sandbox
-from sources.posthog import CORE
-from sources.posthog.clock import to_micros
+from posthog_warehouse.destinations.errors import DestinationHeld
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE
+from posthog_warehouse.sources.posthog.clock import to_micros
 from tests.conftest import StartSandbox
 from tests.faults.syncing import LONG
 from tests.pipelines.elsewhere import KINDS, Elsewhere
@@ -145,7 +145,7 @@ def test_one_process_at_a_time_loads_into_a_dataset(
     elsewhere: Elsewhere, still: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Connections to ask by come and go; the one that holds it stays.
-    monkeypatch.setattr("destinations.sql._IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("posthog_warehouse.destinations.sql._IDLE_SECONDS", 0.0)
     with elsewhere.opened() as first:
         first.check()
         first.check()

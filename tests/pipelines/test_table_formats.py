@@ -9,8 +9,8 @@ import pytest
 from deltalake import DeltaTable
 from pyiceberg.table import StaticTable
 
-from sandbox.local import Sandbox
-from sources.posthog import CORE
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE
 from tests.faults.syncing import LONG
 from tests.pipelines.conftest import InProcess, assert_one_screen
 

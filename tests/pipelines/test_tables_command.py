@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.reference import columns_of, markdown
-from sources.posthog import TABLES, Table
+from posthog_warehouse.pipelines.reference import columns_of, markdown
+from posthog_warehouse.sources.posthog import TABLES, Table
 from tests.pipelines.conftest import InProcess, assert_one_screen
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "tables.md"

@@ -11,14 +11,22 @@ import dlt
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from destinations.destination import Destination
-from pipelines import dlt_pipeline
-from pipelines.retype import retype
-from pipelines.sync import SyncOptions, SyncResult, sync
-from sandbox.local import Sandbox
-from sandbox.store import quoted
-from sources.posthog import DEFAULT, TABLES, PostHogClient, PropertySettings, Settings, posthog, resources
-from sources.posthog.http.rate_limiter import Budget
+from posthog_warehouse.destinations.destination import Destination
+from posthog_warehouse.pipelines import dlt_pipeline
+from posthog_warehouse.pipelines.retype import retype
+from posthog_warehouse.pipelines.sync import SyncOptions, SyncResult, sync
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sandbox.store import quoted
+from posthog_warehouse.sources.posthog import (
+    DEFAULT,
+    TABLES,
+    PostHogClient,
+    PropertySettings,
+    Settings,
+    posthog,
+    resources,
+)
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget
 from tests.faults.syncing import LONG
 from tests.local_postgres import LocalPostgres
 from tests.own_posthog import OwnPostHog

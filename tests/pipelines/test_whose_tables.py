@@ -10,11 +10,11 @@ import dlt
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from destinations.duckdb import DuckDbFile
-from sandbox.local import Sandbox
-from sources.posthog import CORE, posthog
-from sources.posthog.readers.extraction import OtherProject, ProjectUnknown
-from sources.posthog.tables import TABLES
+from posthog_warehouse.destinations.duckdb import DuckDbFile
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE, posthog
+from posthog_warehouse.sources.posthog.readers.extraction import OtherProject, ProjectUnknown
+from posthog_warehouse.sources.posthog.tables import TABLES
 from tests.faults.syncing import LONG, sync_process
 from tests.local_postgres import LocalPostgres
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of

@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 
 #: How each stream is read, and the sandbox's list that it has to equal; events and persons are in ClickHouse.
 STREAMS = {

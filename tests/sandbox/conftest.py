@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from sandbox.clock import Clock
-from sandbox.store import Store
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.store import Store
 
 #: The time at which the shared ClickHouse was started.
 NOW = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.behaviour import PROFILES, Behaviour
-from sandbox.clock import Clock
+from posthog_warehouse.sandbox.behaviour import PROFILES, Behaviour
+from posthog_warehouse.sandbox.clock import Clock
 
 SANDBOX = Path(__file__).resolve().parents[2] / "sandbox"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.clock import Clock
-from sandbox.ddl import TABLES
-from sandbox.generator import Dataset, generate
-from sandbox.store import Store, quoted
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.ddl import TABLES
+from posthog_warehouse.sandbox.generator import Dataset, generate
+from posthog_warehouse.sandbox.store import Store, quoted
 
 UNTIL = datetime(2026, 11, 20, 16, 0, 0, 123456, tzinfo=timezone.utc)
 EVENTS = 45_000

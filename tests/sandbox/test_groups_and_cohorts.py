@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from sandbox import changes, cohorts, groups
-from sandbox.clock import Clock
-from sandbox.generator import Dataset, generate
-from sandbox.store import Store
+from posthog_warehouse.sandbox import changes, cohorts, groups
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.generator import Dataset, generate
+from posthog_warehouse.sandbox.store import Store
 from tests.sandbox.conftest import NOW
 
 

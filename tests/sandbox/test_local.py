@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from sandbox.local import Sandbox, SandboxError
+from posthog_warehouse.sandbox.local import Sandbox, SandboxError
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--events", "200", "--persons", "10", "--days", "2"]
@@ -23,7 +23,7 @@ SMALL = ["--events", "200", "--persons", "10", "--days", "2"]
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "sandbox", *SMALL, *arguments],
+        [sys.executable, "-m", "posthog_warehouse.sandbox", *SMALL, *arguments],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -106,7 +106,10 @@ def gone(pid: int, *, within: float = 20) -> bool:
 
 @pytest.mark.parametrize("events", [100, 500_000], ids=["while it serves", "while it makes data"])
 def test_it_ends_when_the_process_that_started_it_is_killed(events: int) -> None:
-    code = f"from sandbox.local import Sandbox; Sandbox.start(events={events}); print('ready', flush=True); input()"
+    code = (
+        "from posthog_warehouse.sandbox.local import Sandbox; "
+        f"Sandbox.start(events={events}); print('ready', flush=True); input()"
+    )
     parent = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

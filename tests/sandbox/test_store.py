@@ -11,8 +11,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from sandbox.clock import Clock
-from sandbox.store import ClickHouseError, Store, quoted
+from posthog_warehouse.sandbox.clock import Clock
+from posthog_warehouse.sandbox.store import ClickHouseError, Store, quoted
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,8 @@ def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_folder_keeps_the_tables_for_the_next_process(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from sandbox.clock import Clock; from sandbox.store import Store\n"
+        "import sys; from pathlib import Path; from posthog_warehouse.sandbox.clock import Clock\n"
+        "from posthog_warehouse.sandbox.store import Store\n"
         "store = Store(Clock(), Path(sys.argv[1]) / 'data')\n"
         "store.execute(\"INSERT INTO person_distinct_id2 VALUES (1, 'a', generateUUIDv4(), 0, 0, now())\")\n"
         "print(store.scalar('SELECT count() FROM person_distinct_id2'))\n"
@@ -219,7 +220,7 @@ def test_a_folder_keeps_the_tables_for_the_next_process(tmp_path: Path) -> None:
 
 def test_a_process_that_forgets_to_close_ends_cleanly_and_leaves_nothing() -> None:
     code = (
-        "from sandbox.clock import Clock; from sandbox import store\n"
+        "from posthog_warehouse.sandbox.clock import Clock; from posthog_warehouse.sandbox import store\n"
         "kept = store.Store(Clock()); kept.select('SELECT 1'); print(store._engine.folder)\n"
     )
     answer = run(code)

@@ -9,11 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sandbox.api import persons
-from sandbox.api.envelope import invalid
-from sandbox.api.insights import correlation, filters, funnels, lifecycle, paths, retention, stickiness, trends
-from sandbox.api.insights.calculation import Calculation
-from sandbox.store import quoted
+from posthog_warehouse.sandbox.api import persons
+from posthog_warehouse.sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.api.insights import (
+    correlation,
+    filters,
+    funnels,
+    lifecycle,
+    paths,
+    retention,
+    stickiness,
+    trends,
+)
+from posthog_warehouse.sandbox.api.insights.calculation import Calculation
+from posthog_warehouse.sandbox.store import quoted
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 50_000

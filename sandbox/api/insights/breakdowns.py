@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.api.envelope import invalid
-from sandbox.api.insights import filters
-from sandbox.store import quoted
+from posthog_warehouse.sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.api.insights import filters
+from posthog_warehouse.sandbox.store import quoted
 
 OTHER = "$$_posthog_breakdown_other_$$"
 NULL = "$$_posthog_breakdown_null_$$"

@@ -9,13 +9,13 @@ from typing import Any
 
 import orjson
 
-from sandbox.api import query_errors
-from sandbox.api.envelope import invalid
-from sandbox.api.insights import periods
-from sandbox.api.insights.periods import Period
-from sandbox.api.state import State
-from sandbox.hogql import HogQLContext, HogQLError, compile_query
-from sandbox.store import ClickHouseError
+from posthog_warehouse.sandbox.api import query_errors
+from posthog_warehouse.sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.api.insights import periods
+from posthog_warehouse.sandbox.api.insights.periods import Period
+from posthog_warehouse.sandbox.api.state import State
+from posthog_warehouse.sandbox.hogql import HogQLContext, HogQLError, compile_query
+from posthog_warehouse.sandbox.store import ClickHouseError
 
 #: No default and no cap for the queries inside of an insight.
 _UNLIMITED = 10**12

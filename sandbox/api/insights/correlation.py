@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.api.envelope import invalid
-from sandbox.api.insights import filters, funnels
-from sandbox.api.insights.calculation import Calculation
-from sandbox.api.insights.funnels import Funnel
-from sandbox.store import quoted
+from posthog_warehouse.sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.api.insights import filters, funnels
+from posthog_warehouse.sandbox.api.insights.calculation import Calculation
+from posthog_warehouse.sandbox.api.insights.funnels import Funnel
+from posthog_warehouse.sandbox.store import quoted
 
 #: Rarer things say nothing: fewer persons than this, or than this part of all.
 _LEAST_PERSONS = 25

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sandbox.api.envelope import invalid
-from sandbox.store import quoted
+from posthog_warehouse.sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.store import quoted
 
 _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 

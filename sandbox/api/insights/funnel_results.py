@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sandbox.api.envelope import invalid
-from sandbox.api.insights import funnels
-from sandbox.api.insights.calculation import Calculation
-from sandbox.api.insights.funnels import Funnel
+from posthog_warehouse.sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.api.insights import funnels
+from posthog_warehouse.sandbox.api.insights.calculation import Calculation
+from posthog_warehouse.sandbox.api.insights.funnels import Funnel
 
 Results = list[Any] | dict[str, Any]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
-from sandbox.api.dispatch import Action, Call, Handler
-from sandbox.api.envelope import Reply, dumps
-from sandbox.api.insights import legacy_filters, run, schema
-from sandbox.api.query_answer import Answer
-from sandbox.api.query_cache import cache_key
+from posthog_warehouse.sandbox.api.dispatch import Action, Call, Handler
+from posthog_warehouse.sandbox.api.envelope import Reply, dumps
+from posthog_warehouse.sandbox.api.insights import legacy_filters, run, schema
+from posthog_warehouse.sandbox.api.query_answer import Answer
+from posthog_warehouse.sandbox.api.query_cache import cache_key
 
 #: Retention looks at so many intervals if the filter does not say.
 _RETENTION_INTERVALS = 11

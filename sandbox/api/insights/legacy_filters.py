@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.api.envelope import invalid
 
 #: Legacy names of settings: the node that holds them, and their names there.
 _SETTINGS: Mapping[str, tuple[str, Mapping[str, str]]] = {

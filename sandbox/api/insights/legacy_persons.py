@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sandbox.api import persons
-from sandbox.api.dispatch import Action, Call, Handler
-from sandbox.api.envelope import Reply, reply
-from sandbox.api.insights import actors, legacy, legacy_filters, schema
-from sandbox.api.insights.calculation import Calculation
-from sandbox.api.insights.lifecycle import STATUSES
+from posthog_warehouse.sandbox.api import persons
+from posthog_warehouse.sandbox.api.dispatch import Action, Call, Handler
+from posthog_warehouse.sandbox.api.envelope import Reply, reply
+from posthog_warehouse.sandbox.api.insights import actors, legacy, legacy_filters, schema
+from posthog_warehouse.sandbox.api.insights.calculation import Calculation
+from posthog_warehouse.sandbox.api.insights.lifecycle import STATUSES
 
 DEFAULT_LIMIT = 100
 

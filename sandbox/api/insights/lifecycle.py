@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.api.envelope import invalid
-from sandbox.api.insights import filters, series
-from sandbox.api.insights.calculation import Calculation
-from sandbox.api.insights.periods import Period, literal
-from sandbox.store import quoted
+from posthog_warehouse.sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.api.insights import filters, series
+from posthog_warehouse.sandbox.api.insights.calculation import Calculation
+from posthog_warehouse.sandbox.api.insights.periods import Period, literal
+from posthog_warehouse.sandbox.store import quoted
 
 STATUSES = ("new", "returning", "resurrecting", "dormant")
 

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sandbox.api.envelope import invalid
-from sandbox.api.insights import filters
-from sandbox.api.insights.calculation import Calculation
-from sandbox.store import quoted
+from posthog_warehouse.sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.api.insights import filters
+from posthog_warehouse.sandbox.api.insights.calculation import Calculation
+from posthog_warehouse.sandbox.store import quoted
 
 DEFAULT_STEPS = 5
 DEFAULT_EDGES = 50

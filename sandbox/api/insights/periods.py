@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.api.envelope import invalid
 
 INTERVALS = ("hour", "day", "week", "month")
 

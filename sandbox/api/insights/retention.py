@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sandbox.api.envelope import invalid
-from sandbox.api.insights import breakdowns, filters, series
-from sandbox.api.insights.breakdowns import Breakdown
-from sandbox.api.insights.calculation import Calculation
-from sandbox.api.insights.periods import Period
-from sandbox.api.insights.series import Series
-from sandbox.store import quoted
+from posthog_warehouse.sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.api.insights import breakdowns, filters, series
+from posthog_warehouse.sandbox.api.insights.breakdowns import Breakdown
+from posthog_warehouse.sandbox.api.insights.calculation import Calculation
+from posthog_warehouse.sandbox.api.insights.periods import Period
+from posthog_warehouse.sandbox.api.insights.series import Series
+from posthog_warehouse.sandbox.store import quoted
 
 DEFAULT_INTERVALS = 7
 

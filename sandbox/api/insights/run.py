@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sandbox.api.envelope import dumps
-from sandbox.api.insights import (
+from posthog_warehouse.sandbox.api.envelope import dumps
+from posthog_warehouse.sandbox.api.insights import (
     actors,
     correlation,
     funnel_results,
@@ -16,9 +16,9 @@ from sandbox.api.insights import (
     stickiness,
     trends,
 )
-from sandbox.api.insights.calculation import Calculation
-from sandbox.api.query_answer import Answer
-from sandbox.api.state import State
+from posthog_warehouse.sandbox.api.insights.calculation import Calculation
+from posthog_warehouse.sandbox.api.query_answer import Answer
+from posthog_warehouse.sandbox.api.state import State
 
 _CALCULATIONS: Mapping[str, Callable[[Calculation, Mapping[str, Any]], tuple[Any, dict[str, Any]]]] = {
     "TrendsQuery": trends.calculate,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.api.envelope import parse_error
+from posthog_warehouse.sandbox.api.envelope import parse_error
 
 #: Nodes that only say how a query is shown.
 WRAPPERS = frozenset({"InsightVizNode", "DataVisualizationNode", "DataTableNode"})

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.api.envelope import invalid, parse_error
-from sandbox.api.insights import filters
-from sandbox.store import quoted
+from posthog_warehouse.sandbox.api.envelope import invalid, parse_error
+from posthog_warehouse.sandbox.api.insights import filters
+from posthog_warehouse.sandbox.store import quoted
 
 
 @dataclass(frozen=True)

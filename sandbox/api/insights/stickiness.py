@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.api.insights import filters, series
-from sandbox.api.insights.calculation import Calculation
-from sandbox.api.insights.periods import Period
-from sandbox.api.insights.series import Series
+from posthog_warehouse.sandbox.api.insights import filters, series
+from posthog_warehouse.sandbox.api.insights.calculation import Calculation
+from posthog_warehouse.sandbox.api.insights.periods import Period
+from posthog_warehouse.sandbox.api.insights.series import Series
 
 _OPERATORS = {"exact": "=", "gte": ">=", "lte": "<=", "gt": ">", "lt": "<"}
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sandbox.api.envelope import invalid
-from sandbox.api.insights import filters
-from sandbox.api.insights.calculation import Calculation
-from sandbox.api.insights.periods import Period, literal
-from sandbox.api.insights.series import Series
+from posthog_warehouse.sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.api.insights import filters
+from posthog_warehouse.sandbox.api.insights.calculation import Calculation
+from posthog_warehouse.sandbox.api.insights.periods import Period, literal
+from posthog_warehouse.sandbox.api.insights.series import Series
 
 _OVER_VALUES = {
     "sum": "sum({})",

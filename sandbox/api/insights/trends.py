@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from sandbox.api.envelope import invalid
-from sandbox.api.insights import breakdowns, filters, formulas, series
-from sandbox.api.insights.breakdowns import Breakdown
-from sandbox.api.insights.calculation import Calculation
-from sandbox.api.insights.periods import Period, literal
-from sandbox.api.insights.series import Series
-from sandbox.api.insights.trend_figures import ACTIVE_DAYS, Counting, Figures, figures
+from posthog_warehouse.sandbox.api.envelope import invalid
+from posthog_warehouse.sandbox.api.insights import breakdowns, filters, formulas, series
+from posthog_warehouse.sandbox.api.insights.breakdowns import Breakdown
+from posthog_warehouse.sandbox.api.insights.calculation import Calculation
+from posthog_warehouse.sandbox.api.insights.periods import Period, literal
+from posthog_warehouse.sandbox.api.insights.series import Series
+from posthog_warehouse.sandbox.api.insights.trend_figures import ACTIVE_DAYS, Counting, Figures, figures
 
 #: Displays of one figure for the whole period.
 TOTALS = frozenset({"ActionsBarValue", "ActionsPie", "ActionsTable", "BoldNumber", "WorldMap"})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.configuration.making import Row
+from posthog_warehouse.sandbox.configuration.making import Row
 
 #: Says whether a row is wanted, from the row and the text of a query parameter.
 Filter = Callable[[Row, str], bool]

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from sandbox.api.dispatch import Action, Call
-from sandbox.api.envelope import Reply, not_found, reply
-from sandbox.configuration.legacy import with_filters
-from sandbox.configuration.making import Row, iso
-from sandbox.configuration.rows import Rows
+from posthog_warehouse.sandbox.api.dispatch import Action, Call
+from posthog_warehouse.sandbox.api.envelope import Reply, not_found, reply
+from posthog_warehouse.sandbox.configuration.legacy import with_filters
+from posthog_warehouse.sandbox.configuration.making import Row, iso
+from posthog_warehouse.sandbox.configuration.rows import Rows
 
 from .declaration import Listing
 from .paging import page_of

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from sandbox.api.dispatch import Call, integer
-from sandbox.api.envelope import ApiError, not_found
-from sandbox.api.links import next_link
-from sandbox.configuration.making import Row
+from posthog_warehouse.sandbox.api.dispatch import Call, integer
+from posthog_warehouse.sandbox.api.envelope import ApiError, not_found
+from posthog_warehouse.sandbox.api.links import next_link
+from posthog_warehouse.sandbox.configuration.making import Row
 
 from .declaration import Listing, ordered
 

@@ -51,10 +51,10 @@ the same class: asking for less changes the query, which is what the breaker wan
 
 from __future__ import annotations
 
-from sources.posthog.errors.base import PostHogError as PostHogError
-from sources.posthog.errors.base import behind as behind
-from sources.posthog.errors.base import cause_in as cause_in
-from sources.posthog.errors.base import chain_of as chain_of
+from .base import PostHogError as PostHogError
+from .base import behind as behind
+from .base import cause_in as cause_in
+from .base import chain_of as chain_of
 
 # The families below are named by what is to be done, which is why they do not end in "Error".
 

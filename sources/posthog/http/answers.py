@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sources.posthog.errors import AnswerFromCache, AnswerMalformed, QueryRefused
-from sources.posthog.http.error_mapping import BYTES_READ, BYTES_REMAINING, header_count, query_status_failure
-from sources.posthog.http.json_values import plain, shown
+from ..errors import AnswerFromCache, AnswerMalformed, QueryRefused
+from .error_mapping import BYTES_READ, BYTES_REMAINING, header_count, query_status_failure
+from .json_values import plain, shown
 
 # The server's Date has whole seconds, and PostHog may share one answer between equal queries for 5 s
 # (posthog/api/query_coalescer.py, autumn 2026): that is fresh enough.

@@ -11,16 +11,16 @@ from urllib.parse import quote
 
 import httpx
 
-from sources.posthog import errors
-from sources.posthog.http import answers
-from sources.posthog.http.answers import Identity, Project, QueryAnswer, Usage
-from sources.posthog.http.auth.api_key import ApiKey
-from sources.posthog.http.host import Host, resolve_host
-from sources.posthog.http.query_runner import QueryRunner, hogql_question, node_question
-from sources.posthog.http.rate_limiter import Budget
-from sources.posthog.http.response_body import decode
-from sources.posthog.http.retry import Retrier
-from sources.posthog.http.transport import Counts, Exchange, Wire
+from .. import errors
+from . import answers
+from .answers import Identity, Project, QueryAnswer, Usage
+from .auth.api_key import ApiKey
+from .host import Host, resolve_host
+from .query_runner import QueryRunner, hogql_question, node_question
+from .rate_limiter import Budget
+from .response_body import decode
+from .retry import Retrier
+from .transport import Counts, Exchange, Wire
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class PostHogClient:
     `backoff_seconds`. `transport` is httpx's, for tests.
 
     Raises KeyMissing, KeyMalformed, HostUnusable and ProjectNotFound for settings that cannot be right. Every method
-    that talks to PostHog raises `sources.posthog.errors`, of which Retryable and Waitable only inside: they are waited
+    that talks to PostHog raises `posthog.errors`, of which Retryable and Waitable only inside: they are waited
     out, and end as Unreachable or WaitTooLong.
     """
 

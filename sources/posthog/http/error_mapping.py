@@ -18,8 +18,8 @@ from typing import Any
 
 import orjson
 
-from sources.posthog import errors
-from sources.posthog.http.json_values import plain, shown
+from .. import errors
+from .json_values import plain, shown
 
 BYTES_READ = "x-posthog-query-bytes-read"
 BYTES_REMAINING = "x-posthog-query-budget-remaining-bytes"

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from sources.posthog.errors import HostUnusable
+from ..errors import HostUnusable
 
 _REGIONS = {"us": "us.posthog.com", "eu": "eu.posthog.com"}
 _CORRECTED = {"app.posthog.com": "us.posthog.com"}

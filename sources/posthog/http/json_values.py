@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from sources.posthog.http.auth.api_key import redact
+from .auth.api_key import redact
 
 WRITABLE = 240
 """Levels of objects and lists that may be written again: orjson, by which dlt writes rows, ends at 254 (3.13), and

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sources.posthog import errors
-from sources.posthog.errors import RequestRefused
-from sources.posthog.http import answers, memory
-from sources.posthog.http.answers import Cost, QueryAnswer
-from sources.posthog.http.error_mapping import query_status_failure
-from sources.posthog.http.rate_limiter import Allowance, Budget
-from sources.posthog.http.response_body import decode, decode_rows
-from sources.posthog.http.retry import Retrier
-from sources.posthog.http.transport import Counts, Exchange, Reply, Wire
+from .. import errors
+from ..errors import RequestRefused
+from . import answers, memory
+from .answers import Cost, QueryAnswer
+from .error_mapping import query_status_failure
+from .rate_limiter import Allowance, Budget
+from .response_body import decode, decode_rows
+from .retry import Retrier
+from .transport import Counts, Exchange, Reply, Wire
 
 Body = dict[str, Any]
 

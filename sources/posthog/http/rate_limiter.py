@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sources.posthog.errors import Cancelled, WaitTooLong
+from ..errors import Cancelled, WaitTooLong
 
 _MINUTE = 60.0
 _HOUR = 3600.0

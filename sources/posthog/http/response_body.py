@@ -16,8 +16,8 @@ import msgspec
 import orjson
 from isal import isal_zlib
 
-from sources.posthog.errors import AnswerMalformed, AnswerTruncated
-from sources.posthog.http.json_values import WRITABLE, NestedText, deep_values, is_deeper
+from ..errors import AnswerMalformed, AnswerTruncated
+from .json_values import WRITABLE, NestedText, deep_values, is_deeper
 
 _GZIP = 31  # zlib's word for a gzip header
 _BEST_RATIO = 1032  # deflate cannot do better: a size that promises more is not one

@@ -14,7 +14,7 @@ from textwrap import shorten
 
 from tenacity import AttemptManager, RetryCallState, Retrying
 
-from sources.posthog.errors import (
+from ..errors import (
     Cancelled,
     ConnectionFailed,
     PostHogError,
@@ -25,7 +25,7 @@ from sources.posthog.errors import (
     Waitable,
     WaitTooLong,
 )
-from sources.posthog.http.rate_limiter import Allowance, Budget
+from .rate_limiter import Allowance, Budget
 
 _CALLS_IN_A_ROW = 3
 """After so many failed calls in a row it is the server that fails, not the call."""

@@ -23,12 +23,12 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
-from sources.posthog import errors
-from sources.posthog.http.auth.api_key import ApiKey, redact
-from sources.posthog.http.error_mapping import Refusal, diagnose, header_date
-from sources.posthog.http.host import Host
-from sources.posthog.http.rate_limiter import Allowance, Budget
-from sources.posthog.http.response_body import Body
+from .. import errors
+from .auth.api_key import ApiKey, redact
+from .error_mapping import Refusal, diagnose, header_date
+from .host import Host
+from .rate_limiter import Allowance, Budget
+from .response_body import Body
 
 # The proxies before PostHog Cloud cut a silent request at about 300 s (PR#94595), Cloudflare at about 100 s.
 _CUT_AFTER_SECONDS = 90.0

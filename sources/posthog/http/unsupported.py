@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
-from sources.posthog.errors import ColumnMissing, EndpointNotFound, NotFound, PostHogError, RequestRefused, TableMissing
+from ..errors import ColumnMissing, EndpointNotFound, NotFound, PostHogError, RequestRefused, TableMissing
 
 REMEMBERED = timedelta(days=7)
 """After so long everything is asked anew: a server may have been upgraded."""

@@ -16,12 +16,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.errors import AnswerMalformed
-from sources.posthog.http import memory
-from sources.posthog.http.answers import QueryAnswer
-from sources.posthog.http.json_values import json_text, plain, shown
-from sources.posthog.pages.json_text import parsable
-from sources.posthog.tables import Column, Table
+from ..errors import AnswerMalformed
+from ..http import memory
+from ..http.answers import QueryAnswer
+from ..http.json_values import json_text, plain, shown
+from ..tables import Column, Table
+from .json_text import parsable
 
 _MANY_ROWS = 10_000
 """A decoded page of more leaves so much free memory behind that it is worth giving back."""

@@ -18,7 +18,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.pages.json_text import column_of
+from .json_text import column_of
 
 _MOST_CUTS = 500
 

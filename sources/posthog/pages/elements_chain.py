@@ -26,8 +26,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.pages.arrow import arrow_schema
-from sources.posthog.tables import EVENT_ELEMENTS
+from ..tables import EVENT_ELEMENTS
+from .arrow import arrow_schema
 
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

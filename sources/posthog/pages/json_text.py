@@ -19,7 +19,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.http.json_values import READABLE, deep_values
+from ..http.json_values import READABLE, deep_values
 
 _local = threading.local()
 
@@ -60,7 +60,7 @@ def parsable(texts: _Texts) -> _Texts:
 
     Half a surrogate pair becomes U+FFFD, a bare control character its escape; what is no JSON even then becomes a JSON
     string that holds the whole text, so that nothing is lost. So does a field of an object with more levels than
-    destinations take (see `sources.posthog.http.json_values`), and a list with more of them as a whole.
+    destinations take (see `posthog.http.json_values`), and a list with more of them as a whole.
     """
     texts = _readable(texts)
     if column_of("SELECT coalesce(bool_and(json_valid(json_text)), true) FROM page", texts)[0].as_py():

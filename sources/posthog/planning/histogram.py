@@ -6,16 +6,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sources.posthog.clock import DAY, MAX, MIN, day_start
-from sources.posthog.errors import Narrow
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.pages.arrow import COUNT, TEXT, Kind, cells
-from sources.posthog.pages.arrow import DAY as A_DAY
-from sources.posthog.planning.intervals import Window, eras, middle_of
-from sources.posthog.planning.leaves import Cell, Leaf, histogram_query
-from sources.posthog.planning.row_limit import RowCap
-from sources.posthog.sql.dialect import Dialect
-from sources.posthog.sql.select import select
+from ..clock import DAY, MAX, MIN, day_start
+from ..errors import Narrow
+from ..http.client import PostHogClient
+from ..pages.arrow import COUNT, TEXT, Kind, cells
+from ..pages.arrow import DAY as A_DAY
+from ..sql.dialect import Dialect
+from ..sql.select import select
+from .intervals import Window, eras, middle_of
+from .leaves import Cell, Leaf, histogram_query
+from .row_limit import RowCap
 
 
 class EventCounter:

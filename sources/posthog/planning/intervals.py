@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from sources.posthog.clock import LAST_DAY, MAX, MIN, to_text
+from ..clock import LAST_DAY, MAX, MIN, to_text
 
 
 class Window(NamedTuple):

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from sources.posthog.clock import DAY, LAST_DAY, MAX, MIN, SECOND
-from sources.posthog.planning.intervals import Window, even_edges
-from sources.posthog.sql.dialect import HASH_SPACE, Dialect, text_literal
-from sources.posthog.sql.select import select
-from sources.posthog.tables import EVENTS, Column
+from ..clock import DAY, LAST_DAY, MAX, MIN, SECOND
+from ..sql.dialect import HASH_SPACE, Dialect, text_literal
+from ..sql.select import select
+from ..tables import EVENTS, Column
+from .intervals import Window, even_edges
 
 _UUID_TAIL_DIGITS = 12
 _UUID_TAIL_SPACE = 16**_UUID_TAIL_DIGITS

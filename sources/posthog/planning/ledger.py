@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.clock import MAX, MIN, day_start
-from sources.posthog.planning.intervals import Region, Window
-from sources.posthog.settings import Settings
+from ..clock import MAX, MIN, day_start
+from ..settings import Settings
+from .intervals import Region, Window
 
 
 @dataclass(frozen=True)

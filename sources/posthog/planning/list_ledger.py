@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sources.posthog.clock import DAY, MAX, MIN, day_start
-from sources.posthog.planning.intervals import Region, Window
-from sources.posthog.settings import Settings
+from ..clock import DAY, MAX, MIN, day_start
+from ..settings import Settings
+from .intervals import Region, Window
 
 EARLIEST = 0
 """1970: ClickHouse finds nothing before it by this list."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 
-from sources.posthog.errors import AnswerMalformed
-from sources.posthog.sql.dialect import FEWEST_ROWS, Dialect
+from ..errors import AnswerMalformed
+from ..sql.dialect import FEWEST_ROWS, Dialect
 
 logger = logging.getLogger(__name__)
 

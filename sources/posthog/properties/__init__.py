@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sources.posthog.properties.catalogue import Catalogue, Property
-from sources.posthog.properties.names import ColumnRules
-from sources.posthog.properties.shred import Shredded, Shredder
+from .catalogue import Catalogue, Property
+from .names import ColumnRules
+from .shred import Shredded, Shredder
 
 __all__ = ["Catalogue", "ColumnRules", "Property", "Shredded", "Shredder"]

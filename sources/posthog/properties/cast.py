@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.pages.arrow import ARROW_TYPES, UTC_MICROS
-from sources.posthog.properties.infer import Declared, Kind, PropertyType
-from sources.posthog.properties.pairs import Cells
+from ..pages.arrow import ARROW_TYPES, UTC_MICROS
+from .infer import Declared, Kind, PropertyType
+from .pairs import Cells
 
 WIDE = pa.decimal128(38, 0)
 

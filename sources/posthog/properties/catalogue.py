@@ -14,9 +14,9 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
-from sources.posthog.properties.infer import Declared, Kind, PropertyType, declared_type, type_of, widened
-from sources.posthog.properties.names import ColumnRules, Names
-from sources.posthog.tables.schema import Column
+from ..tables.schema import Column
+from .infer import Declared, Kind, PropertyType, declared_type, type_of, widened
+from .names import ColumnRules, Names
 
 
 @dataclass

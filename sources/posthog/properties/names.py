@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from sources.posthog.dlt_internals import snake_case
+from ..dlt_internals import snake_case
 
 
 def path_key(parts: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.pages.json_text import column_of, parsable
+from ..pages.json_text import column_of, parsable
 
 _QUOTE_BYTE, _BACKSLASH, _COLON, _COMMA, _CLOSE, _SPACE_BYTE = (ord(sign) for sign in '"\\:,} ')
 # Of [ ] { }, the bits in which they differ from the first, and the one that the opening ones have.
@@ -199,13 +199,13 @@ class Parser:
     """Takes JSON texts apart. Safe to use from several threads."""
 
     def __init__(self, *, is_checked: bool = False) -> None:
-        """`is_checked`: texts have been through `sources.posthog.pages.json_text.parsable`, so they are JSON."""
+        """`is_checked`: texts have been through `posthog.pages.json_text.parsable`, so they are JSON."""
         self._is_checked = is_checked
 
     def pairs(self, texts: pa.Array) -> Pairs:
         """The pairs of `texts`. NULL and JSON that is no object have none; of a key that comes twice, the last counts.
 
-        What no parser takes is mended first (`sources.posthog.pages.json_text`), and so has a string's pairs: none.
+        What no parser takes is mended first (`posthog.pages.json_text`), and so has a string's pairs: none.
         """
         if not self._is_checked:
             texts = parsable(texts)

@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.pages.json_text import column_of
-from sources.posthog.properties.names import matches
-from sources.posthog.properties.pairs import PIECE_BYTES, Parser, pieces
+from ..pages.json_text import column_of
+from .names import matches
+from .pairs import PIECE_BYTES, Parser, pieces
 
 SETTERS = ("$set", "$set_once", "$group_set")
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sources.posthog.properties.cast import PROPERTY_TYPES
-from sources.posthog.properties.catalogue import Catalogue
-from sources.posthog.properties.infer import PropertyType
-from sources.posthog.properties.names import ColumnRules
-from sources.posthog.properties.pairs import Parser
-from sources.posthog.properties.shred import PROPERTIES, RESERVED, Shredder
-from sources.posthog.tables import Table
+from ..tables import Table
+from .cast import PROPERTY_TYPES
+from .catalogue import Catalogue
+from .infer import PropertyType
+from .names import ColumnRules
+from .pairs import Parser
+from .shred import PROPERTIES, RESERVED, Shredder
 
 
 @dataclass(frozen=True)

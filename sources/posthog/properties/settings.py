@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from sources.posthog.properties.names import ColumnRules
-from sources.posthog.properties.privacy import Privacy, PrivacyRule
+from .names import ColumnRules
+from .privacy import Privacy, PrivacyRule
 
 _SECTION = "[sources.posthog.properties]"
 _PRIVACY_SECTION = "[sources.posthog.privacy]"

@@ -15,15 +15,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.pages.arrow import arrow_schema
-from sources.posthog.properties.cast import MAX_EXACT, fit, kinds_of
-from sources.posthog.properties.catalogue import Catalogue, Property, Seen, Tally
-from sources.posthog.properties.infer import Kind, PropertyType
-from sources.posthog.properties.names import parts_of, path_key
-from sources.posthog.properties.pairs import PIECE_BYTES, Cells, Parser, pieces
-from sources.posthog.properties.privacy import Privacy
-from sources.posthog.properties.settings import PropertySettings
-from sources.posthog.tables import PROPERTY_COLUMNS, Table
+from ..pages.arrow import arrow_schema
+from ..tables import PROPERTY_COLUMNS, Table
+from .cast import MAX_EXACT, fit, kinds_of
+from .catalogue import Catalogue, Property, Seen, Tally
+from .infer import Kind, PropertyType
+from .names import parts_of, path_key
+from .pairs import PIECE_BYTES, Cells, Parser, pieces
+from .privacy import Privacy
+from .settings import PropertySettings
 
 MAX_EXAMPLES = 20
 _OBJECT = ord("{")

@@ -14,22 +14,22 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from sources.posthog.clock import MAX
-from sources.posthog.errors import (
+from ..clock import MAX
+from ..errors import (
     AccessDenied,
     NotFound,
     PaymentRequired,
     PostHogError,
     RequestRefused,
 )
-from sources.posthog.pages.spool import SpooledPage
-from sources.posthog.planning.intervals import Window
-from sources.posthog.planning.ledger import WindowPlan
-from sources.posthog.properties.catalogue import Tally
-from sources.posthog.properties.shred import PropertyColumns, ShapedPage
-from sources.posthog.readers.run import Run
-from sources.posthog.readers.skipped_tables import Withheld
-from sources.posthog.tables import Column, Table
+from ..pages.spool import SpooledPage
+from ..planning.intervals import Window
+from ..planning.ledger import WindowPlan
+from ..properties.catalogue import Tally
+from ..properties.shred import PropertyColumns, ShapedPage
+from ..tables import Column, Table
+from .run import Run
+from .skipped_tables import Withheld
 
 
 @dataclass

@@ -17,16 +17,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from sources.posthog.clock import DAY, MAX, MIN, day_start, to_text
-from sources.posthog.errors import AnswerMalformed, TableMissing
-from sources.posthog.pages.arrow import ANY, COUNT, FLAG, HASH, INTEGER, TEXT, empty_table
-from sources.posthog.pages.arrow import DAY as A_DAY
-from sources.posthog.planning.intervals import Window
-from sources.posthog.readers.base import Noted, State, TableReading, note, nothing
-from sources.posthog.readers.keyset import Rows
-from sources.posthog.readers.run import Run
-from sources.posthog.readers.updated_at import WindowReader, without
-from sources.posthog.tables.analytics import Memberships
+from ..clock import DAY, MAX, MIN, day_start, to_text
+from ..errors import AnswerMalformed, TableMissing
+from ..pages.arrow import ANY, COUNT, FLAG, HASH, INTEGER, TEXT, empty_table
+from ..pages.arrow import DAY as A_DAY
+from ..planning.intervals import Window
+from ..tables.analytics import Memberships
+from .base import Noted, State, TableReading, note, nothing
+from .keyset import Rows
+from .run import Run
+from .updated_at import WindowReader, without
 
 Mark = tuple[int, str]
 """How many rows there are, and their checksum; "" where the server has no hashes."""

@@ -11,16 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from sources.posthog.clock import DAY
-from sources.posthog.errors import AnswerMalformed, EndpointNotFound, NotFound, NothingRequested
-from sources.posthog.pages.arrow import empty_table
-from sources.posthog.readers.base import Noted, State, TableReading, nothing
-from sources.posthog.readers.keyset import Rows
-from sources.posthog.readers.rest.recordings import PAGE_ROWS, bounds, recording_pages
-from sources.posthog.readers.rest.rows import Shape
-from sources.posthog.readers.run import Run
-from sources.posthog.sql.dialect import text_literal
-from sources.posthog.tables.recordings import ConsoleLines
+from ..clock import DAY
+from ..errors import AnswerMalformed, EndpointNotFound, NotFound, NothingRequested
+from ..pages.arrow import empty_table
+from ..sql.dialect import text_literal
+from ..tables.recordings import ConsoleLines
+from .base import Noted, State, TableReading, nothing
+from .keyset import Rows
+from .rest.recordings import PAGE_ROWS, bounds, recording_pages
+from .rest.rows import Shape
+from .run import Run
 
 _LOOK_BACK = 30 * DAY
 _PAGING = frozenset({"limit", "offset", "after"})

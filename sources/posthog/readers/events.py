@@ -13,26 +13,26 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from sources.posthog.clock import HOUR, LAST_DAY, MAX, to_text
-from sources.posthog.errors import AnswerMalformed, Narrow
-from sources.posthog.http import memory
-from sources.posthog.http.answers import QueryAnswer
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.pages.arrow import ANY, COUNT, HASH, INTEGER, declared_table, empty_table
-from sources.posthog.pages.spool import Spool, SpooledPage
-from sources.posthog.planning.histogram import EventCounter
-from sources.posthog.planning.intervals import Window, eras
-from sources.posthog.planning.leaves import Bar, Leaf, cut_by_bars, cut_by_cells, cut_evenly, cut_in_two, plan
-from sources.posthog.planning.ledger import Ledger, WindowPlan, note_covered, note_finished, uncounted
-from sources.posthog.planning.row_limit import RowCap
-from sources.posthog.planning.worker_pool import Job, Split, run_jobs
-from sources.posthog.properties.catalogue import Tally
-from sources.posthog.properties.shred import PropertyColumns, ShapedPage
-from sources.posthog.readers.base import Batch, Noted, State, TableReading, nothing
-from sources.posthog.readers.run import Progress, Run
-from sources.posthog.settings import Settings
-from sources.posthog.sql.dialect import Dialect
-from sources.posthog.tables import EVENTS
+from ..clock import HOUR, LAST_DAY, MAX, to_text
+from ..errors import AnswerMalformed, Narrow
+from ..http import memory
+from ..http.answers import QueryAnswer
+from ..http.client import PostHogClient
+from ..pages.arrow import ANY, COUNT, HASH, INTEGER, declared_table, empty_table
+from ..pages.spool import Spool, SpooledPage
+from ..planning.histogram import EventCounter
+from ..planning.intervals import Window, eras
+from ..planning.leaves import Bar, Leaf, cut_by_bars, cut_by_cells, cut_evenly, cut_in_two, plan
+from ..planning.ledger import Ledger, WindowPlan, note_covered, note_finished, uncounted
+from ..planning.row_limit import RowCap
+from ..planning.worker_pool import Job, Split, run_jobs
+from ..properties.catalogue import Tally
+from ..properties.shred import PropertyColumns, ShapedPage
+from ..settings import Settings
+from ..sql.dialect import Dialect
+from ..tables import EVENTS
+from .base import Batch, Noted, State, TableReading, nothing
+from .run import Progress, Run
 
 logger = logging.getLogger(__name__)
 

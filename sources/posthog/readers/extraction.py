@@ -11,22 +11,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sources.posthog.clock import TOLERANCE, to_datetime
-from sources.posthog.errors import AccessDenied, ListUnreadable, NotFound, PaymentRequired, PostHogError, RequestRefused
-from sources.posthog.http.answers import Project
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.http.unsupported import asked_once
-from sources.posthog.pages.spool import Spool
-from sources.posthog.properties.infer import PropertyType
-from sources.posthog.properties.shred import PropertyColumns
-from sources.posthog.readers.base import Given, HasRoom, Noted, Page, State, TableReading
-from sources.posthog.readers.registry import engine_of
-from sources.posthog.readers.rest.pages import pages
-from sources.posthog.readers.run import KnownKeys, Progress, Run
-from sources.posthog.readers.skipped_tables import Withheld
-from sources.posthog.readers.version_manifest import KnownVersions
-from sources.posthog.settings import Requests, Settings
-from sources.posthog.tables import CORE, Table
+from ..clock import TOLERANCE, to_datetime
+from ..errors import AccessDenied, ListUnreadable, NotFound, PaymentRequired, PostHogError, RequestRefused
+from ..http.answers import Project
+from ..http.client import PostHogClient
+from ..http.unsupported import asked_once
+from ..pages.spool import Spool
+from ..properties.infer import PropertyType
+from ..properties.shred import PropertyColumns
+from ..settings import Requests, Settings
+from ..tables import CORE, Table
+from .base import Given, HasRoom, Noted, Page, State, TableReading
+from .registry import engine_of
+from .rest.pages import pages
+from .run import KnownKeys, Progress, Run
+from .skipped_tables import Withheld
+from .version_manifest import KnownVersions
 
 logger = logging.getLogger(__name__)
 

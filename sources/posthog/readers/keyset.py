@@ -15,15 +15,15 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from sources.posthog.errors import AnswerMalformed, ColumnMissing, Narrow, QueryRefused, TableMissing
-from sources.posthog.http.answers import QueryAnswer
-from sources.posthog.http.unsupported import refused_as
-from sources.posthog.pages.arrow import COUNT, Kind, cells, declared_table
-from sources.posthog.readers.run import Run
-from sources.posthog.sql.capabilities import faults
-from sources.posthog.sql.dialect import value_literal
-from sources.posthog.sql.select import select
-from sources.posthog.tables import Column, Table
+from ..errors import AnswerMalformed, ColumnMissing, Narrow, QueryRefused, TableMissing
+from ..http.answers import QueryAnswer
+from ..http.unsupported import refused_as
+from ..pages.arrow import COUNT, Kind, cells, declared_table
+from ..sql.capabilities import faults
+from ..sql.dialect import value_literal
+from ..sql.select import select
+from ..tables import Column, Table
+from .run import Run
 
 logger = logging.getLogger(__name__)
 

@@ -10,30 +10,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sources.posthog.errors import AccessDenied, ColumnMissing, NotFound, PostHogError
-from sources.posthog.readers.base import Engine, Noted, State, TableReading
-from sources.posthog.readers.checksums import read_by_day, read_memberships
-from sources.posthog.readers.chosen_recordings import read_console, read_sharing
-from sources.posthog.readers.events import read_events as read_events_by_hogql
-from sources.posthog.readers.insights.actors import read_actors
-from sources.posthog.readers.insights.results import read_points, read_results
-from sources.posthog.readers.own_query.reader import read_query
-from sources.posthog.readers.rest.append_log import read_growing
-from sources.posthog.readers.rest.events import read_listed_events
-from sources.posthog.readers.rest.lists import read_contents, read_listing
-from sources.posthog.readers.rest.persons import read_listed_distinct_ids, read_listed_persons
-from sources.posthog.readers.rest.recordings import read_recordings
-from sources.posthog.readers.rest.snapshots import read_snapshots
-from sources.posthog.readers.run import Run
-from sources.posthog.readers.updated_at import read_stamped, read_windows
-from sources.posthog.readers.versioned import read_versioned
-from sources.posthog.tables import PERSONS, Reads, Table
-from sources.posthog.tables.analytics import Changing, Memberships, Stamped
-from sources.posthog.tables.core import EventLeaves, Versioned
-from sources.posthog.tables.insights import InsightActors, InsightPoints, InsightResults
-from sources.posthog.tables.own_query import Query
-from sources.posthog.tables.recordings import ConsoleLines, RecordingSharing, RecordingSnapshots, RecordingWindows
-from sources.posthog.tables.rest import Contents, Growing, Listing
+from ..errors import AccessDenied, ColumnMissing, NotFound, PostHogError
+from ..tables import PERSONS, Reads, Table
+from ..tables.analytics import Changing, Memberships, Stamped
+from ..tables.core import EventLeaves, Versioned
+from ..tables.insights import InsightActors, InsightPoints, InsightResults
+from ..tables.own_query import Query
+from ..tables.recordings import ConsoleLines, RecordingSharing, RecordingSnapshots, RecordingWindows
+from ..tables.rest import Contents, Growing, Listing
+from .base import Engine, Noted, State, TableReading
+from .checksums import read_by_day, read_memberships
+from .chosen_recordings import read_console, read_sharing
+from .events import read_events as read_events_by_hogql
+from .insights.actors import read_actors
+from .insights.results import read_points, read_results
+from .own_query.reader import read_query
+from .rest.append_log import read_growing
+from .rest.events import read_listed_events
+from .rest.lists import read_contents, read_listing
+from .rest.persons import read_listed_distinct_ids, read_listed_persons
+from .rest.recordings import read_recordings
+from .rest.snapshots import read_snapshots
+from .run import Run
+from .updated_at import read_stamped, read_windows
+from .versioned import read_versioned
 
 
 def read_changing(run: Run, reading: TableReading, state: State) -> Iterator[Noted]:

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from sources.posthog.clock import Clock, reckon, to_micros
-from sources.posthog.errors import AccessDenied, EndpointNotFound, PostHogError, RequestRefused
-from sources.posthog.http.answers import Project
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.http.unsupported import Lacking
-from sources.posthog.pages.spool import Spool
-from sources.posthog.readers.version_manifest import KnownVersions
-from sources.posthog.settings import Requests, Settings
-from sources.posthog.sql.capabilities import probe
-from sources.posthog.sql.dialect import Dialect
-from sources.posthog.tables import Table
+from ..clock import Clock, reckon, to_micros
+from ..errors import AccessDenied, EndpointNotFound, PostHogError, RequestRefused
+from ..http.answers import Project
+from ..http.client import PostHogClient
+from ..http.unsupported import Lacking
+from ..pages.spool import Spool
+from ..settings import Requests, Settings
+from ..sql.capabilities import probe
+from ..sql.dialect import Dialect
+from ..tables import Table
+from .version_manifest import KnownVersions
 
 if TYPE_CHECKING:
-    from sources.posthog.readers.insights.results import Insights
-    from sources.posthog.readers.own_query.schema import Abilities, Described
+    from .insights.results import Insights
+    from .own_query.schema import Abilities, Described
 
 
 class Progress:
@@ -92,7 +92,7 @@ class Run:
 
     @property
     def now(self) -> int:
-        """The server's clock at the start of the run, microseconds UTC: see `sources.posthog.clock`.
+        """The server's clock at the start of the run, microseconds UTC: see `posthog.clock`.
 
         Raises:
             PostHogError: as `dialect`.

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from sources.posthog.clock import DAY, MAX, MIN, to_micros
-from sources.posthog.planning.intervals import Region, Window
-from sources.posthog.planning.list_ledger import forget_listed
-from sources.posthog.tables import EVENTS, Table
-from sources.posthog.tables.own_query import Query
+from ..clock import DAY, MAX, MIN, to_micros
+from ..planning.intervals import Region, Window
+from ..planning.list_ledger import forget_listed
+from ..tables import EVENTS, Table
+from ..tables.own_query import Query
 
 _KEPT = ("property_columns", "types")
 """What the state says of columns, which stay as they are."""

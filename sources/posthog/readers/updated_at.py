@@ -25,19 +25,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.clock import DAY, MAX, MIN, SECOND, to_text
-from sources.posthog.errors import Narrow
-from sources.posthog.pages.arrow import COUNT, INTEGER, empty_table
-from sources.posthog.pages.arrow import DAY as A_DAY
-from sources.posthog.planning.intervals import Window, even_edges, middle_of
-from sources.posthog.planning.ledger import Ledger, WindowPlan, note_covered, note_finished
-from sources.posthog.planning.worker_pool import Job, Split, run_jobs
-from sources.posthog.readers.base import Batch, Noted, State, TableReading, note, nothing
-from sources.posthog.readers.keyset import Rows
-from sources.posthog.readers.run import Run
-from sources.posthog.settings import Settings
-from sources.posthog.tables import Table
-from sources.posthog.tables.analytics import Changing, Stamped
+from ..clock import DAY, MAX, MIN, SECOND, to_text
+from ..errors import Narrow
+from ..pages.arrow import COUNT, INTEGER, empty_table
+from ..pages.arrow import DAY as A_DAY
+from ..planning.intervals import Window, even_edges, middle_of
+from ..planning.ledger import Ledger, WindowPlan, note_covered, note_finished
+from ..planning.worker_pool import Job, Split, run_jobs
+from ..settings import Settings
+from ..tables import Table
+from ..tables.analytics import Changing, Stamped
+from .base import Batch, Noted, State, TableReading, note, nothing
+from .keyset import Rows
+from .run import Run
 
 logger = logging.getLogger(__name__)
 

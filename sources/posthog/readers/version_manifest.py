@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from sources.posthog.tables import Table
+from ..tables import Table
 
 KnownVersions = Callable[[Table], Iterable[pa.Table]]
 """Reads key, `version` and `is_deleted` of the rows that the warehouse holds, in chunks."""

@@ -18,15 +18,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.errors import AnswerMalformed, Narrow
-from sources.posthog.http.answers import QueryAnswer
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.pages.arrow import COUNT, HASH, TEXT, Kind, cells, declared_table, empty_table
-from sources.posthog.planning.row_limit import RowCap
-from sources.posthog.planning.worker_pool import Job, Split, run_jobs
-from sources.posthog.readers.base import Noted, State, TableReading, note
-from sources.posthog.readers.run import Progress, Run
-from sources.posthog.readers.version_manifest import (
+from ..errors import AnswerMalformed, Narrow
+from ..http.answers import QueryAnswer
+from ..http.client import PostHogClient
+from ..pages.arrow import COUNT, HASH, TEXT, Kind, cells, declared_table, empty_table
+from ..planning.row_limit import RowCap
+from ..planning.worker_pool import Job, Split, run_jobs
+from ..settings import Settings
+from ..sql.dialect import Dialect, text_literal, value_literal
+from ..sql.select import select
+from ..tables import Column, Table
+from ..tables.core import Versioned
+from .base import Noted, State, TableReading, note
+from .run import Progress, Run
+from .version_manifest import (
     FEWEST_BUCKETS,
     MOST_BUCKETS,
     KnownVersions,
@@ -34,11 +39,6 @@ from sources.posthog.readers.version_manifest import (
     buckets_for,
     changed_keys,
 )
-from sources.posthog.settings import Settings
-from sources.posthog.sql.dialect import Dialect, text_literal, value_literal
-from sources.posthog.sql.select import select
-from sources.posthog.tables import Column, Table
-from sources.posthog.tables.core import Versioned
 
 logger = logging.getLogger(__name__)
 

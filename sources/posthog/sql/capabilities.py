@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from sources.posthog.clock import to_micros
-from sources.posthog.errors import AnswerMalformed, QueryRefused, RequestRefused, ServerFault, Unreachable
-from sources.posthog.http.answers import QueryAnswer
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.http.json_values import shown
-from sources.posthog.http.unsupported import Lacking
-from sources.posthog.sql.dialect import FEWEST_ROWS, Dialect
+from ..clock import to_micros
+from ..errors import AnswerMalformed, QueryRefused, RequestRefused, ServerFault, Unreachable
+from ..http.answers import QueryAnswer
+from ..http.client import PostHogClient
+from ..http.json_values import shown
+from ..http.unsupported import Lacking
+from .dialect import FEWEST_ROWS, Dialect
 
 MODERN_MODIFIERS: Mapping[str, object] = {
     # Without it datetimes are in the project's zone and filters on them skip less (posthog-api 6.7, autumn 2026).

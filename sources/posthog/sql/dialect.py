@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from sources.posthog.clock import DAY, LAST_DAY, MAX, MIN, SECOND, to_datetime, to_micros, to_text
-from sources.posthog.tables import Column
+from ..clock import DAY, LAST_DAY, MAX, MIN, SECOND, to_datetime, to_micros, to_text
+from ..tables import Column
 
 HASH_SPACE = 2**64
 """One past the largest value of `cityHash64`."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sources.posthog.tables.analytics import ANALYTICS_TABLES
-from sources.posthog.tables.content import TABLES_OF_CONTENT, TABLES_OF_FEATURES
-from sources.posthog.tables.core import (
+from .analytics import ANALYTICS_TABLES
+from .content import TABLES_OF_CONTENT, TABLES_OF_FEATURES
+from .core import (
     CORE_TABLES,
     EVENT_ELEMENTS,
     EVENTS,
@@ -12,12 +12,12 @@ from sources.posthog.tables.core import (
     PERSONS,
     PROPERTY_COLUMNS,
 )
-from sources.posthog.tables.data_pipelines import TABLES_OF_MOVEMENT
-from sources.posthog.tables.insights import INSIGHT_TABLES
-from sources.posthog.tables.on_request import TABLES_ON_REQUEST
-from sources.posthog.tables.recordings import RECORDING_TABLES
-from sources.posthog.tables.schema import Column, DataType, Probe, Reads, Table
-from sources.posthog.tables.workspace import TABLES_OF_DEFINITIONS, TABLES_OF_WORKSPACE
+from .data_pipelines import TABLES_OF_MOVEMENT
+from .insights import INSIGHT_TABLES
+from .on_request import TABLES_ON_REQUEST
+from .recordings import RECORDING_TABLES
+from .schema import Column, DataType, Probe, Reads, Table
+from .workspace import TABLES_OF_DEFINITIONS, TABLES_OF_WORKSPACE
 
 CONFIGURATION_TABLES = (
     *TABLES_OF_WORKSPACE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sources.posthog.tables.schema import (
+from .schema import (
     Column,
     EngineName,
     Probe,
@@ -22,7 +22,7 @@ from sources.posthog.tables.schema import (
 
 @dataclass(frozen=True)
 class Changing(Reads):
-    """Rows that tell when they began and when they last changed (`sources.posthog.readers.updated_at`)."""
+    """Rows that tell when they began and when they last changed (`posthog.readers.updated_at`)."""
 
     table: str
     """Its name in HogQL."""
@@ -50,7 +50,7 @@ class Changing(Reads):
 
 @dataclass(frozen=True)
 class Stamped(Reads):
-    """Rows that tell when they last changed (`sources.posthog.readers.updated_at`)."""
+    """Rows that tell when they last changed (`posthog.readers.updated_at`)."""
 
     table: str
     """Its name in HogQL."""
@@ -74,7 +74,7 @@ class Stamped(Reads):
 
 @dataclass(frozen=True)
 class Memberships(Reads):
-    """Who is in which cohort, of both kinds of cohorts (`sources.posthog.readers.checksums`)."""
+    """Who is in which cohort, of both kinds of cohorts (`posthog.readers.checksums`)."""
 
     tables: tuple[str, ...]
     """Their names in HogQL: the dynamic cohorts' first."""

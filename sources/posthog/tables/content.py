@@ -14,8 +14,8 @@ asked from there on, so each is read whole. What PostHog deletes, softly or not,
 
 from __future__ import annotations
 
-from sources.posthog.tables.rest import Values, by, listed
-from sources.posthog.tables.schema import bigint, flag, json, text, time
+from .rest import Values, by, listed
+from .schema import bigint, flag, json, text, time
 
 COHORTS = listed(
     "cohorts",

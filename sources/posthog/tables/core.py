@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sources.posthog.tables.schema import (
+from .schema import (
     Column,
     EngineName,
     MadeOfPages,
@@ -26,7 +26,7 @@ from sources.posthog.tables.schema import (
 
 @dataclass(frozen=True)
 class EventLeaves(Reads):
-    """Events, in leaves of the order in which PostHog stores them (`sources.posthog.readers.events`)."""
+    """Events, in leaves of the order in which PostHog stores them (`posthog.readers.events`)."""
 
     engine: ClassVar[EngineName] = "hogql"
     copies_come_together: ClassVar[bool] = True
@@ -42,7 +42,7 @@ class EventLeaves(Reads):
 
 @dataclass(frozen=True)
 class Versioned(Reads):
-    """A table of HogQL with a version for each key (`sources.posthog.readers.versioned`)."""
+    """A table of HogQL with a version for each key (`posthog.readers.versioned`)."""
 
     table: str
     """Its name in HogQL."""

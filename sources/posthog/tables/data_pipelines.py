@@ -10,8 +10,8 @@ first page leads to an empty one and whatever is older is never seen: they are r
 
 from __future__ import annotations
 
-from sources.posthog.tables.rest import EachRow, by, growing, listed
-from sources.posthog.tables.schema import bigint, double, flag, json, text, time
+from .rest import EachRow, by, growing, listed
+from .schema import bigint, double, flag, json, text, time
 
 HOG_FUNCTION_TYPES = (
     "destination",

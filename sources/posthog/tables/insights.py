@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from sources.posthog.tables.schema import (
+from .schema import (
     Column,
     EngineName,
     Probe,
@@ -35,7 +35,7 @@ POINTS: dict[Shape, str] = {
 
 @dataclass(frozen=True)
 class InsightResults(Reads):
-    """Which insights there are, and how computing them went (`sources.posthog.readers.insights.results`)."""
+    """Which insights there are, and how computing them went (`posthog.readers.insights.results`)."""
 
     engine: ClassVar[EngineName] = "insights"
 
@@ -50,7 +50,7 @@ class InsightResults(Reads):
 
 @dataclass(frozen=True)
 class InsightPoints(Reads):
-    """The points of all insights of one shape (`sources.posthog.readers.insights.results`)."""
+    """The points of all insights of one shape (`posthog.readers.insights.results`)."""
 
     shape: Shape
 
@@ -67,7 +67,7 @@ class InsightPoints(Reads):
 
 @dataclass(frozen=True)
 class InsightActors(Reads):
-    """The persons behind the points that `insight_actors` asks for (`sources.posthog.readers.insights.actors`)."""
+    """The persons behind the points that `insight_actors` asks for (`posthog.readers.insights.actors`)."""
 
     engine: ClassVar[EngineName] = "insights"
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sources.posthog.tables.rest import Contents, EachRow, Wanted, by, listed
-from sources.posthog.tables.schema import Column, Table, bigint, json, text, time
+from .rest import Contents, EachRow, Wanted, by, listed
+from .schema import Column, Table, bigint, json, text, time
 
 PERSON_ACTIVITY = listed(
     "person_activity",

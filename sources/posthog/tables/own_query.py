@@ -9,9 +9,9 @@ from datetime import date, datetime, timezone
 from difflib import get_close_matches
 from typing import Any, ClassVar, Literal
 
-from sources.posthog.clock import DAY, HOUR, SECOND
-from sources.posthog.dlt_internals import snake_case
-from sources.posthog.tables.schema import EngineName, Reads, Table
+from ..clock import DAY, HOUR, SECOND
+from ..dlt_internals import snake_case
+from .schema import EngineName, Reads, Table
 
 Write = Literal["merge", "replace", "append"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sources.posthog.tables.schema import EngineName, Probe, Reads, Table, bigint, double, flag, json, text, time
+from .schema import EngineName, Probe, Reads, Table, bigint, double, flag, json, text, time
 
 _LIST = Probe(path="session_recordings", params=(("limit", 1), ("date_from", "-1d")))
 
 
 @dataclass(frozen=True)
 class RecordingWindows(Reads):
-    """The list of recordings, in windows of `start_time` (`sources.posthog.readers.rest.recordings`)."""
+    """The list of recordings, in windows of `start_time` (`posthog.readers.rest.recordings`)."""
 
     engine: ClassVar[EngineName] = "listing"
 
@@ -27,7 +27,7 @@ class RecordingWindows(Reads):
 
 @dataclass(frozen=True)
 class RecordingSnapshots(Reads):
-    """What chosen recordings show (`sources.posthog.readers.rest.snapshots`)."""
+    """What chosen recordings show (`posthog.readers.rest.snapshots`)."""
 
     engine: ClassVar[EngineName] = "listing"
 
@@ -42,7 +42,7 @@ class RecordingSnapshots(Reads):
 
 @dataclass(frozen=True)
 class RecordingSharing(Reads):
-    """How chosen recordings are shared (`sources.posthog.readers.chosen_recordings`)."""
+    """How chosen recordings are shared (`posthog.readers.chosen_recordings`)."""
 
     engine: ClassVar[EngineName] = "listing"
 
@@ -53,7 +53,7 @@ class RecordingSharing(Reads):
 
 @dataclass(frozen=True)
 class ConsoleLines(Reads):
-    """What the consoles of chosen recordings said (`sources.posthog.readers.chosen_recordings`)."""
+    """What the consoles of chosen recordings said (`posthog.readers.chosen_recordings`)."""
 
     table: str
     """Its name in HogQL."""

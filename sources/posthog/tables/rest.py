@@ -1,4 +1,4 @@
-"""How a table is read from PostHog's REST lists, as data: what `sources.posthog.readers.rest` has to know."""
+"""How a table is read from PostHog's REST lists, as data: what `posthog.readers.rest` has to know."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from sources.posthog.tables.schema import Column, EngineName, Probe, Reads, Table, bigint, text
+from .schema import Column, EngineName, Probe, Reads, Table, bigint, text
 
 PAGE_SIZE = 250
 """Rows asked for at once: most lists fit into one page, and PostHog's slower serializers still answer in a second."""

@@ -1,4 +1,4 @@
-"""What a declaration of a table is made of. Data only: who reads it is in `sources.posthog.readers.registry`."""
+"""What a declaration of a table is made of. Data only: who reads it is in `posthog.readers.registry`."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ which it was (posthog/api/property_definition.py, autumn 2026).
 
 from __future__ import annotations
 
-from sources.posthog.tables.rest import EachRow, Values, by, growing, listed
-from sources.posthog.tables.schema import bigint, flag, json, text, time
+from .rest import EachRow, Values, by, growing, listed
+from .schema import bigint, flag, json, text, time
 
 PROJECTS = listed(
     "projects",

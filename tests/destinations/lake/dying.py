@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from destinations.lake.store import Store
+from posthog_warehouse.destinations.lake.store import Store
 
 _CHANGES = ("put", "delete")
 """All that a reader can see of a run goes through these two (on S3 `write_text`, too, for what is no table's)."""

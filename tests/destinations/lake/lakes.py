@@ -11,7 +11,7 @@ import dlt
 import duckdb
 import pyarrow as pa
 
-from destinations.lake import lake
+from posthog_warehouse.destinations.lake import lake
 from tests.destinations.lake.s3 import S3Server
 
 DATASET = "posthog"

@@ -24,10 +24,10 @@ import psutil
 from deltalake import DeltaTable
 from pyiceberg.serializers import ToOutputFile
 
-from destinations.errors import cause_in
-from destinations.lake import Lake, conditional
-from destinations.lake.lease import LeaseLost
-from destinations.open_tables import delta
+from posthog_warehouse.destinations.errors import cause_in
+from posthog_warehouse.destinations.lake import Lake, conditional
+from posthog_warehouse.destinations.lake.lease import LeaseLost
+from posthog_warehouse.destinations.open_tables import delta
 from tests.destinations.lake.lakes import load, load_events
 from tests.destinations.open_tables.tables import Tables
 from tests.destinations.open_tables.tables import load_events as load_rows

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from destinations.errors import (
+from posthog_warehouse.destinations.errors import (
     DestinationError,
     DestinationHeld,
     DestinationUnusable,
 )
-from destinations.lake import Lake
+from posthog_warehouse.destinations.lake import Lake
 from tests.destinations.lake.azure import EXPIRED, AzureServer
 from tests.destinations.lake.gcs import GcsServer
 from tests.destinations.lake.lakes import LocalPlace, ObjectServer, Place, event, load_events, numbers
@@ -109,7 +109,7 @@ def test_what_a_killed_run_noted_for_an_unusable_table_stays_noted(
     local: LocalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A compaction was cut off when its new file was there, which was damaged then: the old ones are all there is."""
-    monkeypatch.setattr("destinations.lake.merging.SMALL_BYTES", 10)
+    monkeypatch.setattr("posthog_warehouse.destinations.lake.merging.SMALL_BYTES", 10)
     for start in (0, 4, 8):
         load_events(local, [event(n, "2026-11-20T12:00:00Z") for n in range(start, start + 4)])
     old = {path: local.get(path) for path in local.files("events")}
@@ -201,11 +201,11 @@ def test_a_kind_of_store_whose_package_is_missing(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(f"DESTINATION__FILESYSTEM__CREDENTIALS__AZURE_STORAGE_ACCOUNT_{name}", "anything")
     # In a process of its own: fsspec remembers the packages that it found.
     script = (
-        "import sys; sys.modules['adlfs'] = None; from destinations.lake import Lake; "
+        "import sys; sys.modules['adlfs'] = None; from posthog_warehouse.destinations.lake import Lake; "
         "Lake('az://container/lake').check()"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    [said] = [line for line in ended.stderr.splitlines() if line.startswith("destinations.errors.")]
+    [said] = [line for line in ended.stderr.splitlines() if line.startswith("posthog_warehouse.destinations.errors.")]
     assert said.startswith("destinations.errors.DestinationUnready: ")
     assert 'pip install "dlt[az]"' in said
 
@@ -218,8 +218,8 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
 def test_a_lake_that_another_process_holds(local: LocalPlace) -> None:
     load_events(local, ROWS)
     script = (
-        "import sys; from destinations.lake import Lake; lake = Lake(sys.argv[1]); lake.dlt_destination(); "
-        "print('held', flush=True); sys.stdin.read()"
+        "import sys; from posthog_warehouse.destinations.lake import Lake; "
+        "lake = Lake(sys.argv[1]); lake.dlt_destination(); print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, local.url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
@@ -236,8 +236,8 @@ def test_a_lake_that_another_process_holds(local: LocalPlace) -> None:
 def test_a_lake_in_a_bucket_that_another_run_holds(s3: S3Server) -> None:
     url = f"s3://{s3.new_bucket()}/lake"
     script = (
-        "import sys; from destinations.lake import Lake; lake = Lake(sys.argv[1]); lake.dlt_destination(); "
-        "print('held', flush=True); sys.stdin.read()"
+        "import sys; from posthog_warehouse.destinations.lake import Lake; "
+        "lake = Lake(sys.argv[1]); lake.dlt_destination(); print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script, url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:

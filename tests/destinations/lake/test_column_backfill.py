@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from destinations.lake import Lake
+from posthog_warehouse.destinations.lake import Lake
 from tests.destinations.lake.lakes import Place, event, load_events, read
 
 ROWS = [event(n, f"2026-11-{20 + n % 3}T12:00:00Z", properties=f'{{"n": {n}.5}}', n=n) for n in range(9)]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from destinations.errors import DestinationUnusable
-from destinations.lake import Lake, compacting
-from destinations.lake.atomic_swap import exchange
+from posthog_warehouse.destinations.errors import DestinationUnusable
+from posthog_warehouse.destinations.lake import Lake, compacting
+from posthog_warehouse.destinations.lake.atomic_swap import exchange
 from tests.destinations.lake.dying import dying
 from tests.destinations.lake.lakes import LocalPlace, Place, S3Place, event, load, load_events, numbers, read
 from tests.destinations.lake.s3 import S3Server
@@ -153,7 +153,7 @@ def test_dead_before_any_change_of_compact(
     """Files of a disk can be exchanged with others in one step, where its system can; objects never."""
     if way == "none":
         monkeypatch.setattr(compacting, "exchange", lambda *_: False)
-    monkeypatch.setattr("destinations.lake.merging.SMALL_BYTES", 10)
+    monkeypatch.setattr("posthog_warehouse.destinations.lake.merging.SMALL_BYTES", 10)
     rows = [event(n, f"2026-11-{20 + n % 2}T{n:02d}:00:00Z") for n in range(12)]
     for nth in each_change(places):
         place = places(nth)

@@ -9,8 +9,8 @@ import pytest
 import s3fs
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from destinations.errors import DestinationError, DestinationUnusable
-from destinations.lake import Lake
+from posthog_warehouse.destinations.errors import DestinationError, DestinationUnusable
+from posthog_warehouse.destinations.lake import Lake
 from tests.destinations.lake.lakes import S3Place, event, load_events, numbers
 from tests.destinations.lake.proxy import FAULTS, FailingProxy
 from tests.destinations.lake.s3 import S3Server

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from destinations.lake import Lake
-from destinations.lake import lease as leases
+from posthog_warehouse.destinations.lake import Lake
+from posthog_warehouse.destinations.lake import lease as leases
 from tests.destinations.lake.conftest import PLACES
 from tests.destinations.lake.lakes import BucketPlace, ObjectServer, load, load_events, numbers, read
 from tests.destinations.lake.pausing import Pausing, do, pausing
@@ -123,7 +123,7 @@ def test_stopped_at_any_put_of_a_replacement(places: Places, other: Pausing) -> 
 
 
 def test_stopped_at_any_put_of_compact(places: Places, other: Pausing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("destinations.lake.merging.SMALL_BYTES", 10)
+    monkeypatch.setattr("posthog_warehouse.destinations.lake.merging.SMALL_BYTES", 10)
     for nth in each_put(12):
         place = places(nth)
         for start in (0, 4, 8):

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from destinations.errors import DestinationHeld
-from destinations.lake import lease as leases
-from destinations.lake import process
-from destinations.lake.conditional import ABSENT, ConditionFailed, Found, Objects, objects_of, tag_in
-from destinations.lake.lease import Lease, LeaseLost, Limits
+from posthog_warehouse.destinations.errors import DestinationHeld
+from posthog_warehouse.destinations.lake import lease as leases
+from posthog_warehouse.destinations.lake import process
+from posthog_warehouse.destinations.lake.conditional import ABSENT, ConditionFailed, Found, Objects, objects_of, tag_in
+from posthog_warehouse.destinations.lake.lease import Lease, LeaseLost, Limits
 from tests.destinations.lake.conftest import PLACES
 from tests.destinations.lake.gcs import GcsServer
 from tests.destinations.lake.lakes import LocalPlace, ObjectServer
@@ -87,7 +87,7 @@ def test_large_files_have_conditions_too(
 ) -> None:
     server: ObjectServer = request.getfixturevalue(f"{kind}_server")
     part = 5 * 1024 * 1024
-    monkeypatch.setattr("destinations.lake.conditional._PART_BYTES", part)
+    monkeypatch.setattr("posthog_warehouse.destinations.lake.conditional._PART_BYTES", part)
     store, path = objects_of(server.fs, server.scheme), f"{server.new_bucket()}/large"
     file = tmp_path / "large"
     file.write_bytes(b"x" * (2 * part + 1))
@@ -151,8 +151,8 @@ class _Aged:
 
 _TAKER = """
 import sys
-from destinations.errors import DestinationHeld
-from destinations.lake import Lake
+from posthog_warehouse.destinations.errors import DestinationHeld
+from posthog_warehouse.destinations.lake import Lake
 for line in sys.stdin:
     lake = Lake(sys.argv[1])
     try:
@@ -286,7 +286,7 @@ class _Timeless:
 def test_a_store_that_ignores_conditions_is_told_of(gs_server: GcsServer, caplog: pytest.LogCaptureFixture) -> None:
     made = objects_of(gs_server.fs, "gs"), f"{gs_server.new_bucket()}/lease.json"
     quick = replace(NEVER, watch=0.01)
-    with gs_server.ignoring_conditions(), caplog.at_level(logging.WARNING, "destinations"):
+    with gs_server.ignoring_conditions(), caplog.at_level(logging.WARNING, "posthog_warehouse.destinations"):
         holder = lease_of(made, quick, "gs://bucket/lake")
         holder.take()
         assert not holder.has_conditions
@@ -324,7 +324,10 @@ def test_an_answer_that_was_lost_is_no_loss(of_s3: Callable[[], tuple[Objects, s
 
 
 def test_who_has_ended_for_certain() -> None:
-    say = "import json, sys; from destinations.lake import process; print(json.dumps(process.described()), flush=True)"
+    say = (
+        "import json, sys; from posthog_warehouse.destinations.lake import process; "
+        "print(json.dumps(process.described()), flush=True)"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", f"{say}; sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:

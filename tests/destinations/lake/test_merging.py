@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from destinations.lake import merging
+from posthog_warehouse.destinations.lake import merging
 from tests.destinations.lake.lakes import LocalPlace, Place, event, load, load_events, numbers, read
 
 
@@ -181,7 +181,7 @@ def test_a_column_has_one_type_in_all_files(local: LocalPlace) -> None:
 def test_rows_are_sorted_and_in_groups_that_readers_can_leave_out(
     local: LocalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("destinations.lake.writing.ROW_GROUP_ROWS", 2_048)
+    monkeypatch.setattr("posthog_warehouse.destinations.lake.writing.ROW_GROUP_ROWS", 2_048)
     rows = [event(n, f"2026-11-20T{n % 24:02d}:{n % 60:02d}:00Z", event=f"event {n % 7}") for n in range(20_000)]
     load_events(local, rows)
     [path] = local.files("events")

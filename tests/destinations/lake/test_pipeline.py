@@ -6,7 +6,7 @@ import json
 
 import dlt
 
-from destinations.lake import lake
+from posthog_warehouse.destinations.lake import lake
 from tests.destinations.lake.lakes import DATASET, LocalPlace, Place, event, load_events
 
 ROWS = [event(n, f"2026-11-{20 + n % 2}T12:00:00Z") for n in range(6)]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from destinations.lake import Lake
+from posthog_warehouse.destinations.lake import Lake
 from tests.destinations.lake.lakes import LocalPlace, Place, event, load, load_events
 from tests.destinations.lake.readers import HAS_JAVA, READERS, can_read
 

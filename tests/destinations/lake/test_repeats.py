@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from destinations.lake import Lake
+from posthog_warehouse.destinations.lake import Lake
 from tests.destinations.lake.lakes import DATASET, Place, event, load_events, numbers, read
 from tests.destinations.open_tables.conftest import tables
 from tests.destinations.open_tables.tables import Tables

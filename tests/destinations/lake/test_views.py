@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from destinations.lake import Lake
+from posthog_warehouse.destinations.lake import Lake
 from tests.destinations.lake.lakes import LocalPlace, Place, event, load, load_events
 
 IDS = {

@@ -13,7 +13,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from pyiceberg.table import StaticTable, Table
 
-from destinations.open_tables import OpenTables, open_tables
+from posthog_warehouse.destinations.open_tables import OpenTables, open_tables
 from tests.destinations.lake.lakes import DATASET, EVENT_COLUMNS, Row, as_arrow
 from tests.destinations.lake.s3 import KEY, SECRET, S3Server
 from tests.destinations.open_tables.duckdb_reader import reader_of

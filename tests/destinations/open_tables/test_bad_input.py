@@ -10,9 +10,14 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from destinations.errors import DestinationForeign, DestinationHeld, DestinationUnready, DestinationUnusable
-from destinations.lake import Lake
-from destinations.open_tables import OpenTables
+from posthog_warehouse.destinations.errors import (
+    DestinationForeign,
+    DestinationHeld,
+    DestinationUnready,
+    DestinationUnusable,
+)
+from posthog_warehouse.destinations.lake import Lake
+from posthog_warehouse.destinations.open_tables import OpenTables
 from tests.destinations.lake.lakes import LocalPlace, event
 from tests.destinations.lake.lakes import load_events as load_into_lake
 from tests.destinations.lake.s3 import S3Server

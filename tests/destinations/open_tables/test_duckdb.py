@@ -13,7 +13,7 @@ import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 from pyiceberg.table import StaticTable
 
-from destinations.open_tables.iceberg import Iceberg
+from posthog_warehouse.destinations.open_tables.iceberg import Iceberg
 from tests.destinations.lake.lakes import event
 from tests.destinations.open_tables.tables import LocalTables, Tables, load_events, numbers
 from tests.destinations.open_tables.test_dying import dead

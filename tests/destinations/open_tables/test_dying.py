@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from destinations.lake.pipeline import LakeClient
-from destinations.open_tables.delta import Delta
-from destinations.open_tables.iceberg import Iceberg
+from posthog_warehouse.destinations.lake.pipeline import LakeClient
+from posthog_warehouse.destinations.open_tables.delta import Delta
+from posthog_warehouse.destinations.open_tables.iceberg import Iceberg
 from tests.destinations.lake.dying import Dead
 from tests.destinations.lake.lakes import event
 from tests.destinations.open_tables.tables import LocalTables, Tables, load, load_events, numbers

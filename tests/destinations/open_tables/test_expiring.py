@@ -11,10 +11,10 @@ import pytest
 from pyiceberg.catalog import load_catalog
 from pyiceberg.table.metadata import TableMetadata
 
-from destinations.errors import DestinationForeign, DestinationUnusable
-from destinations.lake.store import Store
-from destinations.open_tables import iceberg
-from destinations.open_tables.expiring import cutoff_of, expired
+from posthog_warehouse.destinations.errors import DestinationForeign, DestinationUnusable
+from posthog_warehouse.destinations.lake.store import Store
+from posthog_warehouse.destinations.open_tables import iceberg
+from posthog_warehouse.destinations.open_tables.expiring import cutoff_of, expired
 from tests.destinations.lake.dying import Dead
 from tests.destinations.lake.lakes import event
 from tests.destinations.lake.s3 import S3Server

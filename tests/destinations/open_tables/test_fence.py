@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from destinations.lake import lease as leases
+from posthog_warehouse.destinations.lake import lease as leases
 from tests.destinations.lake.lakes import event
 from tests.destinations.lake.pausing import Pausing, do, pausing
 from tests.destinations.lake.s3 import S3Server

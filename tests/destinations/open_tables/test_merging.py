@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from destinations.destination import Bounds
+from posthog_warehouse.destinations.destination import Bounds
 from tests.destinations.lake.lakes import event
 from tests.destinations.open_tables.tables import LocalTables, Tables, load, load_events, numbers
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 
 
 def client_of(sandbox: Sandbox, key: str | None = None) -> httpx.Client:

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.behaviour import PROFILES
-from sandbox.local import Sandbox, SandboxError
+from posthog_warehouse.sandbox.behaviour import PROFILES
+from posthog_warehouse.sandbox.local import Sandbox, SandboxError
 from tests.conftest import StartSandbox
 from tests.sandbox.api.conftest import Query
 

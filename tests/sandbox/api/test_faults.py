@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.local import Sandbox, SandboxError
+from posthog_warehouse.sandbox.local import Sandbox, SandboxError
 
 PATH = "/api/projects/1/persons/?limit=50"
 

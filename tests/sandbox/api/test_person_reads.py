@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandbox.api.clients import client_of
 from tests.sandbox.api.lists.reading import read
 

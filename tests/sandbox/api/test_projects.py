@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 
 
 def test_the_project_is_listed_and_described(box: Sandbox, http: httpx.Client) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.api.query_answer import drop_last_row
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.api.query_answer import drop_last_row
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandbox.api.conftest import Query
 
 #: Every field of the answer to a HogQLQuery (posthog-api section 6.2).

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandbox.api.conftest import Query
 
 STATUS_FIELDS = {

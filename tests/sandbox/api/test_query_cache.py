@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandbox.api.conftest import Query
 
 HOUR = 3600

@@ -8,8 +8,8 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from sandbox import snapshots
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox import snapshots
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.conftest import StartSandbox
 from tests.sandbox.api.clients import client_of
 

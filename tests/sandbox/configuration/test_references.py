@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 
 
 def names_in(node: Any) -> set[str]:

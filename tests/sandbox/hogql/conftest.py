@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from sandbox.behaviour import Behaviour
-from sandbox.hogql import HogQLContext, compile_query
-from sandbox.store import Selection, Store, quoted
+from posthog_warehouse.sandbox.behaviour import Behaviour
+from posthog_warehouse.sandbox.hogql import HogQLContext, compile_query
+from posthog_warehouse.sandbox.store import Selection, Store, quoted
 
 TEAM = 71
 LARGE_TEAM = 72

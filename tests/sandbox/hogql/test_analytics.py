@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.store import Store, quoted
+from posthog_warehouse.sandbox.store import Store, quoted
 from tests.sandbox.hogql.conftest import TEAM, Run, person
 
 

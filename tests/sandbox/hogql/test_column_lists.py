@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.behaviour import PROFILES
-from sandbox.hogql import HogQLError, compile_query
+from posthog_warehouse.sandbox.behaviour import PROFILES
+from posthog_warehouse.sandbox.hogql import HogQLError, compile_query
 from tests.sandbox.hogql.conftest import Run, context
 
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from sandbox.hogql import HogQLError
-from sandbox.hogql.parser import parse_select
+from posthog_warehouse.sandbox.hogql import HogQLError
+from posthog_warehouse.sandbox.hogql.parser import parse_select
 
 
 def test_the_tree_is_the_grammars() -> None:

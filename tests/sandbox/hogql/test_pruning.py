@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sandbox.hogql import compile_query
-from sandbox.store import Selection, Store
+from posthog_warehouse.sandbox.hogql import compile_query
+from posthog_warehouse.sandbox.store import Selection, Store
 from tests.sandbox.hogql.conftest import LARGE_TEAM, context
 
 Read = Callable[..., Selection]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.behaviour import PROFILES, Behaviour
-from sandbox.hogql import OFFSET_REFUSED, HogQLError, compile_query
+from posthog_warehouse.sandbox.behaviour import PROFILES, Behaviour
+from posthog_warehouse.sandbox.hogql import OFFSET_REFUSED, HogQLError, compile_query
 from tests.sandbox.hogql.conftest import Run, context
 
 OLD = PROFILES["selfhosted-2023"]

@@ -8,8 +8,8 @@ import orjson
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sandbox.hogql.literals import identifier, string
-from sandbox.store import Store
+from posthog_warehouse.sandbox.hogql.literals import identifier, string
+from posthog_warehouse.sandbox.store import Store
 from tests.sandbox.hogql.conftest import Run
 
 NUMBERS = count()

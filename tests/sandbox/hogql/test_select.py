@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.hogql import HogQLError, compile_query
+from posthog_warehouse.sandbox.hogql import HogQLError, compile_query
 from tests.sandbox.hogql.conftest import Run, context, event
 
 Rows = list[list[Any]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.behaviour import PROFILES
-from sandbox.hogql import HogQLError
+from posthog_warehouse.sandbox.behaviour import PROFILES
+from posthog_warehouse.sandbox.hogql import HogQLError
 from tests.sandbox.hogql.conftest import Run
 
 NEW_YORK = "America/New_York"

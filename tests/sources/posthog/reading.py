@@ -10,15 +10,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from sandbox.local import Sandbox
-from sources.posthog.clock import MAX, MIN
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.planning.intervals import Window
-from sources.posthog.readers.base import Batch
-from sources.posthog.readers.events import EventsReader
-from sources.posthog.settings import Settings
-from sources.posthog.sql.capabilities import probe
-from sources.posthog.sql.dialect import Dialect
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.clock import MAX, MIN
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.planning.intervals import Window
+from posthog_warehouse.sources.posthog.readers.base import Batch
+from posthog_warehouse.sources.posthog.readers.events import EventsReader
+from posthog_warehouse.sources.posthog.settings import Settings
+from posthog_warehouse.sources.posthog.sql.capabilities import probe
+from posthog_warehouse.sources.posthog.sql.dialect import Dialect
 
 EVERYTHING = Window(MIN, MAX, MIN, MAX)
 IMPATIENT = {"attempts": 4, "backoff_seconds": (0.01, 0.05)}

@@ -8,14 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from sandbox.local import Sandbox
-from sources.posthog.http.answers import Project
-from sources.posthog.pages.spool import SpooledPage
-from sources.posthog.readers.base import TableReading
-from sources.posthog.readers.registry import engine_of
-from sources.posthog.readers.run import Run
-from sources.posthog.settings import Requests, Settings
-from sources.posthog.tables import Table
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.http.answers import Project
+from posthog_warehouse.sources.posthog.pages.spool import SpooledPage
+from posthog_warehouse.sources.posthog.readers.base import TableReading
+from posthog_warehouse.sources.posthog.readers.registry import engine_of
+from posthog_warehouse.sources.posthog.readers.run import Run
+from posthog_warehouse.sources.posthog.settings import Requests, Settings
+from posthog_warehouse.sources.posthog.tables import Table
 from tests.sources.posthog.reading import connected
 
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.posthog.clock import DAY, HOUR, MAX, MIN, SECOND, TOLERANCE, reckon
-from sources.posthog.planning.intervals import Region, Window
-from sources.posthog.planning.ledger import Ledger
-from sources.posthog.planning.list_ledger import EventWindows
-from sources.posthog.readers.rest.recording_state import Reading as RecordingsRead
-from sources.posthog.readers.rest.recording_state import forget_after, note_finished, note_reading
-from sources.posthog.readers.rest.recording_state import plan as recordings_plan
-from sources.posthog.settings import Settings
+from posthog_warehouse.sources.posthog.clock import DAY, HOUR, MAX, MIN, SECOND, TOLERANCE, reckon
+from posthog_warehouse.sources.posthog.planning.intervals import Region, Window
+from posthog_warehouse.sources.posthog.planning.ledger import Ledger
+from posthog_warehouse.sources.posthog.planning.list_ledger import EventWindows
+from posthog_warehouse.sources.posthog.readers.rest.recording_state import Reading as RecordingsRead
+from posthog_warehouse.sources.posthog.readers.rest.recording_state import forget_after, note_finished, note_reading
+from posthog_warehouse.sources.posthog.readers.rest.recording_state import plan as recordings_plan
+from posthog_warehouse.sources.posthog.settings import Settings
 
 NOW = 1_795_953_600 * SECOND
 SETTINGS = Settings()

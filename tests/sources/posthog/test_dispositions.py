@@ -9,8 +9,8 @@ import dlt
 import pytest
 from dlt.pipeline.helpers import pipeline_drop
 
-from sandbox.local import Sandbox
-from sources.posthog import posthog
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import posthog
 from tests.conftest import StartSandbox
 from tests.sandboxes import started
 from tests.sources.posthog.test_source import script  # noqa: F401 - the fixture

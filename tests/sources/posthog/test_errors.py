@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from sources.posthog import errors
-from sources.posthog.errors import PostHogError
+from posthog_warehouse.sources.posthog import errors
+from posthog_warehouse.sources.posthog.errors import PostHogError
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PostHogError)]
 

@@ -14,13 +14,13 @@ import pytest
 from dlt.common.runtime.run_context import active
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from sandbox.local import Sandbox
-from sources.posthog import CORE, parse_time, posthog
-from sources.posthog.clock import DAY, HOUR, MAX, MIN, to_micros
-from sources.posthog.errors import KeyRefused, ScopeMissing
-from sources.posthog.planning.intervals import Window
-from sources.posthog.planning.ledger import Ledger
-from sources.posthog.readers.extraction import OtherProject
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import CORE, parse_time, posthog
+from posthog_warehouse.sources.posthog.clock import DAY, HOUR, MAX, MIN, to_micros
+from posthog_warehouse.sources.posthog.errors import KeyRefused, ScopeMissing
+from posthog_warehouse.sources.posthog.planning.intervals import Window
+from posthog_warehouse.sources.posthog.planning.ledger import Ledger
+from posthog_warehouse.sources.posthog.readers.extraction import OtherProject
 from tests.conftest import StartSandbox
 from tests.sandboxes import started
 
@@ -204,7 +204,7 @@ def test_another_project_is_refused(start_sandbox: StartSandbox, still: Sandbox)
 
 def _cause(error: BaseException) -> BaseException | None:
     seen: BaseException | None = error
-    while seen is not None and type(seen).__module__.partition(".")[0] != "sources":
+    while seen is not None and type(seen).__module__.partition(".")[0] != "posthog_warehouse":
         seen = seen.__cause__ or seen.__context__
     return seen
 

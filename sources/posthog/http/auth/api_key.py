@@ -12,7 +12,7 @@ from enum import Enum
 from typing import NoReturn
 from urllib.parse import quote
 
-from sources.posthog.errors import KeyMalformed, KeyMissing
+from ...errors import KeyMalformed, KeyMissing
 
 
 class KeyKind(Enum):

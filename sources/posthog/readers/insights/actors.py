@@ -12,14 +12,14 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
-from sources.posthog.errors import NothingRequested, RequestRefused
-from sources.posthog.http.json_values import canonical
-from sources.posthog.readers.base import Noted, State, TableReading
-from sources.posthog.readers.insights import legacy
-from sources.posthog.readers.insights.definitions import Definition
-from sources.posthog.readers.insights.results import Insights, insights_of
-from sources.posthog.readers.rest.pages import pages
-from sources.posthog.readers.run import Run
+from ...errors import NothingRequested, RequestRefused
+from ...http.json_values import canonical
+from ..base import Noted, State, TableReading
+from ..rest.pages import pages
+from ..run import Run
+from . import legacy
+from .definitions import Definition
+from .results import Insights, insights_of
 
 Selector = Mapping[str, Any]
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sources.posthog.errors import NothingRequested
-from sources.posthog.http.json_values import canonical
-from sources.posthog.readers.rest.consistent_read import read_whole
-from sources.posthog.readers.run import Run
-from sources.posthog.settings import Requests
-from sources.posthog.tables.insights import Shape
+from ...errors import NothingRequested
+from ...http.json_values import canonical
+from ...settings import Requests
+from ...tables.insights import Shape
+from ..rest.consistent_read import read_whole
+from ..run import Run
 
 CONFIG_PREFIX = "config:"
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sources.posthog.errors import RequestRefused
-from sources.posthog.readers.insights.definitions import Definition
+from ...errors import RequestRefused
+from .definitions import Definition
 
 _PATHS = {
     "TrendsQuery": "insights/trend",

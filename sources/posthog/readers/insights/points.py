@@ -7,10 +7,10 @@ from datetime import datetime, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sources.posthog.errors import AnswerMalformed
-from sources.posthog.http.json_values import json_text
-from sources.posthog.readers.insights.definitions import Definition
-from sources.posthog.tables.insights import POINTS, Shape
+from ...errors import AnswerMalformed
+from ...http.json_values import json_text
+from ...tables.insights import POINTS, Shape
+from .definitions import Definition
 
 Row = dict[str, Any]
 

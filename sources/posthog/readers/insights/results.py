@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-from sources.posthog.errors import (
+from ...errors import (
     AnswerFromCache,
     AnswerMalformed,
     AnswerTruncated,
@@ -26,13 +26,13 @@ from sources.posthog.errors import (
     ServerFault,
     Unreachable,
 )
-from sources.posthog.planning.worker_pool import Job, run_jobs
-from sources.posthog.readers.base import Noted, State, TableReading, nothing
-from sources.posthog.readers.insights import legacy
-from sources.posthog.readers.insights.definitions import Definition, Definitions, definitions
-from sources.posthog.readers.insights.points import Row, gone, points
-from sources.posthog.readers.run import Run
-from sources.posthog.tables.insights import POINTS, InsightPoints
+from ...planning.worker_pool import Job, run_jobs
+from ...tables.insights import POINTS, InsightPoints
+from ..base import Noted, State, TableReading, nothing
+from ..run import Run
+from . import legacy
+from .definitions import Definition, Definitions, definitions
+from .points import Row, gone, points
 
 # What every server with queries for insights can answer: refused, it has none.
 _PROBE = {

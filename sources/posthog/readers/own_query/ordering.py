@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sources.posthog.errors import OwnQueryRefused
-from sources.posthog.pages.arrow import FLAG, INTEGER, TEXT, Kind
-from sources.posthog.readers.own_query.schema import QueryColumn
-from sources.posthog.readers.own_query.type_conversion import ClickHouseType
-from sources.posthog.sql.dialect import Dialect, text_literal
+from ...errors import OwnQueryRefused
+from ...pages.arrow import FLAG, INTEGER, TEXT, Kind
+from ...sql.dialect import Dialect, text_literal
+from .schema import QueryColumn
+from .type_conversion import ClickHouseType
 
 Values = tuple[Any, ...]
 """Exact values of all parts of an order, in their order."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from sources.posthog.errors import Narrow, OwnQueryRefused, QueryRefused
-from sources.posthog.http.answers import QueryAnswer
-from sources.posthog.http.json_values import plain
-from sources.posthog.pages.arrow import COUNT, HASH, MISFITS, ColumnMismatch, cells, cells_from, odd_value
-from sources.posthog.planning.row_limit import RowCap
-from sources.posthog.readers.own_query.ordering import Order, Part, Values, order_of
-from sources.posthog.readers.own_query.schema import Described, abilities, ask_for, explained
-from sources.posthog.readers.run import Run
+from ...errors import Narrow, OwnQueryRefused, QueryRefused
+from ...http.answers import QueryAnswer
+from ...http.json_values import plain
+from ...pages.arrow import COUNT, HASH, MISFITS, ColumnMismatch, cells, cells_from, odd_value
+from ...planning.row_limit import RowCap
+from ..run import Run
+from .ordering import Order, Part, Values, order_of
+from .schema import Described, abilities, ask_for, explained
 
 _FEWEST_ROWS = 500
 """Pages are not made smaller than this where PostHog cannot answer larger ones."""

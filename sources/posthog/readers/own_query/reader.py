@@ -21,17 +21,17 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from sources.posthog.clock import TOLERANCE
-from sources.posthog.errors import OwnQueryRefused, PostHogError
-from sources.posthog.http.json_values import canonical
-from sources.posthog.pages.spool import mapped
-from sources.posthog.readers.base import Noted, State, TableReading, note
-from sources.posthog.readers.own_query.ordering import Order, Values, growing, order_of
-from sources.posthog.readers.own_query.paging import Pager, RowPage
-from sources.posthog.readers.own_query.schema import Described, QueryColumn, beside, describe
-from sources.posthog.readers.run import Run
-from sources.posthog.tables import Table
-from sources.posthog.tables.own_query import Query
+from ...clock import TOLERANCE
+from ...errors import OwnQueryRefused, PostHogError
+from ...http.json_values import canonical
+from ...pages.spool import mapped
+from ...tables import Table
+from ...tables.own_query import Query
+from ..base import Noted, State, TableReading, note
+from ..run import Run
+from .ordering import Order, Values, growing, order_of
+from .paging import Pager, RowPage
+from .schema import Described, QueryColumn, beside, describe
 
 MOST_SEEN = 200_000
 """Rows of one cursor value that the state can tell apart."""

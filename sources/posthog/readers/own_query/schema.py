@@ -13,8 +13,8 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from sources.posthog.dlt_internals import snake_case
-from sources.posthog.errors import (
+from ...dlt_internals import snake_case
+from ...errors import (
     AnswerMalformed,
     OwnQueryRefused,
     QueryRefused,
@@ -22,14 +22,14 @@ from sources.posthog.errors import (
     RequestRefused,
     ServerFault,
 )
-from sources.posthog.http.answers import QueryAnswer
-from sources.posthog.pages.arrow import TEXT, cells
-from sources.posthog.readers.own_query.type_conversion import ClickHouseType, Form, UnreadableType, form_of, parse_type
-from sources.posthog.readers.run import Run
-from sources.posthog.sql.capabilities import faults
-from sources.posthog.sql.dialect import identifier
-from sources.posthog.tables.own_query import Query
-from sources.posthog.tables.schema import Column
+from ...http.answers import QueryAnswer
+from ...pages.arrow import TEXT, cells
+from ...sql.capabilities import faults
+from ...sql.dialect import identifier
+from ...tables.own_query import Query
+from ...tables.schema import Column
+from ..run import Run
+from .type_conversion import ClickHouseType, Form, UnreadableType, form_of, parse_type
 
 MOST_CHARACTERS = 63
 """Names longer than this are cut by PostgreSQL; unnamed expressions are easily longer."""

@@ -17,10 +17,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from sources.posthog.pages.arrow import UTC_MICROS, column_array, json_texts, times, uuids
-from sources.posthog.pages.json_text import parsable
-from sources.posthog.sql.dialect import Dialect
-from sources.posthog.tables.schema import DataType
+from ...pages.arrow import UTC_MICROS, column_array, json_texts, times, uuids
+from ...pages.json_text import parsable
+from ...sql.dialect import Dialect
+from ...tables.schema import DataType
 
 _MEMBER = re.compile(r"^(?P<name>`(?:[^`\\]|\\.)*`|[A-Za-z_]\w*) +(?P<type>[A-Z].*)$", re.DOTALL)
 

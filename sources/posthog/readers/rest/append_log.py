@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
-from sources.posthog.errors import EndpointNotFound, NotFound, RequestRefused
-from sources.posthog.http.unsupported import asked_once
-from sources.posthog.readers.base import Noted, State, TableReading, nothing
-from sources.posthog.readers.rest.lists import Asking, Row, askings
-from sources.posthog.readers.rest.pages import ListPage, pages
-from sources.posthog.readers.rest.rows import Shape
-from sources.posthog.readers.run import Run
-from sources.posthog.tables.rest import Growing
+from ...errors import EndpointNotFound, NotFound, RequestRefused
+from ...http.unsupported import asked_once
+from ...tables.rest import Growing
+from ..base import Noted, State, TableReading, nothing
+from ..run import Run
+from .lists import Asking, Row, askings
+from .pages import ListPage, pages
+from .rows import Shape
 
 OVERLAP = timedelta(hours=1)
 """Rows can become visible after the time that they bear: so much is read again."""

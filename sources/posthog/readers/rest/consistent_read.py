@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from sources.posthog.errors import ListUnreadable
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.readers.rest.pages import ListPage, pages
+from ...errors import ListUnreadable
+from ...http.client import PostHogClient
+from .pages import ListPage, pages
 
 logger = logging.getLogger(__name__)
 

@@ -21,16 +21,16 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.clock import to_datetime, to_text
-from sources.posthog.errors import ListUnreadable, RequestRefused
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.http.json_values import json_text
-from sources.posthog.http.response_body import fields_of
-from sources.posthog.pages.arrow import ColumnMismatch, declared_table, empty_table
-from sources.posthog.planning.intervals import middle_of
-from sources.posthog.planning.row_limit import ProvenRows
-from sources.posthog.sql.dialect import FEWEST_ROWS
-from sources.posthog.tables import EVENTS
+from ...clock import to_datetime, to_text
+from ...errors import ListUnreadable, RequestRefused
+from ...http.client import PostHogClient
+from ...http.json_values import json_text
+from ...http.response_body import fields_of
+from ...pages.arrow import ColumnMismatch, declared_table, empty_table
+from ...planning.intervals import middle_of
+from ...planning.row_limit import ProvenRows
+from ...sql.dialect import FEWEST_ROWS
+from ...tables import EVENTS
 
 PATH = "events"
 MOST_ROWS = 10_000

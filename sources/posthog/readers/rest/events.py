@@ -15,17 +15,17 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.posthog.clock import DAY, MAX, MIN, SECOND
-from sources.posthog.errors import Narrow
-from sources.posthog.pages.arrow import empty_table
-from sources.posthog.planning.intervals import Window, even_edges, middle_of
-from sources.posthog.planning.list_ledger import EventWindows, SpanPlan
-from sources.posthog.planning.worker_pool import Job, Split, run_jobs
-from sources.posthog.readers.base import Batch, EventCount, Noted, State, TableReading
-from sources.posthog.readers.rest.event_list import EventList, no_events
-from sources.posthog.readers.run import Run
-from sources.posthog.settings import Settings
-from sources.posthog.tables import EVENTS
+from ...clock import DAY, MAX, MIN, SECOND
+from ...errors import Narrow
+from ...pages.arrow import empty_table
+from ...planning.intervals import Window, even_edges, middle_of
+from ...planning.list_ledger import EventWindows, SpanPlan
+from ...planning.worker_pool import Job, Split, run_jobs
+from ...settings import Settings
+from ...tables import EVENTS
+from ..base import Batch, EventCount, Noted, State, TableReading
+from ..run import Run
+from .event_list import EventList, no_events
 
 _READINGS = 4
 """At most, oldest and newest first together."""

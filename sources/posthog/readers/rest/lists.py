@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sources.posthog.errors import AccessDenied, EndpointNotFound, NotFound, NothingRequested, PaymentRequired
-from sources.posthog.http.json_values import canonical
-from sources.posthog.http.unsupported import asked_once
-from sources.posthog.readers.base import Noted, State, TableReading, nothing
-from sources.posthog.readers.rest.consistent_read import Whole, read_whole
-from sources.posthog.readers.rest.pages import pages
-from sources.posthog.readers.rest.rows import Shape
-from sources.posthog.readers.run import Run
-from sources.posthog.tables import Table
-from sources.posthog.tables.rest import Contents, Each, EachRow, Listing, Values, Wanted, filled
+from ...errors import AccessDenied, EndpointNotFound, NotFound, NothingRequested, PaymentRequired
+from ...http.json_values import canonical
+from ...http.unsupported import asked_once
+from ...tables import Table
+from ...tables.rest import Contents, Each, EachRow, Listing, Values, Wanted, filled
+from ..base import Noted, State, TableReading, nothing
+from ..run import Run
+from .consistent_read import Whole, read_whole
+from .pages import pages
+from .rows import Shape
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from sources.posthog.errors import ListUnreadable, NotFound
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.http.json_values import canonical, shown
+from ...errors import ListUnreadable, NotFound
+from ...http.client import PostHogClient
+from ...http.json_values import canonical, shown
 
 # Empty pages, and pages of known rows (as many were inserted as a page holds), do happen; that many never.
 _PAGES_WITHOUT_NEWS = 50

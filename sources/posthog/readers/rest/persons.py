@@ -14,14 +14,14 @@ from uuid import UUID
 import duckdb
 import pyarrow as pa
 
-from sources.posthog.errors import ListUnreadable, Narrow, NotFound
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.http.json_values import json_text, shown
-from sources.posthog.http.response_body import fields_of
-from sources.posthog.pages.arrow import ColumnMismatch, declared_table, empty_table
-from sources.posthog.readers.base import Noted, State, TableReading
-from sources.posthog.readers.run import Run
-from sources.posthog.tables import PERSON_DISTINCT_IDS, PERSONS, Table
+from ...errors import ListUnreadable, Narrow, NotFound
+from ...http.client import PostHogClient
+from ...http.json_values import json_text, shown
+from ...http.response_body import fields_of
+from ...pages.arrow import ColumnMismatch, declared_table, empty_table
+from ...tables import PERSON_DISTINCT_IDS, PERSONS, Table
+from ..base import Noted, State, TableReading
+from ..run import Run
 
 PATH = "persons"
 MOST_DISTINCT_IDS = 1_000

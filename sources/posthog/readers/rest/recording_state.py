@@ -23,14 +23,14 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-from sources.posthog.clock import DAY, HOUR, MAX, MIN, to_micros
-from sources.posthog.errors import AccessDenied, Narrow, NotFound, QueryRefused, TableMissing
-from sources.posthog.http.unsupported import refused_as
-from sources.posthog.pages.arrow import COUNT, INTEGER, Kind, cells
-from sources.posthog.planning.intervals import Region, Window
-from sources.posthog.readers.run import Run
-from sources.posthog.settings import Settings
-from sources.posthog.sql.select import select
+from ...clock import DAY, HOUR, MAX, MIN, to_micros
+from ...errors import AccessDenied, Narrow, NotFound, QueryRefused, TableMissing
+from ...http.unsupported import refused_as
+from ...pages.arrow import COUNT, INTEGER, Kind, cells
+from ...planning.intervals import Region, Window
+from ...settings import Settings
+from ...sql.select import select
+from ..run import Run
 
 State = dict[str, Any]
 

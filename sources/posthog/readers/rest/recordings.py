@@ -25,14 +25,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from sources.posthog.clock import DAY, HOUR, SECOND, to_datetime
-from sources.posthog.errors import ListUnreadable, Narrow
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.http.json_values import shown
-from sources.posthog.pages.arrow import MISFITS, times
-from sources.posthog.planning.intervals import even_edges
-from sources.posthog.readers.base import Noted, State, TableReading
-from sources.posthog.readers.rest.recording_state import (
+from ...clock import DAY, HOUR, SECOND, to_datetime
+from ...errors import ListUnreadable, Narrow
+from ...http.client import PostHogClient
+from ...http.json_values import shown
+from ...pages.arrow import MISFITS, times
+from ...planning.intervals import even_edges
+from ..base import Noted, State, TableReading
+from ..run import Run
+from .recording_state import (
     LONGEST_KEPT,
     Reading,
     RecordingPlan,
@@ -48,8 +49,7 @@ from sources.posthog.readers.rest.recording_state import (
     recording_marks,
     unread,
 )
-from sources.posthog.readers.rest.rows import Shape
-from sources.posthog.readers.run import Run
+from .rows import Shape
 
 PATH = "session_recordings"
 

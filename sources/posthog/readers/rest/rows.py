@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 
-from sources.posthog.dlt_internals import coerce_value, is_iso_timestamp, py_type_to_sc_type
-from sources.posthog.errors import ListUnreadable
-from sources.posthog.http.json_values import NestedText, canonical, shown
-from sources.posthog.tables.rest import Listing
-from sources.posthog.tables.schema import Column, Table, json
+from ...dlt_internals import coerce_value, is_iso_timestamp, py_type_to_sc_type
+from ...errors import ListUnreadable
+from ...http.json_values import NestedText, canonical, shown
+from ...tables.rest import Listing
+from ...tables.schema import Column, Table, json
 
 _WHOLE = re.compile(r"-?\d{1,18}")
 

@@ -24,16 +24,16 @@ from urllib.parse import quote
 import orjson
 import pyarrow as pa
 
-from sources.posthog.errors import AnswerMalformed, EndpointNotFound, NotFound, Unreachable
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.http.json_values import json_text
-from sources.posthog.http.response_body import decode
-from sources.posthog.pages.arrow import arrow_schema, empty_table
-from sources.posthog.pages.json_text import parsable
-from sources.posthog.readers.base import Noted, State, TableReading, nothing
-from sources.posthog.readers.chosen_recordings import chosen_recordings
-from sources.posthog.readers.run import Run
-from sources.posthog.tables.recordings import RECORDING_SNAPSHOTS
+from ...errors import AnswerMalformed, EndpointNotFound, NotFound, Unreachable
+from ...http.client import PostHogClient
+from ...http.json_values import json_text
+from ...http.response_body import decode
+from ...pages.arrow import arrow_schema, empty_table
+from ...pages.json_text import parsable
+from ...tables.recordings import RECORDING_SNAPSHOTS
+from ..base import Noted, State, TableReading, nothing
+from ..chosen_recordings import chosen_recordings
+from ..run import Run
 
 MOST_APART = 20
 """Of the numbers of the first and the last block of a request, for personal API keys."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 
 Ask = Callable[..., Any]
 

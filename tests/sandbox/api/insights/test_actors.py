@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandbox.api.insights.facts import WEEK, WHO, Ask, alive, events, series
 
 DAY = "2026-11-17"

@@ -9,7 +9,7 @@ from statistics import mean, median
 
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandbox.api.insights.facts import (
     DAY,
     DAYS,

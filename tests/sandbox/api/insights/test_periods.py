@@ -6,8 +6,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from sandbox.api.envelope import ApiError
-from sandbox.api.insights import periods
+from posthog_warehouse.sandbox.api.envelope import ApiError
+from posthog_warehouse.sandbox.api.insights import periods
 
 #: A Friday; in Berlin it is one o'clock in the afternoon.
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=timezone.utc)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandbox.api.insights.facts import DAYS, WEEK, Ask, by_person, day_after, events, series
 
 

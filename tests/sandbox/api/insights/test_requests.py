@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandbox.api.insights.facts import WEEK, series
 
 TRENDS = {"kind": "TrendsQuery", "series": [series("$pageview")], "dateRange": WEEK}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandbox.api.insights.facts import DAYS, FIRST, LAST, WEEK, WHO, Ask, day_after, series
 
 NULL = "$$_posthog_breakdown_null_$$"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from sandbox.local import Sandbox, SandboxError
+from posthog_warehouse.sandbox.local import Sandbox, SandboxError
 from tests.sandbox.api.clients import client_of
 from tests.sandbox.api.lists.reading import pages, read
 from tests.sandboxes import started

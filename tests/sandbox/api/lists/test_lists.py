@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from sandbox.api.lists.declaration import Listing
-from sandbox.api.lists.registry import LISTINGS
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.api.lists.declaration import Listing
+from posthog_warehouse.sandbox.api.lists.registry import LISTINGS
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandbox.api.clients import client_of
 from tests.sandbox.api.lists.reading import pages, read
 from tests.sandboxes import started

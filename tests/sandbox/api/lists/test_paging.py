@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.api.lists.declaration import ordered
-from sandbox.api.lists.paging import cut
+from posthog_warehouse.sandbox.api.lists.declaration import ordered
+from posthog_warehouse.sandbox.api.lists.paging import cut
 
 VALUES = st.lists(st.integers(0, 6).map(str), max_size=40)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandbox.api.clients import client_of
 from tests.sandbox.api.lists.reading import pages, read
 

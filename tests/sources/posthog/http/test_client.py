@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from sources.posthog import errors
-from sources.posthog.http.answers import QueryAnswer
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.http.rate_limiter import Budget, Wait
+from posthog_warehouse.sources.posthog import errors
+from posthog_warehouse.sources.posthog.http.answers import QueryAnswer
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget, Wait
 from tests.sources.posthog.httpserver import (
     Answer,
     FakeClock,

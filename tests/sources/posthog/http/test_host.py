@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.posthog.errors import HostUnusable
-from sources.posthog.http.host import Host, resolve_host
+from posthog_warehouse.sources.posthog.errors import HostUnusable
+from posthog_warehouse.sources.posthog.http.host import Host, resolve_host
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.posthog.http.json_values import (
+from posthog_warehouse.sources.posthog.http.json_values import (
     READABLE,
     WRITABLE,
     NestedText,
@@ -19,10 +19,10 @@ from sources.posthog.http.json_values import (
     is_deeper,
     json_text,
 )
-from sources.posthog.http.response_body import decode, decode_rows, fields_of
-from sources.posthog.pages.json_text import parsable
-from sources.posthog.readers.rest.rows import Shape
-from sources.posthog.tables import TABLES
+from posthog_warehouse.sources.posthog.http.response_body import decode, decode_rows, fields_of
+from posthog_warehouse.sources.posthog.pages.json_text import parsable
+from posthog_warehouse.sources.posthog.readers.rest.rows import Shape
+from posthog_warehouse.sources.posthog.tables import TABLES
 
 _TRICKY = r'"]} [{ \" \\"'
 

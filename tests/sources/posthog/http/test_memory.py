@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sources.posthog.http.memory import without_collector
+from posthog_warehouse.sources.posthog.http.memory import without_collector
 
 
 @pytest.fixture(autouse=True)

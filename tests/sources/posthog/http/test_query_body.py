@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.errors import QueryRefused, RequestRefused
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.http.query_runner import FALLBACKS, QueryBody
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.errors import QueryRefused, RequestRefused
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.http.query_runner import FALLBACKS, QueryBody
 from tests.sandboxes import started
 from tests.sources.posthog.httpserver import Answer, HttpServer, Request, envelope, page
 from tests.sources.posthog.reading import connected

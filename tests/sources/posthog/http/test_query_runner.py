@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sources.posthog import errors
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.http.rate_limiter import Budget
+from posthog_warehouse.sources.posthog import errors
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget
 from tests.sources.posthog.httpserver import Answer, FakeClock, HttpServer, Script, envelope, in_turn
 
 NODE = {"kind": "TrendsQuery", "series": []}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.posthog.errors import Cancelled, WaitTooLong
-from sources.posthog.http.rate_limiter import Budget, Wait
+from posthog_warehouse.sources.posthog.errors import Cancelled, WaitTooLong
+from posthog_warehouse.sources.posthog.http.rate_limiter import Budget, Wait
 from tests.sources.posthog.httpserver import FakeClock
 
 PROMPT = 10.0  # seconds within which a thread must have been woken

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from sources.posthog.errors import AnswerMalformed, AnswerTruncated
-from sources.posthog.http.response_body import Body
+from posthog_warehouse.sources.posthog.errors import AnswerMalformed, AnswerTruncated
+from posthog_warehouse.sources.posthog.http.response_body import Body
 
 TEXT = b'{"results": [' + b"1, " * 100_000 + b"1]}"
 PACKED = gzip.compress(TEXT)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.posthog.errors import AnswerMalformed, AnswerTruncated
-from sources.posthog.http.response_body import decode, decode_rows
+from posthog_warehouse.sources.posthog.errors import AnswerMalformed, AnswerTruncated
+from posthog_warehouse.sources.posthog.http.response_body import decode, decode_rows
 
 scalars = st.one_of(
     st.none(),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.pages.arrow import (
+from posthog_warehouse.sources.posthog.pages.arrow import (
     UTC_MICROS,
     ColumnMismatch,
     column_array,
@@ -20,7 +20,7 @@ from sources.posthog.pages.arrow import (
     json_texts,
     times,
 )
-from sources.posthog.tables import EVENTS, PERSONS, TABLES, Column
+from posthog_warehouse.sources.posthog.tables import EVENTS, PERSONS, TABLES, Column
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=timezone.utc)
 

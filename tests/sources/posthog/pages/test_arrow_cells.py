@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sources.posthog.errors import AnswerMalformed
-from sources.posthog.http.answers import QueryAnswer
-from sources.posthog.pages.arrow import COUNT, DAY, FLAG, HASH, INTEGER, TEXT, Kind, cells, cells_from
+from posthog_warehouse.sources.posthog.errors import AnswerMalformed
+from posthog_warehouse.sources.posthog.http.answers import QueryAnswer
+from posthog_warehouse.sources.posthog.pages.arrow import COUNT, DAY, FLAG, HASH, INTEGER, TEXT, Kind, cells, cells_from
 
 PATH = "/api/projects/1/query/"
 

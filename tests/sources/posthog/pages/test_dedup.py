@@ -6,8 +6,8 @@ from datetime import datetime, timezone
 
 import pyarrow as pa
 
-from sources.posthog.pages.arrow import UTC_MICROS
-from sources.posthog.pages.dedup import Deduplicator
+from posthog_warehouse.sources.posthog.pages.arrow import UTC_MICROS
+from posthog_warehouse.sources.posthog.pages.dedup import Deduplicator
 
 
 def page(*rows: tuple[str, int, str]) -> pa.Table:

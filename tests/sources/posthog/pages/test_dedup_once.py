@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.pages import dedup
-from sources.posthog.pages.dedup import OnceARun
+from posthog_warehouse.sources.posthog.pages import dedup
+from posthog_warehouse.sources.posthog.pages.dedup import OnceARun
 
 parts = st.none() | st.text(max_size=2) | st.just("1:a")
 pages = st.lists(st.lists(st.tuples(parts, parts), max_size=12), max_size=12)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.pages.elements_chain import elements_of
+from posthog_warehouse.sources.posthog.pages.elements_chain import elements_of
 from tests.sources.posthog.pages.slow_elements import EMPTY, read, written
 
 

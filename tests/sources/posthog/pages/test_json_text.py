@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.posthog.pages.json_text import parsable
+from posthog_warehouse.sources.posthog.pages.json_text import parsable
 
 
 def mended(text: str | None) -> str | None:

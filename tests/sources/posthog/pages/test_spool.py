@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from sources.posthog.pages.spool import mapped
+from posthog_warehouse.sources.posthog.pages.spool import mapped
 
 
 def test_a_page_is_the_same_out_of_memory_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

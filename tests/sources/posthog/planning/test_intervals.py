@@ -7,8 +7,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.posthog.clock import DAY, MAX, MIN, day_start, to_datetime, to_micros, to_text
-from sources.posthog.planning.intervals import Region, Window
+from posthog_warehouse.sources.posthog.clock import DAY, MAX, MIN, day_start, to_datetime, to_micros, to_text
+from posthog_warehouse.sources.posthog.planning.intervals import Region, Window
 
 EDGE = 6
 bounds = st.tuples(st.integers(0, EDGE), st.integers(0, EDGE))

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.local import Sandbox
-from sources.posthog.clock import DAY, LAST_DAY, MAX, MIN, SECOND, to_micros
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.planning.intervals import Window
-from sources.posthog.planning.leaves import (
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.clock import DAY, LAST_DAY, MAX, MIN, SECOND, to_micros
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.planning.intervals import Window
+from posthog_warehouse.sources.posthog.planning.leaves import (
     Bar,
     Cell,
     Leaf,
@@ -26,9 +26,9 @@ from sources.posthog.planning.leaves import (
     histogram_query,
     plan,
 )
-from sources.posthog.sql.capabilities import MODERN_MODIFIERS
-from sources.posthog.sql.dialect import HASH_SPACE, Dialect
-from sources.posthog.tables import EVENTS
+from posthog_warehouse.sources.posthog.sql.capabilities import MODERN_MODIFIERS
+from posthog_warehouse.sources.posthog.sql.dialect import HASH_SPACE, Dialect
+from posthog_warehouse.sources.posthog.tables import EVENTS
 from tests.sandboxes import started
 
 MODERN = Dialect(modifiers=MODERN_MODIFIERS)

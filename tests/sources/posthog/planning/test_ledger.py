@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.clock import DAY, HOUR, MAX, MIN, SECOND
-from sources.posthog.planning.intervals import Region, Window
-from sources.posthog.planning.ledger import Ledger, WindowPlan
-from sources.posthog.settings import Settings
+from posthog_warehouse.sources.posthog.clock import DAY, HOUR, MAX, MIN, SECOND
+from posthog_warehouse.sources.posthog.planning.intervals import Region, Window
+from posthog_warehouse.sources.posthog.planning.ledger import Ledger, WindowPlan
+from posthog_warehouse.sources.posthog.settings import Settings
 
 MINUTE = 60 * SECOND
 FIGURES = Settings()

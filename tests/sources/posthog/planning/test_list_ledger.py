@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.clock import DAY, HOUR, MAX, MIN
-from sources.posthog.planning.intervals import Region, Window
-from sources.posthog.planning.ledger import Ledger
-from sources.posthog.planning.list_ledger import AHEAD, EARLIEST, EventWindows, SpanPlan
-from sources.posthog.settings import Settings
+from posthog_warehouse.sources.posthog.clock import DAY, HOUR, MAX, MIN
+from posthog_warehouse.sources.posthog.planning.intervals import Region, Window
+from posthog_warehouse.sources.posthog.planning.ledger import Ledger
+from posthog_warehouse.sources.posthog.planning.list_ledger import AHEAD, EARLIEST, EventWindows, SpanPlan
+from posthog_warehouse.sources.posthog.settings import Settings
 from tests.sources.posthog.planning.test_ledger import MINUTE, START, Event, Run, events, histories, holds
 
 FIGURES = Settings()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from sources.posthog.clock import MAX, MIN
-from sources.posthog.planning.intervals import Region, Window
-from sources.posthog.planning.ledger import uncounted
+from posthog_warehouse.sources.posthog.clock import MAX, MIN
+from posthog_warehouse.sources.posthog.planning.intervals import Region, Window
+from posthog_warehouse.sources.posthog.planning.ledger import uncounted
 
 DAY = Window(0, 100, MIN, 50)
 LIVE = Window(0, MAX, 40, 80)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.planning.worker_pool import Job, Split, run_jobs
+from posthog_warehouse.sources.posthog.planning.worker_pool import Job, Split, run_jobs
 
 DEADLINE = 10.0
 

@@ -11,10 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.posthog.properties import Catalogue, ColumnRules
-from sources.posthog.properties.catalogue import Seen, Tally
-from sources.posthog.properties.infer import DECLARED, Declared, Kind, PropertyType, is_wider, type_of, widened
-from sources.posthog.properties.retyping import plan
+from posthog_warehouse.sources.posthog.properties import Catalogue, ColumnRules
+from posthog_warehouse.sources.posthog.properties.catalogue import Seen, Tally
+from posthog_warehouse.sources.posthog.properties.infer import (
+    DECLARED,
+    Declared,
+    Kind,
+    PropertyType,
+    is_wider,
+    type_of,
+    widened,
+)
+from posthog_warehouse.sources.posthog.properties.retyping import plan
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
 KINDS = st.sets(st.sampled_from(list(Kind))).map(lambda kinds: Kind(sum(kinds)))

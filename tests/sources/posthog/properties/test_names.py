@@ -9,7 +9,7 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.properties.names import MAX_LENGTH, Names, bare_name, path_key
+from posthog_warehouse.sources.posthog.properties.names import MAX_LENGTH, Names, bare_name, path_key
 from tests.sources.posthog.properties.documents import KEYS
 
 TAKEN = ("uuid", "event", "properties")

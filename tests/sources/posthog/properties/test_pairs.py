@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.properties.pairs import pieces
+from posthog_warehouse.sources.posthog.properties.pairs import pieces
 
 
 @settings(deadline=None)  # the first call of a process loads what the others use

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.properties.pairs import Parser
-from sources.posthog.properties.privacy import SETTERS, Privacy, PrivacyRule
+from posthog_warehouse.sources.posthog.properties.pairs import Parser
+from posthog_warehouse.sources.posthog.properties.privacy import SETTERS, Privacy, PrivacyRule
 from tests.sources.posthog.properties.documents import KEYS, pages, parsed, same
 
 KEY = "sixteen bytes or more"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from sources.posthog.properties import Catalogue, ColumnRules, Shredder
-from sources.posthog.properties.retyping import Retyping
-from sources.posthog.tables import EVENTS
+from posthog_warehouse.sources.posthog.properties import Catalogue, ColumnRules, Shredder
+from posthog_warehouse.sources.posthog.properties.retyping import Retyping
+from posthog_warehouse.sources.posthog.tables import EVENTS
 
 FIRST = ['{"price": 1, "n": 1}']
 LATER = ['{"price": 1.5, "n": 1.5}', '{"price": "much", "n": 2}', '{"price": "more"}']

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.properties import Catalogue, ColumnRules, Shredded, Shredder
-from sources.posthog.properties.names import path_key
-from sources.posthog.properties.pairs import Parser
+from posthog_warehouse.sources.posthog.properties import Catalogue, ColumnRules, Shredded, Shredder
+from posthog_warehouse.sources.posthog.properties.names import path_key
+from posthog_warehouse.sources.posthog.properties.pairs import Parser
 from tests.sources.posthog.properties.documents import fits, is_exactly, pages, parsed
 
 PARSER = Parser()

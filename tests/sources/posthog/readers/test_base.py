@@ -11,13 +11,21 @@ import dlt
 import duckdb
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog import Extraction, PostHogClient, Run, Settings, Table, TableReading, resources_of
-from sources.posthog.clock import HOUR
-from sources.posthog.errors import EndpointNotFound, PaymentRequired, PostHogError, Unreachable
-from sources.posthog.readers.base import Noted, State
-from sources.posthog.readers.registry import ENGINES
-from sources.posthog.tables.schema import EngineName, Reads, bigint, text
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import (
+    Extraction,
+    PostHogClient,
+    Run,
+    Settings,
+    Table,
+    TableReading,
+    resources_of,
+)
+from posthog_warehouse.sources.posthog.clock import HOUR
+from posthog_warehouse.sources.posthog.errors import EndpointNotFound, PaymentRequired, PostHogError, Unreachable
+from posthog_warehouse.sources.posthog.readers.base import Noted, State
+from posthog_warehouse.sources.posthog.readers.registry import ENGINES
+from posthog_warehouse.sources.posthog.tables.schema import EngineName, Reads, bigint, text
 
 
 @dataclass(frozen=True)

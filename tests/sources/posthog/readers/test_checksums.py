@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.clock import DAY, to_micros
-from sources.posthog.errors import QueryTimedOut
-from sources.posthog.readers.base import TableReading
-from sources.posthog.readers.keyset import Rows
-from sources.posthog.settings import Settings
-from sources.posthog.tables.analytics import SESSIONS
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.clock import DAY, to_micros
+from posthog_warehouse.sources.posthog.errors import QueryTimedOut
+from posthog_warehouse.sources.posthog.readers.base import TableReading
+from posthog_warehouse.sources.posthog.readers.keyset import Rows
+from posthog_warehouse.sources.posthog.settings import Settings
+from posthog_warehouse.sources.posthog.tables.analytics import SESSIONS
 from tests.conftest import StartSandbox
 from tests.sources.posthog.table_reading import Reader
 

@@ -10,16 +10,16 @@ from datetime import datetime, timedelta, timezone
 import orjson
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.clock import DAY, HOUR, MAX, MIN, to_micros, to_text
-from sources.posthog.errors import AnswerMalformed, Narrow
-from sources.posthog.planning.histogram import EventCounter
-from sources.posthog.planning.intervals import Region, Window
-from sources.posthog.readers.events import EventsReader
-from sources.posthog.settings import Settings
-from sources.posthog.sql.capabilities import MODERN_MODIFIERS, probe
-from sources.posthog.sql.dialect import Dialect
-from sources.posthog.tables import EVENTS
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.clock import DAY, HOUR, MAX, MIN, to_micros, to_text
+from posthog_warehouse.sources.posthog.errors import AnswerMalformed, Narrow
+from posthog_warehouse.sources.posthog.planning.histogram import EventCounter
+from posthog_warehouse.sources.posthog.planning.intervals import Region, Window
+from posthog_warehouse.sources.posthog.readers.events import EventsReader
+from posthog_warehouse.sources.posthog.settings import Settings
+from posthog_warehouse.sources.posthog.sql.capabilities import MODERN_MODIFIERS, probe
+from posthog_warehouse.sources.posthog.sql.dialect import Dialect
+from posthog_warehouse.sources.posthog.tables import EVENTS
 from tests.conftest import StartSandbox
 from tests.own_posthog import OwnPostHog
 from tests.sandboxes import started

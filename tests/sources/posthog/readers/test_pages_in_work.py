@@ -10,15 +10,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.http import memory
-from sources.posthog.pages.spool import Spool, SpooledPage
-from sources.posthog.properties.catalogue import Tally
-from sources.posthog.properties.shred import ShapedPage
-from sources.posthog.readers.events import EventsReader
-from sources.posthog.settings import Settings
-from sources.posthog.sql.capabilities import MODERN_MODIFIERS
-from sources.posthog.sql.dialect import Dialect
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.http import memory
+from posthog_warehouse.sources.posthog.pages.spool import Spool, SpooledPage
+from posthog_warehouse.sources.posthog.properties.catalogue import Tally
+from posthog_warehouse.sources.posthog.properties.shred import ShapedPage
+from posthog_warehouse.sources.posthog.readers.events import EventsReader
+from posthog_warehouse.sources.posthog.settings import Settings
+from posthog_warehouse.sources.posthog.sql.capabilities import MODERN_MODIFIERS
+from posthog_warehouse.sources.posthog.sql.dialect import Dialect
 from tests.sandboxes import started
 from tests.sources.posthog.reading import EVERYTHING, connected, uuids_of
 

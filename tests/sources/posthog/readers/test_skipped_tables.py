@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from sources.posthog.clock import DAY, MAX, MIN
-from sources.posthog.planning.intervals import Region, Window
-from sources.posthog.planning.ledger import Ledger
-from sources.posthog.planning.list_ledger import EventWindows
-from sources.posthog.readers.skipped_tables import Withheld
-from sources.posthog.settings import Settings
-from sources.posthog.tables import EVENTS, PERSONS, TABLES
-from sources.posthog.tables.own_query import Query, query_table
+from posthog_warehouse.sources.posthog.clock import DAY, MAX, MIN
+from posthog_warehouse.sources.posthog.planning.intervals import Region, Window
+from posthog_warehouse.sources.posthog.planning.ledger import Ledger
+from posthog_warehouse.sources.posthog.planning.list_ledger import EventWindows
+from posthog_warehouse.sources.posthog.readers.skipped_tables import Withheld
+from posthog_warehouse.sources.posthog.settings import Settings
+from posthog_warehouse.sources.posthog.tables import EVENTS, PERSONS, TABLES
+from posthog_warehouse.sources.posthog.tables.own_query import Query, query_table
 
 NOW = 20_000 * DAY + 1_000
 LOST = Window(19_990 * DAY, 19_991 * DAY, MIN, MAX)

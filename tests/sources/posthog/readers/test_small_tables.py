@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.readers.base import TableReading
-from sources.posthog.settings import Requests
-from sources.posthog.tables.analytics import COHORT_PEOPLE, GROUPS
-from sources.posthog.tables.recordings import LOG_ENTRIES
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.readers.base import TableReading
+from posthog_warehouse.sources.posthog.settings import Requests
+from posthog_warehouse.sources.posthog.tables.analytics import COHORT_PEOPLE, GROUPS
+from posthog_warehouse.sources.posthog.tables.recordings import LOG_ENTRIES
 from tests.conftest import StartSandbox
 from tests.sources.posthog.table_reading import Reader
 

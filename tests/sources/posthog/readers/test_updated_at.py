@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.clock import DAY, HOUR, MAX, MIN, to_micros
-from sources.posthog.planning.intervals import Window
-from sources.posthog.readers.base import TableReading
-from sources.posthog.readers.updated_at import _halves, _slices
-from sources.posthog.settings import Settings
-from sources.posthog.sql.capabilities import probe
-from sources.posthog.tables.analytics import SESSIONS
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.clock import DAY, HOUR, MAX, MIN, to_micros
+from posthog_warehouse.sources.posthog.planning.intervals import Window
+from posthog_warehouse.sources.posthog.readers.base import TableReading
+from posthog_warehouse.sources.posthog.readers.updated_at import _halves, _slices
+from posthog_warehouse.sources.posthog.settings import Settings
+from posthog_warehouse.sources.posthog.sql.capabilities import probe
+from posthog_warehouse.sources.posthog.tables.analytics import SESSIONS
 from tests.conftest import StartSandbox
 from tests.sources.posthog.reading import connected
 from tests.sources.posthog.table_reading import Reader

@@ -8,8 +8,14 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.readers.version_manifest import FEWEST_BUCKETS, MOST_BUCKETS, Manifest, buckets_for, changed_keys
-from sources.posthog.tables import PERSON_DISTINCT_IDS, PERSONS, Table
+from posthog_warehouse.sources.posthog.readers.version_manifest import (
+    FEWEST_BUCKETS,
+    MOST_BUCKETS,
+    Manifest,
+    buckets_for,
+    changed_keys,
+)
+from posthog_warehouse.sources.posthog.tables import PERSON_DISTINCT_IDS, PERSONS, Table
 
 sums = st.dictionaries(st.integers(0, 255), st.integers(1, 2**64 - 1), max_size=40)
 versions = st.dictionaries(

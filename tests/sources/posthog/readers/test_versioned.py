@@ -9,14 +9,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.errors import Narrow
-from sources.posthog.readers.version_manifest import FEWEST_BUCKETS
-from sources.posthog.readers.versioned import KeyedPage, KeyedReader
-from sources.posthog.settings import Settings
-from sources.posthog.sql.capabilities import MODERN_MODIFIERS, probe
-from sources.posthog.sql.dialect import Dialect
-from sources.posthog.tables import PERSON_DISTINCT_IDS, PERSONS, Table
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.errors import Narrow
+from posthog_warehouse.sources.posthog.readers.version_manifest import FEWEST_BUCKETS
+from posthog_warehouse.sources.posthog.readers.versioned import KeyedPage, KeyedReader
+from posthog_warehouse.sources.posthog.settings import Settings
+from posthog_warehouse.sources.posthog.sql.capabilities import MODERN_MODIFIERS, probe
+from posthog_warehouse.sources.posthog.sql.dialect import Dialect
+from posthog_warehouse.sources.posthog.tables import PERSON_DISTINCT_IDS, PERSONS, Table
 from tests.conftest import StartSandbox
 from tests.sandboxes import started
 from tests.sources.posthog.reading import connected

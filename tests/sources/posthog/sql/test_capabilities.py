@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.clock import SECOND, to_micros
-from sources.posthog.errors import KeyRefused
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.sql.capabilities import MODERN_MODIFIERS, probe
-from sources.posthog.sql.dialect import Dialect
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.clock import SECOND, to_micros
+from posthog_warehouse.sources.posthog.errors import KeyRefused
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.sql.capabilities import MODERN_MODIFIERS, probe
+from posthog_warehouse.sources.posthog.sql.dialect import Dialect
 from tests.sandboxes import started
 from tests.sources.posthog.reading import connected
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox.local import Sandbox
-from sources.posthog.clock import DAY, LAST_DAY, MAX, MIN, SECOND
-from sources.posthog.sql.capabilities import MODERN_MODIFIERS
-from sources.posthog.sql.dialect import Dialect, text_literal
-from sources.posthog.sql.select import select
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.clock import DAY, LAST_DAY, MAX, MIN, SECOND
+from posthog_warehouse.sources.posthog.sql.capabilities import MODERN_MODIFIERS
+from posthog_warehouse.sources.posthog.sql.dialect import Dialect, text_literal
+from posthog_warehouse.sources.posthog.sql.select import select
 from tests.sandboxes import started
 from tests.sources.posthog.reading import connected
 

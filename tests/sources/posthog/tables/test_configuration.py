@@ -6,8 +6,8 @@ from string import Formatter
 
 import pytest
 
-from sources.posthog.tables import CONFIGURATION_TABLES, TABLES, Table
-from sources.posthog.tables.rest import Contents, EachRow, Growing, Listing, Values, Wanted
+from posthog_warehouse.sources.posthog.tables import CONFIGURATION_TABLES, TABLES, Table
+from posthog_warehouse.sources.posthog.tables.rest import Contents, EachRow, Growing, Listing, Values, Wanted
 
 each_table = pytest.mark.parametrize("table", CONFIGURATION_TABLES, ids=lambda table: table.name)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sources.posthog.tables import TABLES
-from sources.posthog.tables.on_request import ENDPOINTS, Endpoint
+from posthog_warehouse.sources.posthog.tables import TABLES
+from posthog_warehouse.sources.posthog.tables.on_request import ENDPOINTS, Endpoint
 
 # All endpoints of five pages of PostHog's API reference, in their order there.
 REFERENCE = """

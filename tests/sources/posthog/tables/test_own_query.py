@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sources.posthog.clock import DAY, HOUR
-from sources.posthog.tables.own_query import BadQuery, Query, queries_of, query_table
+from posthog_warehouse.sources.posthog.clock import DAY, HOUR
+from posthog_warehouse.sources.posthog.tables.own_query import BadQuery, Query, queries_of, query_table
 
 SQL = "SELECT id, changed_at FROM things"
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.posthog.errors import KeyMalformed, KeyMissing
-from sources.posthog.http.auth.api_key import ApiKey, KeyKind, redact
+from posthog_warehouse.sources.posthog.errors import KeyMalformed, KeyMissing
+from posthog_warehouse.sources.posthog.http.auth.api_key import ApiKey, KeyKind, redact
 
 SECRETS = st.text(string.ascii_letters + string.digits + "._~+/=-", min_size=12, max_size=60)
 KEYS = st.builds(lambda kind, secret: f"{kind.value}{secret}", st.sampled_from(KeyKind), SECRETS).filter(

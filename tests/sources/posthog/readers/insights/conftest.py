@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandboxes import started
 from tests.sources.posthog.readers.insights.warehouse import Warehouse
 

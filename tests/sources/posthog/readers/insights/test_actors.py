@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.errors import NothingRequested
-from sources.posthog.readers.insights import actors
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.errors import NothingRequested
+from posthog_warehouse.sources.posthog.readers.insights import actors
 from tests.conftest import StartSandbox
 from tests.sandbox.api.insights.facts import FIRST, LAST, WEEK, WHO, alive, series
 from tests.sources.posthog.readers.insights.warehouse import Warehouse

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
+from posthog_warehouse.sandbox.local import Sandbox
 from tests.sandbox.api.insights.facts import DAYS, FIRST, LAST, WEEK, WHO, day_after, series
 from tests.sources.posthog.readers.insights.warehouse import Warehouse
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.errors import RequestRefused
-from sources.posthog.readers.insights import legacy
-from sources.posthog.readers.insights.definitions import Definition
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.errors import RequestRefused
+from posthog_warehouse.sources.posthog.readers.insights import legacy
+from posthog_warehouse.sources.posthog.readers.insights.definitions import Definition
 from tests.sandbox.api.insights.facts import WEEK, series
 from tests.sources.posthog.reading import connected
 

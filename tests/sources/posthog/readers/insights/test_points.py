@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.errors import AnswerMalformed
-from sources.posthog.readers.insights.definitions import Definition
-from sources.posthog.readers.insights.points import gone, points
-from sources.posthog.tables import TABLES
-from sources.posthog.tables.insights import POINTS, Shape
+from posthog_warehouse.sources.posthog.errors import AnswerMalformed
+from posthog_warehouse.sources.posthog.readers.insights.definitions import Definition
+from posthog_warehouse.sources.posthog.readers.insights.points import gone, points
+from posthog_warehouse.sources.posthog.tables import TABLES
+from posthog_warehouse.sources.posthog.tables.insights import POINTS, Shape
 
 KINDS: dict[Shape, str] = {
     "trends": "TrendsQuery",

@@ -7,8 +7,8 @@ from datetime import date
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.errors import AccessDenied, NothingRequested
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.errors import AccessDenied, NothingRequested
 from tests.conftest import StartSandbox
 from tests.sandbox.api.insights.facts import WEEK, series
 from tests.sources.posthog.readers.insights.warehouse import RESULTS, Warehouse

@@ -10,14 +10,14 @@ from typing import Any
 import dlt
 import duckdb
 
-from sandbox.local import Sandbox
-from sources.posthog import resources_of
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.readers.base import TableReading
-from sources.posthog.readers.extraction import Extraction
-from sources.posthog.settings import Requests
-from sources.posthog.tables import TABLES
-from sources.posthog.tables.insights import INSIGHT_ACTORS, INSIGHT_TABLES
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import resources_of
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.readers.base import TableReading
+from posthog_warehouse.sources.posthog.readers.extraction import Extraction
+from posthog_warehouse.sources.posthog.settings import Requests
+from posthog_warehouse.sources.posthog.tables import TABLES
+from posthog_warehouse.sources.posthog.tables.insights import INSIGHT_ACTORS, INSIGHT_TABLES
 from tests.sources.posthog.reading import IMPATIENT
 
 RESULTS = tuple(table.name for table in INSIGHT_TABLES if table is not INSIGHT_ACTORS)

@@ -12,13 +12,13 @@ import dlt
 import duckdb
 import pyarrow as pa
 
-from destinations.duckdb_types import CompressingTypeMapper
-from sandbox.local import Sandbox
-from sources.posthog import Extraction, PostHogClient, Run, Settings, posthog
-from sources.posthog.readers.own_query.ordering import order_of
-from sources.posthog.readers.own_query.paging import Pager
-from sources.posthog.readers.own_query.schema import Described, describe
-from sources.posthog.tables.own_query import Query
+from posthog_warehouse.destinations.duckdb_types import CompressingTypeMapper
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import Extraction, PostHogClient, Run, Settings, posthog
+from posthog_warehouse.sources.posthog.readers.own_query.ordering import order_of
+from posthog_warehouse.sources.posthog.readers.own_query.paging import Pager
+from posthog_warehouse.sources.posthog.readers.own_query.schema import Described, describe
+from posthog_warehouse.sources.posthog.tables.own_query import Query
 from tests.sources.posthog.reading import IMPATIENT
 
 OPTIONS: dict[str, Any] = dict(IMPATIENT)

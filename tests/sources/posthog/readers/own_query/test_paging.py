@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.local import Sandbox
-from sources.posthog import Run
-from sources.posthog.errors import OwnQueryRefused
-from sources.posthog.readers.own_query.ordering import growing, order_of
-from sources.posthog.readers.own_query.paging import Pager
-from sources.posthog.sql.dialect import text_literal
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import Run
+from posthog_warehouse.sources.posthog.errors import OwnQueryRefused
+from posthog_warehouse.sources.posthog.readers.own_query.ordering import growing, order_of
+from posthog_warehouse.sources.posthog.readers.own_query.paging import Pager
+from posthog_warehouse.sources.posthog.sql.dialect import text_literal
 from tests.conftest import StartSandbox
 from tests.sources.posthog.readers.own_query.asking import a_run, described, pages_of, rows_of
 

@@ -9,8 +9,8 @@ import dlt
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from sandbox.local import Sandbox
-from sources.posthog import posthog
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import posthog
 from tests.conftest import StartSandbox
 from tests.sandboxes import started
 from tests.sources.posthog.readers.own_query.asking import Warehouse

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog import Run
-from sources.posthog.errors import OwnQueryRefused
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import Run
+from posthog_warehouse.sources.posthog.errors import OwnQueryRefused
 from tests.conftest import StartSandbox
 from tests.sources.posthog.readers.own_query.asking import a_run, described, rows_of
 

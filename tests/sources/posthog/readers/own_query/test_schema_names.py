@@ -4,7 +4,12 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.readers.own_query.schema import MOST_CHARACTERS, column_names, find_column, nearest
+from posthog_warehouse.sources.posthog.readers.own_query.schema import (
+    MOST_CHARACTERS,
+    column_names,
+    find_column,
+    nearest,
+)
 
 
 def test_names_are_those_that_people_would_choose() -> None:

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.local import Sandbox
-from sources.posthog import Run
-from sources.posthog.pages.arrow import UTC_MICROS
-from sources.posthog.readers.own_query.type_conversion import UnreadableType, form_of, parse_type
-from sources.posthog.sql.dialect import Dialect, text_literal
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import Run
+from posthog_warehouse.sources.posthog.pages.arrow import UTC_MICROS
+from posthog_warehouse.sources.posthog.readers.own_query.type_conversion import UnreadableType, form_of, parse_type
+from posthog_warehouse.sources.posthog.sql.dialect import Dialect, text_literal
 from tests.conftest import StartSandbox
 from tests.sources.posthog.readers.own_query.asking import Warehouse, a_run, pages_of, rows_of
 

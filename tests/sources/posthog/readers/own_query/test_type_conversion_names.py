@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.readers.own_query.type_conversion import ClickHouseType, parse_type
+from posthog_warehouse.sources.posthog.readers.own_query.type_conversion import ClickHouseType, parse_type
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from typing import Any
 import dlt
 import duckdb
 
-from sources.posthog import resources_of
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.readers.base import TableReading
-from sources.posthog.readers.extraction import Extraction
-from sources.posthog.settings import Requests
-from sources.posthog.tables import Table
+from posthog_warehouse.sources.posthog import resources_of
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.readers.base import TableReading
+from posthog_warehouse.sources.posthog.readers.extraction import Extraction
+from posthog_warehouse.sources.posthog.settings import Requests
+from posthog_warehouse.sources.posthog.tables import Table
 from tests.sources.posthog.httpserver import Answer, HttpServer, Request, Script, envelope
 
 KEY = "phx_verysecretverysecretverysecret"

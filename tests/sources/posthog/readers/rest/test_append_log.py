@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sources.posthog.tables.rest import EachRow, growing
-from sources.posthog.tables.schema import bigint, text, time
+from posthog_warehouse.sources.posthog.tables.rest import EachRow, growing
+from posthog_warehouse.sources.posthog.tables.schema import bigint, text, time
 from tests.sources.posthog.httpserver import Answer, Request, envelope
 from tests.sources.posthog.readers.rest.lists import ServedList
 from tests.sources.posthog.readers.rest.loading import Warehouse

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.clock import DAY, HOUR, SECOND
-from sources.posthog.errors import ListUnreadable
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.planning.worker_pool import run_jobs
-from sources.posthog.readers.rest.event_list import EventList
-from sources.posthog.readers.rest.events import Stretch, Stretches
+from posthog_warehouse.sources.posthog.clock import DAY, HOUR, SECOND
+from posthog_warehouse.sources.posthog.errors import ListUnreadable
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.planning.worker_pool import run_jobs
+from posthog_warehouse.sources.posthog.readers.rest.event_list import EventList
+from posthog_warehouse.sources.posthog.readers.rest.events import Stretch, Stretches
 from tests.sources.posthog.httpserver import Answer, in_turn, serve
 from tests.sources.posthog.readers.rest.served_events import Served, ServedEvents, uuid_of
 

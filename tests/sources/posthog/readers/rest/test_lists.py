@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sources.posthog import errors
-from sources.posthog.readers.registry import engine_of
-from sources.posthog.tables import Table
-from sources.posthog.tables.rest import EachRow, Values, listed
-from sources.posthog.tables.schema import bigint, json, text, time
+from posthog_warehouse.sources.posthog import errors
+from posthog_warehouse.sources.posthog.readers.registry import engine_of
+from posthog_warehouse.sources.posthog.tables import Table
+from posthog_warehouse.sources.posthog.tables.rest import EachRow, Values, listed
+from posthog_warehouse.sources.posthog.tables.schema import bigint, json, text, time
 from tests.sources.posthog.httpserver import Answer, Request, envelope
 from tests.sources.posthog.readers.rest.lists import ServedList
 from tests.sources.posthog.readers.rest.loading import MISSING, Warehouse

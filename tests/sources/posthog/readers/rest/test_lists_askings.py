@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from sources.posthog import errors
-from sources.posthog.http.answers import Project
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.readers.rest.lists import Asking, askings
-from sources.posthog.readers.run import Run
-from sources.posthog.settings import Requests
-from sources.posthog.tables.rest import Contents, EachRow, Listing, Values, Wanted
+from posthog_warehouse.sources.posthog import errors
+from posthog_warehouse.sources.posthog.http.answers import Project
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.readers.rest.lists import Asking, askings
+from posthog_warehouse.sources.posthog.readers.run import Run
+from posthog_warehouse.sources.posthog.settings import Requests
+from posthog_warehouse.sources.posthog.tables.rest import Contents, EachRow, Listing, Values, Wanted
 from tests.sources.posthog.httpserver import Answer, Request, envelope, serve
 
 KEY = "phx_verysecretverysecretverysecret"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sources.posthog import errors
-from sources.posthog.tables import TABLES
+from posthog_warehouse.sources.posthog import errors
+from posthog_warehouse.sources.posthog.tables import TABLES
 from tests.sources.posthog.httpserver import Answer, envelope
 from tests.sources.posthog.readers.rest.lists import ServedList
 from tests.sources.posthog.readers.rest.loading import Warehouse

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog import errors
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.readers.rest.pages import ListPage, pages
+from posthog_warehouse.sources.posthog import errors
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.readers.rest.pages import ListPage, pages
 from tests.sources.posthog.httpserver import Answer, Request, Script, envelope, in_turn, serve
 from tests.sources.posthog.readers.rest.lists import PAGED, STYLES, ServedList, Style
 

@@ -13,15 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.local import Sandbox
-from sources.posthog.errors import ListUnreadable
-from sources.posthog.http.answers import Project
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.readers.base import TableReading
-from sources.posthog.readers.rest import persons as list_reader
-from sources.posthog.readers.rest.persons import PersonList, read_listed_distinct_ids, read_listed_persons
-from sources.posthog.readers.run import Run
-from sources.posthog.tables import PERSON_DISTINCT_IDS, PERSONS, Table
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.errors import ListUnreadable
+from posthog_warehouse.sources.posthog.http.answers import Project
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.readers.base import TableReading
+from posthog_warehouse.sources.posthog.readers.rest import persons as list_reader
+from posthog_warehouse.sources.posthog.readers.rest.persons import (
+    PersonList,
+    read_listed_distinct_ids,
+    read_listed_persons,
+)
+from posthog_warehouse.sources.posthog.readers.run import Run
+from posthog_warehouse.sources.posthog.tables import PERSON_DISTINCT_IDS, PERSONS, Table
 from tests.own_posthog import OwnPostHog
 from tests.sources.posthog.httpserver import Answer, Request, serve
 from tests.sources.posthog.readers.test_versioned import truth

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.posthog.clock import DAY, HOUR
-from sources.posthog.readers.rest.recording_state import (
+from posthog_warehouse.sources.posthog.clock import DAY, HOUR
+from posthog_warehouse.sources.posthog.readers.rest.recording_state import (
     Reading,
     Span,
     known,
@@ -18,7 +18,7 @@ from sources.posthog.readers.rest.recording_state import (
     note_reading,
     plan,
 )
-from sources.posthog.settings import Settings
+from posthog_warehouse.sources.posthog.settings import Settings
 
 SETTINGS = Settings()
 T0 = 20_000 * DAY

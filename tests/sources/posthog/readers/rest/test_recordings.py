@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog.clock import DAY, HOUR, to_datetime, to_micros
-from sources.posthog.errors import ListUnreadable
-from sources.posthog.http.answers import Project
-from sources.posthog.readers.base import TableReading
-from sources.posthog.readers.rest.recordings import RecordingReader, recording_pages
-from sources.posthog.readers.run import Run
-from sources.posthog.tables.recordings import SESSION_RECORDINGS
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog.clock import DAY, HOUR, to_datetime, to_micros
+from posthog_warehouse.sources.posthog.errors import ListUnreadable
+from posthog_warehouse.sources.posthog.http.answers import Project
+from posthog_warehouse.sources.posthog.readers.base import TableReading
+from posthog_warehouse.sources.posthog.readers.rest.recordings import RecordingReader, recording_pages
+from posthog_warehouse.sources.posthog.readers.run import Run
+from posthog_warehouse.sources.posthog.tables.recordings import SESSION_RECORDINGS
 from tests.conftest import StartSandbox
 from tests.sandboxes import started
 from tests.sources.posthog.reading import connected

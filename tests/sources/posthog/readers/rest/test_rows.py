@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.posthog.errors import ListUnreadable
-from sources.posthog.readers.rest.rows import Shape
-from sources.posthog.tables.rest import by, listed
-from sources.posthog.tables.schema import bigint, flag, json, text, time
+from posthog_warehouse.sources.posthog.errors import ListUnreadable
+from posthog_warehouse.sources.posthog.readers.rest.rows import Shape
+from posthog_warehouse.sources.posthog.tables.rest import by, listed
+from posthog_warehouse.sources.posthog.tables.schema import bigint, flag, json, text, time
 
 THINGS = listed(
     "things",

@@ -11,15 +11,15 @@ import dlt
 import duckdb
 import pytest
 
-from sandbox.local import Sandbox
-from sources.posthog import resources_of
-from sources.posthog.errors import AccessDenied, NotFound, PaymentRequired
-from sources.posthog.http.client import PostHogClient
-from sources.posthog.readers.base import TableReading
-from sources.posthog.readers.extraction import Extraction
-from sources.posthog.settings import Requests
-from sources.posthog.tables import CONFIGURATION_TABLES, TABLES, Table
-from sources.posthog.tables.rest import Growing
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sources.posthog import resources_of
+from posthog_warehouse.sources.posthog.errors import AccessDenied, NotFound, PaymentRequired
+from posthog_warehouse.sources.posthog.http.client import PostHogClient
+from posthog_warehouse.sources.posthog.readers.base import TableReading
+from posthog_warehouse.sources.posthog.readers.extraction import Extraction
+from posthog_warehouse.sources.posthog.settings import Requests
+from posthog_warehouse.sources.posthog.tables import CONFIGURATION_TABLES, TABLES, Table
+from posthog_warehouse.sources.posthog.tables.rest import Growing
 from tests.sandboxes import started
 
 LISTS = {

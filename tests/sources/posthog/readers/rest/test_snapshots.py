@@ -9,15 +9,15 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from sandbox.local import Sandbox
-from sandbox.snapshots import is_long_term
-from sources.posthog.errors import NothingRequested
-from sources.posthog.pages.json_text import parsable
-from sources.posthog.readers.base import TableReading
-from sources.posthog.readers.rest import snapshots
-from sources.posthog.readers.rest.snapshots import Blobs
-from sources.posthog.settings import Requests
-from sources.posthog.tables.recordings import RECORDING_SHARING, RECORDING_SNAPSHOTS
+from posthog_warehouse.sandbox.local import Sandbox
+from posthog_warehouse.sandbox.snapshots import is_long_term
+from posthog_warehouse.sources.posthog.errors import NothingRequested
+from posthog_warehouse.sources.posthog.pages.json_text import parsable
+from posthog_warehouse.sources.posthog.readers.base import TableReading
+from posthog_warehouse.sources.posthog.readers.rest import snapshots
+from posthog_warehouse.sources.posthog.readers.rest.snapshots import Blobs
+from posthog_warehouse.sources.posthog.settings import Requests
+from posthog_warehouse.sources.posthog.tables.recordings import RECORDING_SHARING, RECORDING_SNAPSHOTS
 from tests.conftest import StartSandbox
 from tests.sandbox.api.clients import client_of
 from tests.sandboxes import started

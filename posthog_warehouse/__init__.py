@@ -1,0 +1,1 @@
+"""PostHog in your own warehouse: a dlt source, what it needs of destinations, and a program around both."""
