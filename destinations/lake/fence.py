@@ -37,7 +37,7 @@ import base64
 import json
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,7 +183,11 @@ class Fence:
         self._store.objects.put(note, json.dumps(content).encode(), None)
         self.lease.verify()
         yield
-        self._store.fs.rm_file(note)
+        try:
+            self._store.fs.rm_file(note)
+        except FileNotFoundError:
+            # Who takes the lake over removes the notes of the run before. (S3 has nothing against a second removal.)
+            self.lease.verify()
 
     # -- taking over
 
@@ -225,7 +229,8 @@ class Fence:
                 self._seal_file(path, schema)
             for table in tables:
                 fence_table(table, schema)
-            self._store.fs.rm_file(self._store.path(note.path))
+            with suppress(FileNotFoundError):
+                self._store.fs.rm_file(self._store.path(note.path))
 
     def _list_as_sealed(self, late: Collection[str]) -> None:
         now = datetime.now(timezone.utc).isoformat()
