@@ -19,13 +19,12 @@ State = dict[str, tuple[int, int, int]]
 KILLS = 10 if LONG else 3
 PLACES = [
     ("postgres", "merged"),
-    ("parquet as delta", "merged"),
     ("parquet as iceberg", "counted"),
 ]
 MORE = [
     *(("postgres", moment) for moment in ("staged", "marked", "counted")),
     *(("ducklake in postgres", moment) for moment in ("staged", "merged", "counted")),
-    ("parquet as delta", "counted"),
+    *(("parquet as delta", moment) for moment in ("merged", "counted")),
     ("parquet as iceberg", "merged"),
     *((f"parquet as {name}", moment) for name in ("delta", "iceberg") for moment in ("staged", "marked", "logged")),
 ]

@@ -34,7 +34,7 @@ TIES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("profile", ["cloud", "selfhosted-2023"])
+@pytest.mark.parametrize("profile", ["cloud", "selfhosted-2023"] if LONG else ["selfhosted-2023"])
 @pytest.mark.parametrize("tie", TIES)
 def test_ties(tie: str, profile: str, start_sandbox: StartSandbox, database: Path) -> None:
     posthog = start_sandbox(events=1_000, persons=50, days=5, profile=profile, behaviour={"max_rows": MAX_ROWS})

@@ -11,6 +11,7 @@ import psutil
 
 from posthog_warehouse.pipelines.demo import EXAMPLES
 from posthog_warehouse.sandbox.local import Sandbox
+from tests.faults.syncing import long_only
 from tests.pipelines.conftest import InProcess, Program, assert_one_screen
 
 SMALL = ("--events", "2000", "--persons", "100")
@@ -37,6 +38,7 @@ def test_the_demo_ends_with_complete_and_answers_to_queries(program: Program) ->
     assert program.databases == ["posthog_demo.duckdb"]
 
 
+@long_only
 def test_a_second_demo_takes_the_place_of_the_first(quick: InProcess) -> None:
     assert quick("demo", *SMALL).code == 0
     outcome = quick("demo", "--events", "1500", "--persons", "80", "--format", "json")

@@ -7,10 +7,12 @@ from pathlib import Path
 from posthog_warehouse.sources.posthog import CORE
 from tests.conftest import StartSandbox
 from tests.destinations.lake.s3 import KEY, SECRET, S3Server
+from tests.faults.syncing import long_only
 from tests.pipelines.elsewhere import Elsewhere, set_to
 from tests.pipelines.test_sync import SMALL
 
 
+@long_only
 def test_a_sync_into_a_bucket_ends_complete_and_the_next_one_finds_nothing_new(
     s3_server: S3Server, start_sandbox: StartSandbox, tmp_path: Path
 ) -> None:

@@ -71,7 +71,7 @@ class Program:
 
 MENDED = [
     *(("local", table, "deleting it") for table in (LOADED if LONG else ("events",))),
-    *(("local", table, "a copy") for table in (("events", "persons") if LONG else ("events",))),
+    *(("local", table, "a copy") for table in (("events", "persons") if LONG else ())),
     *(("s3", table, "deleting it") for table in (("events", "persons") if LONG else ())),
 ]
 
