@@ -206,7 +206,7 @@ def test_a_kind_of_store_whose_package_is_missing(monkeypatch: pytest.MonkeyPatc
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     [said] = [line for line in ended.stderr.splitlines() if line.startswith("posthog_warehouse.destinations.errors.")]
-    assert said.startswith("destinations.errors.DestinationUnready: ")
+    assert said.startswith("posthog_warehouse.destinations.errors.DestinationUnready: ")
     assert 'pip install "dlt[az]"' in said
 
 
