@@ -106,8 +106,8 @@ class ProjectUnknown(AccessDenied):
         "/project/. Or add project:read to the key in PostHog under Settings, Personal API keys."
     )
 
-    def __init__(self) -> None:
-        super().__init__("The key does not tell which project it reads")
+    def __init__(self, message: str = "The key does not tell which project it reads") -> None:
+        super().__init__(message)
 
 
 class Extraction:

@@ -99,7 +99,7 @@ def test_of_a_server_of_2023(start_sandbox: StartSandbox, warehouse: Warehouse) 
     for asked, sql in POINTS:
         assert ids(warehouse, asked) == expected(old, sql, MAPPED)
         assert ids(warehouse, asked)
-    failed = load(old, warehouse, COHORT[0]).failed
+    failed = load(old, warehouse, COHORT[0]).outcome.failed
     assert "RetentionQuery" in failed.message
 
 
@@ -163,6 +163,6 @@ def test_nobody_behind_a_point(box: Sandbox, warehouse: Warehouse) -> None:
 def test_what_cannot_be_asked_is_told(
     box: Sandbox, warehouse: Warehouse, points: list[dict[str, Any]], words: str
 ) -> None:
-    failed = load(box, warehouse, *points).failed
+    failed = load(box, warehouse, *points).outcome.failed
     assert isinstance(failed, NothingRequested)
     assert words in str(failed)
