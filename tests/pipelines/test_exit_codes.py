@@ -29,7 +29,15 @@ CODES = {
         "EndpointNotFound",
         "OtherProject",
     ],
-    3: ["KeyRefused", "AccessDenied", "ScopeMissing", "ProjectDenied", "PaymentRequired", "QuotaSpent"],
+    3: [
+        "KeyRefused",
+        "AccessDenied",
+        "ProjectUnknown",
+        "ScopeMissing",
+        "ProjectDenied",
+        "PaymentRequired",
+        "QuotaSpent",
+    ],
     4: [
         "WaitTooLong",
         "Waitable",
