@@ -15,7 +15,7 @@ from tests.local_postgres import LocalPostgres
 from tests.pipelines.elsewhere import Elsewhere, set_to, settings_of
 from tests.pipelines.test_sync import SMALL, Warehouse, assert_equal
 
-KINDS = ("duckdb", "postgres", *(("ducklake in duckdb", "sqlalchemy in sqlite") if LONG else ()))
+KINDS = ("postgres", *(("duckdb", "ducklake in duckdb", "sqlalchemy in sqlite") if LONG else ()))
 LOADED = (*CORE.values(), TABLES["cohorts"])
 NAMED = tuple(table.name for table in LOADED)
 

@@ -9,7 +9,7 @@ import pytest
 from posthog_warehouse.sandbox.local import Sandbox
 from posthog_warehouse.sources.posthog.clock import to_micros
 from tests.conftest import StartSandbox
-from tests.faults.syncing import LONG
+from tests.faults.syncing import LONG, long_only
 from tests.pipelines.elsewhere import Elsewhere
 from tests.pipelines.test_sync import Warehouse, keys_of, warehouse  # noqa: F401 - the fixture
 
@@ -87,7 +87,8 @@ def test_every_moment_is_loaded_and_counted(
     _sync_twice(warehouse, start_sandbox(**_SMALL, profile=profile))
 
 
-@pytest.mark.parametrize("elsewhere", ["parquet", *(["postgres"] if LONG else [])], indirect=True)
+@long_only
+@pytest.mark.parametrize("elsewhere", ["parquet", "postgres"], indirect=True)
 def test_every_moment_is_loaded_and_counted_elsewhere(elsewhere: Elsewhere, start_sandbox: StartSandbox) -> None:
     posthog = start_sandbox(**_SMALL)
     posthog.set_behaviour(project_timezone="Pacific/Kiritimati")

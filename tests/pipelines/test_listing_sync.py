@@ -12,6 +12,7 @@ import pytest
 from posthog_warehouse.sandbox.local import Sandbox
 from posthog_warehouse.sources.posthog import CORE
 from tests.conftest import StartSandbox
+from tests.faults.syncing import LONG
 from tests.pipelines.conftest import InProcess, assert_one_screen
 from tests.pipelines.test_check import BeforeTheCheck
 from tests.pipelines.test_sync import SMALL, Warehouse, assert_equal
@@ -46,7 +47,7 @@ COLUMNS = {
 """Columns that the lists have too, but for properties."""
 
 
-@pytest.mark.parametrize("profile", ["cloud", "selfhosted-2023"])
+@pytest.mark.parametrize("profile", ["cloud", "selfhosted-2023"] if LONG else ["selfhosted-2023"])
 def test_the_lists_load_what_queries_load(
     warehouse: Warehouse, tmp_path: Path, start_sandbox: StartSandbox, profile: str
 ) -> None:

@@ -140,7 +140,7 @@ def test_the_check_finds_what_is_missing(elsewhere: Elsewhere, still: Sandbox) -
 
 
 # A lake is held when it is opened for writing, by a process: tests/destinations/lake/test_bad_input.py.
-@pytest.mark.parametrize("elsewhere", [kind for kind in MAIN if kind != "parquet"], indirect=True)
+@pytest.mark.parametrize("elsewhere", [kind for kind in SHORT if kind != "parquet"], indirect=True)
 def test_one_process_at_a_time_loads_into_a_dataset(
     elsewhere: Elsewhere, still: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

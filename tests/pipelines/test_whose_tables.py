@@ -77,7 +77,7 @@ def test_a_first_package_that_was_killed_has_said_whose_its_rows_are(
     assert_equal(empty, still)
 
 
-@pytest.mark.parametrize("empty", ["duckdb", "parquet"], indirect=True)
+@pytest.mark.parametrize("empty", ["duckdb", "parquet"] if LONG else ["parquet"], indirect=True)
 def test_a_project_that_was_given_by_mistake_bars_no_other_before_a_row_of_it_arrives(
     empty: Warehouse, still: Sandbox, another: Sandbox, tmp_path: Path
 ) -> None:

@@ -7,8 +7,10 @@ import json
 import pytest
 
 from posthog_warehouse.destinations.lake import Lake
+from tests.destinations.lake.conftest import PLACES
 from tests.destinations.lake.lakes import LocalPlace, Place, event, load, load_events
 from tests.destinations.lake.readers import HAS_JAVA, READERS, can_read
+from tests.faults.syncing import LONG
 
 ROWS = [
     event(
@@ -29,6 +31,7 @@ def same(place: Place, rows: int) -> None:
     assert (found.rows, found.keys) == (rows, rows)
 
 
+@pytest.mark.parametrize("every_place", PLACES if LONG else PLACES[:1], indirect=True)
 def test_all_readers_find_the_same(every_place: Place) -> None:
     load_events(every_place, ROWS[:300])
     same(every_place, 300)
