@@ -18,11 +18,11 @@ NOTHING_ELSE: dict[str, Any] = {"query_per_minute": None, "query_per_hour": None
 
 THROTTLES: dict[str, tuple[dict[str, Any], str]] = {
     "requests a minute": (
-        {"rate_limit_enabled": True, **NOTHING_ELSE, "query_per_minute": 10, "throttle_minute_seconds": 2.0},
+        {"rate_limit_enabled": True, **NOTHING_ELSE, "query_per_minute": 5, "throttle_minute_seconds": 4.0},
         "PostHog's limit of requests",
     ),
     "requests an hour": (
-        {"rate_limit_enabled": True, **NOTHING_ELSE, "query_per_hour": 10, "throttle_hour_seconds": 2.0},
+        {"rate_limit_enabled": True, **NOTHING_ELSE, "query_per_hour": 5, "throttle_hour_seconds": 4.0},
         "PostHog's limit of requests",
     ),
     "queries at once": (
