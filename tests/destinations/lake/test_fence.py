@@ -126,7 +126,7 @@ def test_stopped_at_any_put_of_a_replacement(places: Places, other: Pausing) -> 
 
 def test_stopped_at_any_put_of_compact(places: Places, other: Pausing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("posthog_warehouse.destinations.lake.merging.SMALL_BYTES", 10)
-    for nth in each_put(12):
+    for nth in each_put(25):
         place = places(nth)
         for start in (0, 4, 8):
             load_events(place, OLD[start : start + 4])

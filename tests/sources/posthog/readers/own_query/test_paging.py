@@ -19,6 +19,7 @@ from posthog_warehouse.sources.posthog.readers.own_query.ordering import growing
 from posthog_warehouse.sources.posthog.readers.own_query.paging import Pager
 from posthog_warehouse.sources.posthog.sql.dialect import text_literal
 from tests.conftest import StartSandbox
+from tests.faults.syncing import LONG
 from tests.sources.posthog.readers.own_query.asking import a_run, described, pages_of, rows_of
 
 # 180,000 rows of which nine share a key, with three kinds of text, number, time and nested value.
@@ -51,7 +52,7 @@ def asked(sandbox_cloud: Sandbox) -> Iterator[Run]:
         yield run
 
 
-@pytest.mark.parametrize("profile", ["cloud", "selfhosted-2023"])
+@pytest.mark.parametrize("profile", ["cloud", "selfhosted-2023"] if LONG else ["selfhosted-2023"])
 def test_180_000_rows_with_ties_are_what_clickhouse_has(start_sandbox: StartSandbox, profile: str) -> None:
     sandbox = start_sandbox(events=50, persons=5, profile=profile)
     with a_run(sandbox) as run:
