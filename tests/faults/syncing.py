@@ -115,6 +115,7 @@ class SyncProcess:
         while sum(fact in line for line in self.said) < times:
             line = self._lines.get(timeout=max(0.0, self._deadline - time.monotonic()))
             if line is None:
+                self._lines.put(None)  # whoever waits next is told, too
                 return False
             self.said.append(json.loads(line))
         return True
